@@ -1,0 +1,83 @@
+"""Arrays as fields of values: float64, read-only, compared with NaN equal to NaN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import cmp_using, field
+
+Array = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def frozen_array(values: Any) -> Array:
+    """The values as a read-only float64 array; an array that is one already is not copied.
+
+    Raises:
+        TypeError: the values are not real numbers.
+    """
+    if isinstance(values, np.ndarray) and values.dtype == np.float64 and not values.flags.writeable:
+        return values
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"an array of {array.dtype} was given: give real numbers")
+    copy = np.array(array, dtype=np.float64, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def frozen_or_none(values: Any) -> Array | None:
+    """The same for a field that may be left out."""
+    return None if values is None else frozen_array(values)
+
+
+def frozen_params(params: Any) -> Any:
+    """Parameters that may be an array or a value: an array is made read-only."""
+    return frozen_array(params) if isinstance(params, np.ndarray) else params
+
+
+def own(array: Array) -> Array:
+    """Mark an array that was just made here as read-only, so that a field takes it without a copy."""
+    array.flags.writeable = False
+    return array
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality of two values or arrays, NaN equal to NaN."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    return bool(one == other)
+
+
+EQUAL = cmp_using(eq=same)
+
+
+def axes(dimensions: int, shape: str) -> Any:
+    """A validator for the number of axes; `shape` is how the message writes it."""
+
+    def check(instance: Any, attribute: Any, value: Array) -> None:
+        if value.ndim != dimensions:
+            raise ValueError(f"{attribute.name} has shape {value.shape}: it must have shape {shape}")
+
+    return check
+
+
+def _sized(dimensions: int, shape: str) -> Any:
+    return field(converter=frozen_array, validator=axes(dimensions, shape), eq=EQUAL)
+
+
+def vector(shape: str = "(n,)") -> Any:
+    """A field that holds a vector."""
+    return _sized(1, shape)
+
+
+def matrix(shape: str = "(n, k)") -> Any:
+    """A field that holds a matrix."""
+    return _sized(2, shape)
+
+
+def array() -> Any:
+    """A field that holds an array of any shape."""
+    return field(converter=frozen_array, eq=EQUAL)

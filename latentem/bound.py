@@ -1,0 +1,59 @@
+"""The auxiliary lower bound for any q."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from attrs import frozen
+
+from latentem.core import Expectation, LatentModel, log_likelihood
+from latentem.posterior import LabelPosterior
+
+
+@final
+@frozen
+class LowerBound:
+    """The books of one posterior, in nats: bound = Q + H = log evidence - KL(q || p).
+
+    Attributes:
+        expected_log_joint: Q.
+        entropy: H[q].
+        log_evidence: log p(data | params).
+    """
+
+    expected_log_joint: float
+    entropy: float
+    log_evidence: float
+
+    @property
+    def bound(self) -> float:
+        """A = Q + H, never above the log evidence."""
+        return self.expected_log_joint + self.entropy
+
+    @property
+    def gap(self) -> float:
+        """KL(q || p(z | data, params)) = log evidence - A, at least 0 up to rounding."""
+        return self.log_evidence - self.bound
+
+
+def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, posterior: Any) -> LowerBound:
+    """Q, H, A, the log evidence and their gap for a posterior of the caller's choice.
+
+    Args:
+        model: The model.
+        params: Its parameters.
+        data: The data, all in one chunk.
+        posterior: Any q for these data: a posterior value, or for labels an array of probabilities (n, k).
+
+    Raises:
+        ValueError: the posterior does not fit the data.
+    """
+    model.check_params(params)
+    chunk = model.chunk(data)
+    if isinstance(posterior, np.ndarray | list | tuple):
+        posterior = LabelPosterior(np.asarray(posterior), getattr(chunk, "weight", None))
+    expectation = Expectation(model.statistics(chunk, posterior), posterior.entropy(), 0.0)
+    return LowerBound(
+        model.log_joint(params, expectation.statistics), expectation.entropy, log_likelihood(model, params, [chunk])
+    )

@@ -1,0 +1,34 @@
+"""The protocol: read `model.py` first, then `block.py`, `expectation.py` and `additive.py`."""
+
+from latentem.core.additive import Additive, Vector, tree_sum
+from latentem.core.block import Block, Path, find, get, put
+from latentem.core.events import Degenerate, Event, Unavailable
+from latentem.core.expectation import Expectation, e_step, log_likelihood, objective
+from latentem.core.model import Half, LatentModel, observations
+from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Posterior
+
+__all__ = [
+    "Additive",
+    "Block",
+    "Degenerate",
+    "Event",
+    "Expectation",
+    "Half",
+    "HasDraw",
+    "HasLabels",
+    "HasMode",
+    "HasPower",
+    "LatentModel",
+    "Path",
+    "Posterior",
+    "Unavailable",
+    "Vector",
+    "e_step",
+    "find",
+    "get",
+    "log_likelihood",
+    "objective",
+    "observations",
+    "put",
+    "tree_sum",
+]

@@ -1,0 +1,76 @@
+"""Values that add and scale: the vector space in which sufficient statistics live."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+from typing import Any, Protocol, Self, TypeVar
+
+import attrs
+
+FAN_IN = 4
+
+
+class Vector(Protocol):
+    """What the library asks of sufficient statistics: a float or an array will do."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, factor: Any, /) -> Any: ...
+
+
+class Additive(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fields it has
+    """An `attrs` value that adds and scales field by field; derive from it and add nothing."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(a + b for a, b in zip(_fields(self), _fields(other), strict=True)))
+
+    def __rmul__(self, factor: float) -> Self:
+        return type(self)(*(factor * a for a in _fields(self)))
+
+    def __sub__(self, other: Self) -> Self:
+        return self + (-1.0) * other
+
+
+V = TypeVar("V", bound=Vector)
+
+
+def tree_sum(values: Iterable[V], fan_in: int = FAN_IN) -> V:
+    """Sum in the given order, as a tree in which each node adds `fan_in` neighbours.
+
+    The shape of the tree depends on the number of values alone, so the rounding is the same
+    whoever computed them; at most `fan_in` partial sums a level are alive at any time.
+
+    Raises:
+        ValueError: there is nothing to sum.
+    """
+    levels: list[list[V]] = [[]]
+    for value in values:
+        levels[0].append(value)
+        height = 0
+        while len(levels[height]) == fan_in:
+            if height + 1 == len(levels):
+                levels.append([])
+            levels[height + 1].append(_sum(levels[height]))
+            levels[height] = []
+            height += 1
+    carried: list[V] = []
+    for level in levels:
+        if level or carried:
+            carried = [_sum(level + carried)]
+    if not carried:
+        raise ValueError("no chunks were given: the data must hold at least one")
+    return carried[0]
+
+
+def _sum(values: list[V]) -> V:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def _fields(value: Any) -> list[Any]:
+    return [getattr(value, field.name) for field in attrs.fields(type(value))]

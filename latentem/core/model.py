@@ -1,0 +1,158 @@
+"""The protocol: what a model with latent variables says about itself."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Generic, Literal, TypeVar, final
+
+from latentem.core.additive import Vector
+from latentem.core.block import Block, Path
+from latentem.core.events import Event, Unavailable
+from latentem.core.expectation import Expectation
+from latentem.core.posterior import Posterior
+
+X = TypeVar("X")
+R = TypeVar("R", bound=Posterior)
+S = TypeVar("S", bound=Vector)
+P = TypeVar("P")
+Half = Literal["E", "M"]
+
+
+class LatentModel(abc.ABC, Generic[X, R, S, P]):
+    """p(x, z | params), as EM needs it. Immutable; holds no data and no parameters.
+
+    X is a chunk of data, R a posterior over its latents, S sufficient statistics, P parameters.
+    Five methods say everything; the rest has defaults. Log quantities are in nats, totals over data.
+    """
+
+    __slots__ = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether `posterior` is the exact one, so that the bound touches the log evidence."""
+        return True
+
+    @property
+    def smooth(self) -> bool:
+        """Whether a small change of the parameters makes a small change of q, so that progress can be extrapolated."""
+        return True
+
+    @property
+    def audited(self) -> frozenset[Half]:
+        """The half steps that may not lose."""
+        return frozenset({"E", "M"})
+
+    @property
+    def temperature(self) -> float:
+        """The weight of the entropy in the objective: one, unless q is tempered."""
+        return 1.0
+
+    # What a model must say.
+
+    @abc.abstractmethod
+    def posterior(self, params: P, chunk: X) -> R:
+        """q(z): the exact posterior, or any other q; the bound stays a bound."""
+
+    @abc.abstractmethod
+    def statistics(self, chunk: X, posterior: R) -> S:
+        """Expected sufficient statistics under q, summed over the chunk."""
+
+    @abc.abstractmethod
+    def log_joint(self, params: P, statistics: S) -> float:
+        """Linear in the statistics; at expected ones it is Q, the expected complete-data log likelihood."""
+
+    @abc.abstractmethod
+    def blocks(self) -> Sequence[Block[S, P]]:
+        """The closed-form M-step: one exact conditional maximiser a field, location before scale."""
+
+    @abc.abstractmethod
+    def first(self, statistics: S) -> P:
+        """Parameters from statistics alone: how a start becomes parameters."""
+
+    # What follows from it.
+
+    @final
+    def m_step(self, statistics: S, params: P) -> P:
+        """Apply the blocks in order, each to the parameters that the last one left."""
+        for block in self.blocks():
+            params = block.apply(statistics, params)
+        return params
+
+    def expectation(self, params: P, chunk: X) -> Expectation[S]:
+        """The E-step on one chunk; one fused kernel may override it, with the same answer."""
+        posterior = self.posterior(params, chunk)
+        statistics = self.statistics(chunk, posterior)
+        return Expectation(statistics, posterior.entropy(), observations(chunk))
+
+    # What a model may say.
+
+    def log_prior(self, params: P) -> float:
+        """log p(params) up to a constant; zero means that there is no prior."""
+        return 0.0
+
+    def log_evidence(self, params: P, chunk: X) -> Any:
+        """log p(x | params) of each unit, shape (units,), unweighted, by its own route.
+
+        Raises:
+            Unavailable: the model does not say it.
+        """
+        raise Unavailable(f"{type(self).__name__} has no log_evidence: define it to score data and to audit the bound")
+
+    def sample(self, params: P, size: int, rng: Any) -> tuple[Any, Any]:
+        """Draw (x, z) for `size` units.
+
+        Raises:
+            Unavailable: the model does not say how.
+        """
+        raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the model")
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""
+        return ()
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        """The nearest parameters that satisfy the model's constraints, and an event for each change."""
+        return params, ()
+
+    def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
+        """What a table of components should show: names to arrays of shape (k,) or (k, d); empty if there are none."""
+        return {}
+
+    def check(self, chunks: Sequence[X], held: Set[Path] = frozenset()) -> None:
+        """Refuse data that cannot be fitted; `held` are the blocks that will not be estimated.
+
+        Raises:
+            ValueError: saying what was given, what is allowed and what to do.
+        """
+
+    def check_params(self, params: P) -> None:
+        """Refuse parameters that do not belong to this model.
+
+        Raises:
+            ValueError: saying what was given and what is allowed.
+        """
+
+    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> X:
+        """Raw data as one chunk; here the data are taken for a chunk already.
+
+        Raises:
+            Unavailable: weights or labels are given to a model that has not said how it takes them.
+        """
+        if weights is not None or allowed is not None:
+            raise Unavailable(f"{type(self).__name__} takes no weights and no allowed: put them into its chunks")
+        chunk: X = data
+        return chunk
+
+    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[X]:
+        """Raw data as a sequence of chunks, cut where the data and the model alone say.
+
+        A list or tuple of chunks is taken as it is.
+        """
+        return [self.chunk(data, weights, allowed)]
+
+
+def observations(chunk: Any) -> float:
+    """How much a chunk counts: the sum of its weights, or the number of its units."""
+    weight = getattr(chunk, "weight", None)
+    return float(len(chunk)) if weight is None else float(weight.sum())

@@ -1,0 +1,42 @@
+"""What a posterior can do. It is a value: it knows q, and never the parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+
+class Posterior(Protocol):
+    """A distribution q over the latent variables of one chunk."""
+
+    def entropy(self) -> float:
+        """H[q] in nats, computed from q alone."""
+        ...
+
+
+@runtime_checkable
+class HasMode(Posterior, Protocol):
+    """Countable latents: q has a point mass at its mode."""
+
+    def mode(self) -> Posterior: ...
+
+
+@runtime_checkable
+class HasPower(Posterior, Protocol):
+    """q can be raised to a power and renormalised."""
+
+    def power(self, exponent: float) -> Posterior: ...
+
+
+@runtime_checkable
+class HasDraw(Posterior, Protocol):
+    """One draw of the latents, as a point mass: a pure function of q and the seed."""
+
+    def draw(self, seed: int) -> Posterior: ...
+
+
+@runtime_checkable
+class HasLabels(Posterior, Protocol):
+    """The latent of a unit is a label."""
+
+    def labels(self) -> Any: ...
+    def marginals(self) -> Any: ...

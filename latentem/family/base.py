@@ -1,0 +1,81 @@
+"""Families: p(x | z = k), shared by mixtures and whatever else has components."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, Generic, TypeVar
+
+from latentem.arrays import Array, Labels
+from latentem.core import Block, Event, Path, Unavailable, Vector
+
+S = TypeVar("S", bound=Vector)
+P = TypeVar("P")
+
+
+class Family(abc.ABC, Generic[S, P]):
+    """k densities of one kind. Immutable; holds no data and no parameters."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def log_density(self, params: P, x: Array) -> Array:
+        """log p(x_n | z = k, params) in nats, shape (n, k)."""
+
+    @abc.abstractmethod
+    def statistics(self, x: Array, weights: Array) -> S:
+        """Sufficient statistics of rows x, (n, d), weighted by component, (n, k)."""
+
+    @abc.abstractmethod
+    def log_joint(self, params: P, statistics: S) -> float:
+        """Sum of weight times log density, in nats: linear in the statistics."""
+
+    @abc.abstractmethod
+    def blocks(self) -> Sequence[Block[S, P]]:
+        """The M-step; location before scale, so the first block is the location."""
+
+    @abc.abstractmethod
+    def first(self, statistics: S) -> P:
+        """Parameters from statistics alone."""
+
+    @abc.abstractmethod
+    def count(self, params: P) -> int:
+        """The number of components k in the parameters."""
+
+    def log_prior(self, params: P) -> float:
+        """log p(params) up to a constant."""
+        return 0.0
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        """Refuse rows outside the support, or that cannot be fitted while only `held` blocks are held.
+
+        Raises:
+            ValueError: naming the row or the column.
+        """
+
+    def check_params(self, params: P, k: int) -> None:
+        """Refuse parameters that do not belong to k components of this family.
+
+        Raises:
+            ValueError: saying what is wrong.
+        """
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        """What is degenerate about the components."""
+        return ()
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        """The nearest parameters that satisfy the family's constraints."""
+        return params, ()
+
+    def coincident(self, params: P) -> list[tuple[int, int]]:
+        """Pairs of components that are the same distribution."""
+        return []
+
+    def sample(self, params: P, labels: Labels, rng: Any) -> Array:
+        """One row for each label, shape (n, d)."""
+        raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the family")
+
+    def describe(self, params: P) -> Mapping[str, Array]:
+        """What a table of components should show: names to arrays of shape (k, d) or (k,)."""
+        return {}

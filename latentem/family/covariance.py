@@ -1,0 +1,340 @@
+"""Covariance structures, as values with methods.
+
+Second moments and covariances come in the structure's own shape, one a component on the first axis:
+(m, d, d) for `Full`, (m, d) for `Diagonal`, (m,) for `Spherical`, whose second moment is the trace.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.linalg import solve_triangular
+
+from latentem.arrays import Array
+from latentem.core import Degenerate
+
+_ASYMMETRY = 1e-10
+_VANISHED = 1e-24
+"""Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""
+
+
+class Structure(abc.ABC):
+    """What the covariances of the components may look like."""
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def each(self) -> Shape:
+        """The shape of one component's covariance."""
+
+    @property
+    @abc.abstractmethod
+    def tied(self) -> bool:
+        """Whether all components share one covariance."""
+
+    @abc.abstractmethod
+    def spread(self, covariances: Array) -> Array:
+        """Covariances as stored, with a first axis of one a component (or of one, where tied)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """Shape in which the covariances of k components in d dimensions are stored."""
+        one = self.each.one(d)
+        return one if self.tied else (k, *one)
+
+    def size(self, k: int, d: int) -> int:
+        """Free numbers in them."""
+        return self.each.free(d) * (1 if self.tied else k)
+
+
+class Shape(Structure):
+    """A structure in which every component has a covariance of its own."""
+
+    __slots__ = ()
+
+    @property
+    def each(self) -> Shape:
+        return self
+
+    @property
+    def tied(self) -> bool:
+        return False
+
+    def spread(self, covariances: Array) -> Array:
+        return covariances
+
+    @abc.abstractmethod
+    def one(self, d: int) -> tuple[int, ...]:
+        """Shape of one covariance."""
+
+    @abc.abstractmethod
+    def free(self, d: int) -> int:
+        """Free numbers in one covariance."""
+
+    @abc.abstractmethod
+    def product(self, a: Array, b: Array) -> Array:
+        """A b', row by row: (m, d), (m, d) -> (m, ...)."""
+
+    @abc.abstractmethod
+    def scatter(self, y: Array, weight: Array) -> Array:
+        """Sum of weight y y' over rows: (n, d), (n,) -> (...)."""
+
+    @abc.abstractmethod
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        """The maximum likelihood covariances for these second moments about the mean: second / count."""
+
+    @abc.abstractmethod
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        """What the floor is relative to: the columns' variances for one pooled second moment, or their mean."""
+
+    @abc.abstractmethod
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        """Whiteners W with W' W = inverse covariance, and log determinants, shape (m,).
+
+        Raises:
+            Degenerate: a covariance is not positive definite.
+        """
+
+    @abc.abstractmethod
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        """W y for each row of y, shape (n, d), with one component's W."""
+
+    @abc.abstractmethod
+    def trace(self, whitener: Array, second: Array) -> Array:
+        """tr(inverse covariance x second moment) of each component, shape (m,)."""
+
+    @abc.abstractmethod
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        """The smallest variance relative to `reference` in any direction, shape (m,), and the column nearest to it."""
+
+    def collapsed(self, covariances: Array, variances: Array) -> Any:
+        """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
+        return self.weakest(covariances, variances)[0] < _VANISHED
+
+    @abc.abstractmethod
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        """The maximisers under covariance >= floor, where these are the unconstrained ones; see docs/mathematics.md."""
+
+    @abc.abstractmethod
+    def colour(self, covariance: Array, z: Array) -> Array:
+        """Rows of standard normals, (n, d), as draws with one component's covariance."""
+
+    @abc.abstractmethod
+    def dense(self, covariances: Array, d: int) -> Array:
+        """As matrices, shape (m, d, d)."""
+
+    @abc.abstractmethod
+    def refuse(self, covariances: Array) -> str | None:
+        """Why these are no covariances, or None."""
+
+
+@final
+@frozen
+class Full(Shape):
+    """Any positive definite matrix for each component; covariances (k, d, d)."""
+
+    def one(self, d: int) -> tuple[int, ...]:
+        return d, d
+
+    def free(self, d: int) -> int:
+        return d * (d + 1) // 2
+
+    def product(self, a: Array, b: Array) -> Array:
+        return a[:, :, None] * b[:, None, :]
+
+    def scatter(self, y: Array, weight: Array) -> Array:
+        scaled = np.sqrt(weight)[:, None] * y
+        return scaled.T @ scaled
+
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        return second / count[:, None, None]
+
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        return np.diagonal(second) / count
+
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        roots = np.stack([_cholesky(matrix, i) for i, matrix in enumerate(covariances)])
+        log_det = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+        identity = np.eye(d)
+        return np.stack([solve_triangular(root, identity, lower=True) for root in roots]), log_det
+
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        return y @ whitener.T
+
+    def trace(self, whitener: Array, second: Array) -> Array:
+        return np.einsum("mij,mjl,mil->m", whitener, second, whitener, optimize=True)
+
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        root = np.sqrt(reference)
+        values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
+        return values[:, 0], np.abs(vectors[:, :, 0]).argmax(axis=1)
+
+    def collapsed(self, covariances: Array, variances: Array) -> Any:
+        own = np.diagonal(covariances, axis1=1, axis2=2)
+        vanished = (own < _VANISHED * variances).any(axis=1)
+        root = np.sqrt(np.where(own > 0, own, 1.0))
+        smallest = np.linalg.eigvalsh(covariances / (root[:, :, None] * root[:, None, :]))[:, 0]
+        return vanished | (smallest < 4 * np.finfo(float).eps * own.shape[1])
+
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        root = np.sqrt(floor)
+        values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
+        low = values[:, 0] < 1
+        if not low.any():
+            return covariances
+        lifted = np.einsum("mij,mj,mlj->mil", vectors[low], np.maximum(values[low], 1), vectors[low])
+        raised = covariances.copy()
+        raised[low] = root[:, None] * root * (lifted + lifted.transpose(0, 2, 1)) / 2
+        return raised
+
+    def colour(self, covariance: Array, z: Array) -> Array:
+        return z @ np.linalg.cholesky(covariance).T
+
+    def dense(self, covariances: Array, d: int) -> Array:
+        return covariances
+
+    def refuse(self, covariances: Array) -> str | None:
+        scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (np.diagonal(covariances, axis1=1, axis2=2),))))
+        if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():
+            return "not symmetric"
+        smallest = np.linalg.eigvalsh(covariances).min(axis=1)
+        return None if (smallest > 0).all() else f"not positive definite (smallest eigenvalue {smallest.min():.3g})"
+
+
+@final
+@frozen
+class Diagonal(Shape):
+    """A variance for each column of each component; covariances (k, d)."""
+
+    def one(self, d: int) -> tuple[int, ...]:
+        return (d,)
+
+    def free(self, d: int) -> int:
+        return d
+
+    def product(self, a: Array, b: Array) -> Array:
+        return a * b
+
+    def scatter(self, y: Array, weight: Array) -> Array:
+        return weight @ (y * y)
+
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        return second / count[:, None]
+
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        return second / count
+
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        _refuse_nonpositive(covariances.min(axis=1))
+        return 1 / np.sqrt(covariances), np.log(covariances).sum(axis=1)
+
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        return y * whitener
+
+    def trace(self, whitener: Array, second: Array) -> Array:
+        return (whitener * second * whitener).sum(axis=1)
+
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        ratio = covariances / reference
+        return ratio.min(axis=1), ratio.argmin(axis=1)
+
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        return np.maximum(covariances, floor)
+
+    def colour(self, covariance: Array, z: Array) -> Array:
+        return z * np.sqrt(covariance)
+
+    def dense(self, covariances: Array, d: int) -> Array:
+        return covariances[:, :, None] * np.eye(d)
+
+    def refuse(self, covariances: Array) -> str | None:
+        return None if (covariances > 0).all() else f"not positive (smallest {covariances.min():.3g})"
+
+
+@final
+@frozen
+class Spherical(Shape):
+    """One variance for each component; covariances (k,)."""
+
+    def one(self, d: int) -> tuple[int, ...]:
+        return ()
+
+    def free(self, d: int) -> int:
+        return 1
+
+    def product(self, a: Array, b: Array) -> Array:
+        return (a * b).sum(axis=1)
+
+    def scatter(self, y: Array, weight: Array) -> Array:
+        return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
+
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        return second / (count * d)
+
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        return np.asarray(second / (count * d))
+
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        _refuse_nonpositive(covariances)
+        return 1 / np.sqrt(covariances), d * np.log(covariances)
+
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        return y * whitener
+
+    def trace(self, whitener: Array, second: Array) -> Array:
+        return whitener * second * whitener
+
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        return covariances / reference, None
+
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        return np.maximum(covariances, floor)
+
+    def colour(self, covariance: Array, z: Array) -> Array:
+        return z * np.sqrt(covariance)
+
+    def dense(self, covariances: Array, d: int) -> Array:
+        return covariances[:, None, None] * np.eye(d)
+
+    def refuse(self, covariances: Array) -> str | None:
+        return None if (covariances > 0).all() else f"not positive (smallest {covariances.min():.3g})"
+
+
+def _own_shape(instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Shape):
+        raise TypeError(f"Tied was given {value!r}: give Full(), Diagonal() or Spherical()")
+
+
+@final
+@frozen
+class Tied(Structure):
+    """One covariance of the given structure, shared by all components; its shape has no component axis."""
+
+    structure: Shape = field(factory=Full, validator=_own_shape)
+
+    @property
+    def each(self) -> Shape:
+        return self.structure
+
+    @property
+    def tied(self) -> bool:
+        return True
+
+    def spread(self, covariances: Array) -> Array:
+        return covariances[None]
+
+
+def _cholesky(matrix: Array, component: int) -> Array:
+    try:
+        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
+        raise Degenerate(component, "covariances", "not positive definite") from None
+
+
+def _refuse_nonpositive(smallest: Array) -> None:
+    if not (smallest > 0).all():
+        component = int(np.argmin(smallest))
+        raise Degenerate(component, "covariances", f"smallest variance {smallest[component]:.3g}")

@@ -1,0 +1,248 @@
+"""From data to the best fit, and what can be asked of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem import summary
+from latentem.arrays import Array, Labels
+from latentem.core import Event, Expectation, HasLabels, LatentModel, Unavailable, log_likelihood
+from latentem.data import columns_of
+from latentem.reseed import reseed_empty
+from latentem.run import EM, Ending, History, StartReport, State, Status, StopRule, hits, remaining_below, run_all
+from latentem.starts import generator, starts
+
+Model = LatentModel[Any, Any, Any, Any]
+
+
+@final
+class ConvergenceWarning(UserWarning):
+    """A run ended before it converged; the message says how, and what to do."""
+
+
+@final
+@frozen(repr=False)
+class Fit:
+    """A fitted model: every figure in it is that of its parameters.
+
+    Attributes:
+        model: What was fitted.
+        params: The parameters; components are never reordered.
+        expectation: Statistics, entropy and weight of the data at them.
+        history: The steps of the best run; `history.bound` and the other columns are arrays.
+        status: Why the best run ended.
+        events: What is degenerate about the parameters, or was done on the way; empty is good.
+        starts: What became of each start.
+        log_likelihood: log p(data | params) in nats.
+        columns: Names of the data columns, where the data had names.
+    """
+
+    model: Model
+    params: Any
+    expectation: Expectation[Any]
+    history: History
+    status: Status
+    events: tuple[Event, ...]
+    starts: tuple[StartReport, ...]
+    log_likelihood: float
+    columns: tuple[str, ...] | None = field(default=None)
+
+    @property
+    def converged(self) -> bool:
+        return self.status.converged
+
+    @property
+    def bound(self) -> float:
+        """The auxiliary lower bound A = Q + H at the parameters, in nats."""
+        return self.history[-1].bound
+
+    @property
+    def objective(self) -> float:
+        """What both half steps raised: Q + temperature x H + log prior, in nats."""
+        return self.history[-1].objective
+
+    @property
+    def observations(self) -> float:
+        """How much the data count: the number of rows, or the sum of their weights."""
+        return self.expectation.observations
+
+    @property
+    def n_parameters(self) -> int:
+        """Free numbers in the parameters that were estimated; what is fixed does not count."""
+        return sum(block.size(self.params) for block in self.model.blocks())
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 n_parameters - 2 log likelihood: lower is better."""
+        return 2 * self.n_parameters - 2 * self._exact_log_likelihood("aic")
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, n_parameters log n - 2 log likelihood: lower is better (mclust's is its negative)."""
+        return self.n_parameters * float(np.log(self.observations)) - 2 * self._exact_log_likelihood("bic")
+
+    @property
+    def inertia(self) -> float:
+        """Sum of squared distances to the assigned centres, for K-means.
+
+        Raises:
+            Unavailable: the model is another.
+        """
+        measure = getattr(self.model, "inertia", None)
+        if measure is None:
+            raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
+        return float(measure(self.params, self.expectation.statistics))
+
+    def posterior(self, data: Any) -> Any:
+        """q(z) for these data, as one value."""
+        self._check_columns(data)
+        return self.model.posterior(self.params, self.model.chunk(data))
+
+    def predict(self, data: Any) -> Labels:
+        """The most probable component of each row, shape (n,)."""
+        labels: Labels = np.concatenate([q.labels() for q in self._labelled(data, "predict")])
+        return labels
+
+    def predict_proba(self, data: Any) -> Array:
+        """The posterior probability of each component for each row, shape (n, k)."""
+        return np.concatenate([q.marginals() for q in self._labelled(data, "predict_proba")])
+
+    def score_samples(self, data: Any) -> Array:
+        """log p(row | params) of each row in nats, shape (n,)."""
+        self._check_columns(data)
+        return np.concatenate([self.model.log_evidence(self.params, chunk) for chunk in self.model.chunks(data)])
+
+    def score(self, data: Any) -> float:
+        """Mean of `score_samples`, in nats a row."""
+        return float(np.mean(self.score_samples(data)))
+
+    def sample(self, size: int, rng: Any = 0) -> tuple[Any, Any]:
+        """Draw rows and their components, shapes (size, d) and (size,)."""
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"size was given as {size!r}: give a whole number of rows, at least 1")
+        return self.model.sample(self.params, int(size), generator(rng))
+
+    def __repr__(self) -> str:
+        return f"<Fit of {self.model!r}: {self.status}>"
+
+    def __str__(self) -> str:
+        described = self.model.describe(self.params, self.expectation.statistics)
+        parts = summary.components(described, self.columns) if described else repr(self.params)
+        step, reached = self.history[-1], hits(self.starts, self.objective, self.observations)
+        lines = [
+            f"{self.model!r} on {self.observations:g} observations",
+            f"{self.status} ({step.index} steps)",
+            "",
+            parts,
+            "",
+            f"log likelihood {summary.number(self.log_likelihood)}"
+            f" = Q {summary.number(step.expected_log_joint)} + H {summary.number(step.entropy)}"
+            if self.model.exact
+            else f"bound {summary.number(step.bound)}, log likelihood {summary.number(self.log_likelihood)}",
+            f"{self.n_parameters} free parameters",
+        ]
+        if self.model.exact:
+            lines[-1] += f", AIC {summary.number(self.aic)}, BIC {summary.number(self.bic)} (lower is better)"
+        if hasattr(self.model, "inertia"):
+            lines[-1] += f", inertia {summary.number(self.inertia)}"
+        if len(self.starts) > 1:
+            lines.append(
+                f"{len(self.starts)} starts; {reached[0]} of the {reached[1]} run to the end reached this mode"
+            )
+        events = [event.describe(self.columns) for event in self.events]
+        lines.append("events: none" if not events else "events:\n" + "\n".join(f"- {event}" for event in events))
+        return "\n".join(lines)
+
+    def _labelled(self, data: Any, what: str) -> list[HasLabels]:
+        self._check_columns(data)
+        posteriors = [self.model.posterior(self.params, chunk) for chunk in self.model.chunks(data)]
+        if not all(isinstance(posterior, HasLabels) for posterior in posteriors):
+            raise Unavailable(f"{self.model!r} has no {what}: its latents are no labels; use posterior(data)")
+        return posteriors
+
+    def _check_columns(self, data: Any) -> None:
+        given = columns_of(data)
+        if given is not None and self.columns is not None and given != self.columns:
+            raise ValueError(
+                f"columns {list(given)} were given: the model was fitted to {list(self.columns)}, in this order"
+            )
+
+    def _exact_log_likelihood(self, what: str) -> float:
+        if not self.model.exact:
+            raise Unavailable(
+                f"{type(self.model).__name__} has no {what}: it needs an exact posterior, and this model's is not; "
+                "fit the model without Hard, Tempered or Sampled"
+            )
+        return self.log_likelihood
+
+
+def fit(
+    model: Model,
+    data: Any,
+    *,
+    start: Any = None,
+    n_starts: int = 10,
+    weights: Any = None,
+    allowed: Any = None,
+    stop: StopRule | None = None,
+    max_steps: int = 10_000,
+    callback: Callable[[State[Any, Any]], Any] | None = None,
+    rng: Any = 0,
+) -> Fit:
+    """Fit a model: data, chunks, starts, restarts, EM, the best.
+
+    Args:
+        model: A recipe, such as `GaussianMixture(2)`, or any `LatentModel`.
+        data: A table of shape (n, d), or what the model's `chunks` takes.
+        start: Parameters, responsibilities (n, k) or labels (n,): one run from there. None: `n_starts` random ones.
+        n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event.
+        weights: How much each row counts, shape (n,).
+        allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible.
+        stop: When a run ends; by default `remaining_below(1e-12)` nats an observation.
+        max_steps: The most steps of one run.
+        callback: Sees each `State` of each run; the whole fit stops when it returns something true.
+        rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
+
+    Returns:
+        The best run. Ctrl-C returns the best so far; a second one raises.
+
+    Raises:
+        TypeError, ValueError: the data, the start or an option cannot be used; nothing has been computed.
+        Degenerate: every start was degenerate at once.
+
+    Warns:
+        ConvergenceWarning: the best run ended before it converged.
+    """
+    if not isinstance(model, LatentModel):
+        raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
+    em = EM(stop=stop if stop is not None else remaining_below(), max_steps=max_steps, repair=reseed_empty)
+    chunks = model.chunks(data, weights, allowed)
+    model.check(chunks)
+    best, reports = run_all(em, model, starts(model, chunks, start, n_starts, rng), chunks, callback)
+    if not best.converged:
+        warnings.warn(f"not converged: {best.status}; {_ADVICE[best.status.ending]}", ConvergenceWarning, stacklevel=2)
+    return Fit(
+        model=model,
+        params=best.params,
+        expectation=best.expectation,
+        history=best.history,
+        status=best.status,
+        events=best.events,
+        starts=reports,
+        log_likelihood=log_likelihood(model, best.params, chunks),
+        columns=columns_of(data),
+    )
+
+
+_ADVICE = {
+    Ending.MAX_STEPS: "raise max_steps, or loosen stop",
+    Ending.STOPPED: "fit again from start=fit.params to go on",
+    Ending.INTERRUPTED: "fit again from start=fit.params to go on",
+    Ending.OBJECTIVE_FELL: "mend the model: testing.check_model says more",
+    Ending.DEGENERATE: "the parameters are the last sound ones",
+}

@@ -1,0 +1,5 @@
+"""Models: a latent structure over a family."""
+
+from latentem.model.mixture import Mixture, MixtureParams, MixtureStatistics, PseudoCounts
+
+__all__ = ["Mixture", "MixtureParams", "MixtureStatistics", "PseudoCounts"]

@@ -1,0 +1,107 @@
+"""Posteriors over one label a unit."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any, Self, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, matrix, own
+
+_ROUNDING = 1e-9
+
+
+@final
+@frozen
+class LabelPosterior:
+    """Independent labels: q(z) is a product over units of Cat(z_n | weights[n]).
+
+    Attributes:
+        weights: Label probabilities, shape (n, k); rows sum to one.
+        multiplicity: How many times each unit counts, shape (n,); ones unless given.
+
+    Sample weights live here and nowhere else: statistics and entropy both read them from this
+    value, so they cannot enter one and miss the other.
+
+    Raises:
+        ValueError: weights are negative, or a row does not sum to one within 1e-9.
+    """
+
+    weights: Array = matrix()
+    multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL)
+    _log_weights: Array | None = field(default=None, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.multiplicity is None:
+            object.__setattr__(self, "multiplicity", own(np.ones(len(self.weights))))
+        if self.multiplicity.shape != self.weights.shape[:1]:
+            raise ValueError(
+                f"multiplicity has shape {self.multiplicity.shape}: it must be {self.weights.shape[:1]}, one a unit"
+            )
+        off = np.abs(self.weights.sum(axis=1) - 1)
+        if not (np.all(self.weights >= 0) and np.all(off <= _ROUNDING)):
+            row = int(np.argmax(np.where(np.isnan(off), np.inf, off) + (self.weights < 0).any(axis=1)))
+            raise ValueError(
+                f"label probabilities of unit {row} are {self.weights[row]}: they must be at least 0 and sum to 1"
+            )
+
+    @classmethod
+    def from_log(cls, log_joint: Array, multiplicity: Array | None = None) -> Self:
+        """From unnormalised log probabilities, shape (n, k); each row must have one that is finite."""
+        shifted = log_joint - log_joint.max(axis=1, keepdims=True)
+        weights = np.exp(shifted)
+        total = weights.sum(axis=1, keepdims=True)
+        weights /= total
+        shifted -= np.log(total)
+        return cls(own(weights), multiplicity, own(shifted))
+
+    @classmethod
+    def of_labels(cls, labels: Any, k: int, multiplicity: Array | None = None) -> Self:
+        """All the weight of each unit on the label given for it, shape (n,)."""
+        weights = np.zeros((len(labels), k))
+        weights[np.arange(len(labels)), labels] = 1.0
+        return cls(own(weights), multiplicity)
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """log q(z_n = k), shape (n, k), in nats; it does not underflow where the weights do."""
+        if self._log_weights is not None:
+            return self._log_weights
+        with np.errstate(divide="ignore"):
+            return own(np.log(self.weights))
+
+    def entropy(self) -> float:
+        """H[q] in nats, with 0 log 0 = 0."""
+        surprise = np.where(self.weights > 0, self.log_weights, 0.0)
+        return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
+
+    def counts(self) -> Array:
+        """Weight of each unit in each component, times its multiplicity, shape (n, k)."""
+        return self.weights * self.multiplicity[:, None]
+
+    def labels(self) -> Labels:
+        """The most probable label of each unit, shape (n,); the lowest of those that tie."""
+        return self.log_weights.argmax(axis=1)
+
+    def marginals(self) -> Array:
+        """The label probabilities, shape (n, k)."""
+        return self.weights
+
+    def mode(self) -> LabelPosterior:
+        """All the weight of each unit on its most probable label."""
+        return LabelPosterior.of_labels(self.labels(), self.weights.shape[1], self.multiplicity)
+
+    def power(self, exponent: float) -> LabelPosterior:
+        """Q to a positive power, renormalised unit by unit."""
+        return LabelPosterior.from_log(exponent * self.log_weights, self.multiplicity)
+
+    def draw(self, seed: int) -> LabelPosterior:
+        """A point mass at labels drawn from q; the same q and seed draw the same labels."""
+        digest = hashlib.blake2b(self.weights.tobytes(), digest_size=16).digest()
+        rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
+        cumulative = self.weights.cumsum(axis=1)
+        below = cumulative[:, :-1] <= rng.random(len(self.weights))[:, None] * cumulative[:, -1:]
+        return LabelPosterior.of_labels(below.sum(axis=1), self.weights.shape[1], self.multiplicity)

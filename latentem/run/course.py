@@ -1,0 +1,69 @@
+"""A run under way: it can be taken some steps further, and be interrupted without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, final
+
+from latentem.run.step import Ending, Result, State
+
+Callback = Callable[[State[Any, Any]], Any]
+
+
+@final
+class Course:
+    """Folds over the States of a run, and keeps the last one.
+
+    Attributes:
+        state: The last State, or None before the first.
+        halted: Whether someone stopped it from outside: the callback, or Ctrl-C.
+    """
+
+    def __init__(self, states: Generator[State[Any, Any], None, None], callback: Callback | None = None) -> None:
+        self._states = states
+        self._callback = callback
+        self.state: State[Any, Any] | None = None
+        self.halted = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether there are steps left to take."""
+        return self.state is None or self.state.status is None
+
+    def advance(self, until: int | None = None) -> None:
+        """Take steps to the end, or to the step of this index.
+
+        Raises:
+            Degenerate: the start itself is no density for these data.
+            KeyboardInterrupt: it came before the first State.
+        """
+        try:
+            while self.under_way and (until is None or self.state is None or self.state.step.index < until):
+                self.state = next(self._states)
+                if self._callback is not None and self._callback(self.state):
+                    self._halt(self.state, Ending.STOPPED, f"by the callback at step {self.state.step.index}")
+        except KeyboardInterrupt:
+            if self.state is None:
+                raise
+            self._halt(self.state, Ending.INTERRUPTED, f"by Ctrl-C after step {self.state.step.index}")
+
+    def finish(self) -> Result[Any, Any]:
+        """Take all the steps that are left."""
+        self.advance()
+        return self.result()
+
+    def result(self) -> Result[Any, Any]:
+        """The run as it stands. One that was left under way says so."""
+        state = self.state
+        if state is None:
+            raise ValueError("a run that has not begun has no result")
+        if state.status is None:
+            state = state.ended(Ending.STOPPED, f"left at step {state.step.index}, for others were ahead")
+        assert state.status is not None
+        return Result(state.params, state.expectation, state.history, state.events, state.status)
+
+    def _halt(self, state: State[Any, Any], ending: Ending, sentence: str) -> None:
+        self.halted = True
+        if state.status is None:
+            self.state = state.ended(ending, sentence)
+        self._states.close()

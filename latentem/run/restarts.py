@@ -1,0 +1,134 @@
+"""Several starts, a few steps each; the best go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import attrs
+from attrs import frozen
+
+from latentem.core import Degenerate, Event, LatentModel
+from latentem.run.course import Callback, Course
+from latentem.run.em import EM
+from latentem.run.step import Ending, Result, Status
+
+TRIAL_STEPS = 20
+FINALISTS = 3
+SAME_MODE = 1e-7
+"""Nats an observation within which two ends are the same mode."""
+
+
+@final
+@frozen
+class Start:
+    """Where a run may begin.
+
+    Attributes:
+        name: How the parameters are made.
+        make: Makes them.
+    """
+
+    name: str
+    make: Callable[[], Any]
+
+
+@final
+@frozen
+class StartReport:
+    """What became of one start.
+
+    Attributes:
+        name: How its parameters were made.
+        status: How its run ended.
+        objective: At its end, in nats; NaN where the start itself was degenerate.
+        steps: How many it took.
+        events: What was degenerate at its end.
+        clean: Whether nothing was.
+    """
+
+    name: str
+    status: Status
+    objective: float
+    steps: int
+    events: tuple[Event, ...]
+    clean: bool
+
+
+def run_all(
+    em: EM, model: LatentModel[Any, Any, Any, Any], starts: Sequence[Start], data: Any, callback: Callback | None = None
+) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
+    """A trial of every start; then the best clean ones, in order, until three have ended clean.
+
+    Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
+    then by objective: by objective alone, the best of ten is a spike on a single row.
+
+    Raises:
+        Degenerate: every start was degenerate itself; the message is the first one's.
+        KeyboardInterrupt: it came before the first State of the first start.
+    """
+    courses: list[Course | Degenerate] = []
+    halt: Status | None = None
+    for start in starts:
+        try:
+            course = Course(em.iterate(model, start.make(), data), callback)
+            course.advance(TRIAL_STEPS if len(starts) > 1 else None)
+        except Degenerate as error:
+            courses.append(error)
+            continue
+        except KeyboardInterrupt:
+            if not _ranked(courses):
+                raise
+            halt = Status(Ending.INTERRUPTED, f"by Ctrl-C after {len(courses)} of {len(starts)} starts")
+            break
+        courses.append(course)
+        if halt := _halt_of(course):
+            break
+    finished = 0
+    for course in _ranked(courses) if halt is None else []:
+        course.advance()
+        finished += course.state is not None and course.state.clean
+        if (halt := _halt_of(course)) or finished == FINALISTS:
+            break
+    ranked = _ranked(courses)
+    if not ranked:
+        raise next(course for course in courses if isinstance(course, Degenerate))
+    reports = tuple(_report(start, course) for start, course in zip(starts, courses, strict=False))
+    if halt is not None:
+        return attrs.evolve(ranked[0].result(), status=halt), reports
+    return next(course for course in ranked if not course.under_way).result(), reports
+
+
+def hits(reports: Sequence[StartReport], best: float, observations: float) -> tuple[int, int]:
+    """How many of the starts that ran to convergence reached the best mode, and how many did so run."""
+    ended = [report for report in reports if report.status.converged]
+    reached = [report for report in ended if abs(report.objective - best) <= SAME_MODE * observations]
+    return len(reached), len(ended)
+
+
+def _ranked(courses: Sequence[Course | Degenerate]) -> list[Course]:
+    alive = [course for course in courses if isinstance(course, Course) and course.state is not None]
+    return sorted(alive, key=_rank)
+
+
+def _rank(course: Course) -> tuple[bool, float]:
+    assert course.state is not None
+    return not course.state.clean, -course.state.step.objective
+
+
+def _halt_of(course: Course) -> Status | None:
+    return course.state.status if course.halted and course.state is not None else None
+
+
+def _report(start: Start, course: Course | Degenerate) -> StartReport:
+    if isinstance(course, Degenerate):
+        return StartReport(start.name, Status(Ending.DEGENERATE, str(course)), float("nan"), 0, (), False)
+    result = course.result()
+    return StartReport(
+        start.name,
+        result.status,
+        result.objective,
+        result.history[-1].index,
+        result.events,
+        course.state is not None and course.state.clean,
+    )

@@ -1,0 +1,191 @@
+"""What a run keeps of each step, and how it ends."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar, final, overload
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, fields_dict, frozen
+
+from latentem.core import Event, Expectation
+
+S = TypeVar("S")
+P = TypeVar("P")
+
+
+@final
+@frozen
+class Step:
+    """The books of one iteration: of parameters, the pass at them, and the half steps that led there.
+
+    All but counts and times are in nats, totals over the data. What is not known yet is NaN: gains at
+    a start, movement where the parameters are not yet the M-step of a pass.
+
+    Attributes:
+        index: Number of M-steps before it; 0 is the start.
+        kind: "start", "plain", or "repaired" (something was moved after the M half).
+        bound: The auxiliary lower bound A = Q + H.
+        objective: What both halves raise: Q + temperature x H + log prior.
+        expected_log_joint: Q, the expected complete-data log likelihood.
+        entropy: H, the entropy of the posterior.
+        log_prior: log p(params) up to a constant.
+        e_gain: What the E half gained: KL(old q || new q).
+        m_gain: What the M half gained.
+        movement: Symmetric divergence between these parameters and the next; at least 0.
+        remaining: Estimate of the objective still to be gained; infinity while there is no estimate.
+        passes: Passes over the data so far.
+        seconds: Since the run began.
+    """
+
+    index: int
+    kind: str
+    bound: float
+    objective: float
+    expected_log_joint: float
+    entropy: float
+    log_prior: float
+    e_gain: float
+    m_gain: float
+    movement: float
+    remaining: float
+    passes: int
+    seconds: float
+
+
+@final
+@frozen(eq=False)
+class History(Sequence[Step]):
+    """A sequence of Steps; `history.bound` and the other fields of a Step are columns, as arrays.
+
+    Attributes:
+        steps: The steps, and perhaps later ones.
+        length: How many of them are in this history.
+    """
+
+    steps: Sequence[Step]
+    length: int
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+    def __getitem__(self, index: int | slice) -> Step | History:
+        if isinstance(index, slice):
+            part = [self.steps[i] for i in range(*index.indices(self.length))]
+            return History(part, len(part))
+        return self.steps[range(self.length)[index]]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Step]:
+        return (self.steps[i] for i in range(self.length))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and list(map(repr, self)) == list(map(repr, other))
+
+    __hash__ = None  # type: ignore[assignment]  # it holds a list
+
+    def __getattr__(self, name: str) -> npt.NDArray[Any]:
+        if name not in fields_dict(Step):
+            raise AttributeError(f"a history has no column {name!r}: it has {', '.join(fields_dict(Step))}")
+        return np.array([getattr(step, name) for step in self])
+
+
+class Ending(enum.Enum):
+    """The ways in which a run can end."""
+
+    CONVERGED = "converged"
+    MAX_STEPS = "max steps reached"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    OBJECTIVE_FELL = "objective fell"
+    DEGENERATE = "degenerate"
+
+
+@final
+@frozen
+class Status:
+    """Why a run ended: the way, and a sentence."""
+
+    ending: Ending
+    sentence: str
+
+    @property
+    def converged(self) -> bool:
+        return self.ending is Ending.CONVERGED
+
+    def __str__(self) -> str:
+        return f"{self.ending.value}: {self.sentence}"
+
+
+@final
+@frozen
+class State(Generic[S, P]):
+    """Where a run stands after an E-step.
+
+    Attributes:
+        params: The parameters.
+        expectation: What the E-step at them left behind.
+        history: The steps so far; the last one is about these parameters.
+        events: What is degenerate about them, or was done on the way.
+        status: None while the run goes on.
+    """
+
+    params: P
+    expectation: Expectation[Any]
+    history: History
+    events: tuple[Event, ...] = ()
+    status: Status | None = None
+
+    @property
+    def step(self) -> Step:
+        """The books at these parameters."""
+        return self.history[-1]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is degenerate and no half step has lost."""
+        failed = self.status is not None and self.status.ending in (Ending.OBJECTIVE_FELL, Ending.DEGENERATE)
+        return not failed and all(event.clean for event in self.events)
+
+    def ended(self, ending: Ending, sentence: str) -> State[S, P]:
+        """The same state, as the last one of its run."""
+        return evolve(self, status=Status(ending, sentence))
+
+
+@final
+@frozen
+class Result(Generic[S, P]):
+    """How a run ended: every figure in it is that of the returned parameters.
+
+    Attributes:
+        params: The parameters.
+        expectation: The statistics, entropy and weight of the data at them.
+        history: All steps.
+        events: What is degenerate about them, or was done on the way.
+        status: Why the run ended.
+    """
+
+    params: P
+    expectation: Expectation[Any]
+    history: History
+    events: tuple[Event, ...]
+    status: Status
+
+    @property
+    def converged(self) -> bool:
+        return self.status.converged
+
+    @property
+    def bound(self) -> float:
+        """A = Q + H in nats."""
+        return self.history[-1].bound
+
+    @property
+    def objective(self) -> float:
+        """What both half steps raised, in nats."""
+        return self.history[-1].objective

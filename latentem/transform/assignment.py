@@ -1,0 +1,104 @@
+"""Other posteriors for the same model: hard, tempered, sampled."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from attrs import field, frozen
+
+from latentem.core import Half, HasDraw, HasMode, HasPower, Posterior, Unavailable
+from latentem.transform.transformed import Model, Transformed
+
+
+@final
+@frozen
+class Hard(Transformed):
+    """Every unit wholly at the mode of its posterior: K-means, classification EM, Viterbi training.
+
+    The entropy is zero, so the bound is the classification log likelihood (Celeux and Govaert, 1992).
+    """
+
+    inner: Model
+
+    @property
+    def exact(self) -> bool:
+        return False
+
+    @property
+    def smooth(self) -> bool:
+        return False
+
+    @property
+    def temperature(self) -> float:
+        return 1.0
+
+    def posterior(self, params: Any, chunk: Any) -> Posterior:
+        inner = self.inner.posterior(params, chunk)
+        if not isinstance(inner, HasMode):
+            raise Unavailable(f"{type(inner).__name__} has no mode: Hard needs latents that can be counted")
+        return inner.mode()
+
+
+def _positive(instance: Any, attribute: Any, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{attribute.name} was given as {value!r}: it must be positive and finite")
+
+
+@final
+@frozen
+class Tempered(Transformed):
+    """The posterior raised to the power `beta`, as deterministic annealing has it (Ueda and Nakano, 1998).
+
+    Both half steps raise Q + H / beta. The reported bound is still Q + H, below the log evidence.
+    """
+
+    inner: Model
+    beta: float = field(validator=_positive)
+
+    @property
+    def exact(self) -> bool:
+        return False
+
+    @property
+    def smooth(self) -> bool:
+        return self.inner.smooth
+
+    @property
+    def temperature(self) -> float:
+        return self.inner.temperature / self.beta
+
+    def posterior(self, params: Any, chunk: Any) -> Posterior:
+        inner = self.inner.posterior(params, chunk)
+        if not isinstance(inner, HasPower):
+            raise Unavailable(f"{type(inner).__name__} has no power: Tempered cannot raise it to {self.beta}")
+        return inner.power(self.beta)
+
+
+@final
+@frozen
+class Sampled(Transformed):
+    """One draw from the posterior in its place: stochastic EM (Celeux and Diebolt, 1985).
+
+    The draw is a pure function of q and the seed. Only the M half is audited: a draw may lose.
+    """
+
+    inner: Model
+    seed: int = 0
+
+    @property
+    def exact(self) -> bool:
+        return False
+
+    @property
+    def smooth(self) -> bool:
+        return False
+
+    @property
+    def audited(self) -> frozenset[Half]:
+        return frozenset({"M"})
+
+    def posterior(self, params: Any, chunk: Any) -> Posterior:
+        inner = self.inner.posterior(params, chunk)
+        if not isinstance(inner, HasDraw):
+            raise Unavailable(f"{type(inner).__name__} has no draw: Sampled cannot sample from it")
+        return inner.draw(self.seed)

@@ -1,0 +1,52 @@
+"""A conjugate prior, as pseudo-statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import attrs
+from attrs import frozen
+
+from latentem.core import Block, Event
+from latentem.transform.transformed import Model, SamePosterior
+
+
+@final
+@frozen
+class WithPrior(SamePosterior):
+    """Maximum a posteriori under the conjugate prior that `pseudo` stands for.
+
+    The pseudo-statistics are added before the M-step and scored by `log_joint` itself, so the prior
+    cannot be one thing in the step and another in the objective.
+
+    Attributes:
+        inner: The model.
+        pseudo: Statistics as of imagined data.
+    """
+
+    inner: Model
+    pseudo: Any
+
+    def log_prior(self, params: Any) -> float:
+        return self.inner.log_prior(params) + self.inner.log_joint(params, self.pseudo)
+
+    def blocks(self) -> Sequence[Block[Any, Any]]:
+        return [self._informed(block) for block in self.inner.blocks()]
+
+    def first(self, statistics: Any) -> Any:
+        return self.inner.first(statistics + self.pseudo)
+
+    def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
+        return self.inner.diagnose(params, statistics + self.pseudo)
+
+    def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
+        return self.inner.lift(params, statistics + self.pseudo)
+
+    def _informed(self, block: Block[Any, Any]) -> Block[Any, Any]:
+        holding = block.holding
+        return attrs.evolve(
+            block,
+            maximize=lambda statistics, params: block.maximize(statistics + self.pseudo, params),
+            holding=None if holding is None else lambda components: self._informed(holding(components)),
+        )
