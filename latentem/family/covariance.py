@@ -11,7 +11,6 @@ from typing import Any, final
 
 import numpy as np
 from attrs import field, frozen
-from scipy.linalg import solve_triangular
 
 from latentem.arrays import Array
 from latentem.core import Degenerate
@@ -158,14 +157,13 @@ class Full(Shape):
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
         roots = np.stack([_cholesky(matrix, i) for i, matrix in enumerate(covariances)])
         log_det = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
-        identity = np.eye(d)
-        return np.stack([solve_triangular(root, identity, lower=True) for root in roots]), log_det
+        return np.tril(np.linalg.solve(roots, np.eye(d))), log_det
 
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y @ whitener.T
 
     def trace(self, whitener: Array, second: Array) -> Array:
-        return np.einsum("mij,mjl,mil->m", whitener, second, whitener, optimize=True)
+        return np.einsum("mij,mij->m", whitener @ second, whitener)
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         root = np.sqrt(reference)

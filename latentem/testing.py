@@ -1,0 +1,329 @@
+"""The contract of a model, as a check that anyone who defines one can run.
+
+Six clauses, each of which catches defects that the others let pass: a log likelihood that never
+falls is the weakest of them. `tests/contract/test_power.py` plants the defects.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from attrs import frozen
+
+from latentem.core import (
+    Degenerate,
+    Expectation,
+    HasDraw,
+    HasMode,
+    HasPower,
+    LatentModel,
+    Unavailable,
+    e_step,
+    get,
+    log_likelihood,
+    objective,
+    put,
+)
+from latentem.run.audit import e_gain, m_gain, slack
+from latentem.transform import Frozen, Hard, Sampled, Tempered, WithPrior
+
+Model = LatentModel[Any, Any, Any, Any]
+_STEPS = 3
+_PIECES = 25
+_MOST_BLOCKS = 4
+_MOVES = ((1e6, 1.0), (0.0, 1e-9), (-1e3, 1e6))
+
+
+@final
+@frozen
+class Failure:
+    """One way in which a model breaks its contract.
+
+    Attributes:
+        clause: "identity", "half steps", "subsets", "linearity", "chunks" or "optimality".
+        where: Under which transformer, and on which copy of the data.
+        message: What was found.
+    """
+
+    clause: str
+    where: str
+    message: str
+
+
+@final
+class BrokenContract(AssertionError):
+    """A model breaks its contract; `failures` has each way in which it does."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("\n".join(f"{f.clause} ({f.where}): {f.message}" for f in failures))
+
+
+@final
+@frozen
+class _Case:
+    """One model, parameters and data, and what the clauses have in common."""
+
+    model: Model
+    params: Any
+    pieces: Sequence[Any]
+    evidence: Callable[[Any, Any], Any] | None
+
+    def e(self, params: Any) -> Expectation[Any]:
+        return e_step(self.model, params, self.pieces)
+
+    def slack(self, params: Any, expectation: Expectation[Any]) -> float:
+        joint = self.model.log_joint(params, expectation.statistics)
+        return slack(expectation.observations, joint, expectation.entropy) + 1e-10 * abs(self.model.log_prior(params))
+
+    @cached_property
+    def own(self) -> Expectation[Any]:
+        """The E-step at the parameters."""
+        return self.e(self.params)
+
+    @cached_property
+    def combinations(self) -> list[Any]:
+        """Random positive combinations of the statistics of the pieces, on scales from 0.01 to 100."""
+        rng = np.random.default_rng(0)
+        parts = [self.model.expectation(self.params, piece).statistics for piece in self.pieces]
+        made = []
+        for scale in (0.01, 0.3, 1.0, 100.0):
+            total = scale * parts[0]
+            for part in parts[1:]:
+                total = total + scale * float(rng.gamma(1.0)) * part
+            made.append(total)
+        return made
+
+    @cached_property
+    def neighbours(self) -> list[Any]:
+        """The parameters, and others that the blocks give at random combinations."""
+        found = [self.params]
+        for statistics in self.combinations[:2]:
+            try:
+                candidate = self.model.m_step(statistics, self.params)
+                found.append(self.model.lift(candidate, self.e(candidate).statistics)[0])
+            except Degenerate:
+                continue
+        return found
+
+
+def check_model(
+    model: Model,
+    params: Any,
+    data: Any,
+    *,
+    evidence: Callable[[Any, Any], Any] | None = None,
+    moved: Callable[[Any, Any, float, float], tuple[Any, Any]] | None = None,
+) -> None:
+    """Hold a model to its contract, bare and under each transformer that applies.
+
+    1. identity: log_joint + entropy is the log evidence, and `expectation` is posterior, statistics and
+       entropy; no q of neighbouring parameters beats the parameters' own.
+    2. half steps: no E half and no M half loses.
+    3. subsets: nor with any subset of blocks frozen, and what is frozen stays as it is, to the bit.
+    4. linearity: `log_joint` is linear in the statistics.
+    5. chunks: the data in 1, 7 or many chunks, in any order, leave the same statistics and entropy.
+    6. optimality: no value that a block itself gives at other statistics does better than its maximum.
+
+    Args:
+        model: The model.
+        params: Parameters at which its densities are sound, best not at an optimum.
+        data: A chunk, or what the model makes a chunk of. A chunk that can be sliced is cut.
+        evidence: An independent log evidence of each unit, from (params, chunk).
+        moved: From (params, chunk, shift, scale), both for data scale * x + shift; then all is checked there, too.
+
+    Raises:
+        BrokenContract: with every failure found.
+    """
+    chunk = model.chunk(data)
+    failures = list(_failures(model, params, chunk, evidence, "as given"))
+    for shift, scale in _MOVES if moved is not None else ():
+        assert moved is not None
+        there, copy = moved(params, chunk, shift, scale)
+        failures += _failures(model, there, copy, evidence, f"shifted by {shift:g}, scaled by {scale:g}")
+    if failures:
+        raise BrokenContract(failures)
+
+
+def _failures(model: Model, params: Any, chunk: Any, evidence: Any, where: str) -> Iterator[Failure]:
+    pieces = _cut(chunk, 7)
+    statistics = e_step(model, params, pieces).statistics
+    params = model.lift(params, statistics)[0]
+    for variant in _variants(model, params, pieces, statistics):
+        case = _Case(variant, params, pieces, evidence)
+        name = type(variant).__name__ if variant is not model else "bare"
+        for clause, check in _CLAUSES.items():
+            for message in itertools.islice(check(case, chunk), 1):
+                yield Failure(clause, f"{name}, {where}", message)
+
+
+def _variants(model: Model, params: Any, pieces: Sequence[Any], statistics: Any) -> Iterator[Model]:
+    yield model
+    posterior = model.posterior(params, pieces[0])
+    if isinstance(posterior, HasMode):
+        yield Hard(model)
+    if isinstance(posterior, HasPower):
+        yield from (Tempered(model, 0.5), Tempered(model, 2.0))
+    if isinstance(posterior, HasDraw):
+        yield Sampled(model, 1)
+    yield WithPrior(model, 0.1 * statistics)
+
+
+def _cut(chunk: Any, parts: int) -> list[Any]:
+    """The chunk in so many slices of nearly equal length; whole where it cannot be sliced."""
+    if isinstance(chunk, list | tuple) or not (hasattr(chunk, "__getitem__") and hasattr(chunk, "__len__")):
+        return list(chunk) if isinstance(chunk, list | tuple) else [chunk]
+    edges = np.linspace(0, len(chunk), min(parts, len(chunk)) + 1).astype(int).tolist()
+    return [chunk[begin:end] for begin, end in itertools.pairwise(edges)]
+
+
+def _identity(case: _Case, chunk: Any) -> Iterator[str]:
+    model, params = case.model, case.params
+    for piece in case.pieces:
+        fused = model.expectation(params, piece)
+        posterior = model.posterior(params, piece)
+        statistics, entropy = model.statistics(piece, posterior), posterior.entropy()
+        allowance = case.slack(params, fused)
+        if not abs(fused.entropy - entropy) <= allowance:
+            yield f"expectation has entropy {fused.entropy}, its posterior {entropy}"
+        for other in case.neighbours:
+            difference = model.log_joint(other, fused.statistics) - model.log_joint(other, statistics)
+            if not abs(difference) <= case.slack(other, fused):
+                yield f"expectation and statistics(posterior) differ by {difference:.3g} nats of log_joint"
+    for other in case.neighbours:
+        there = case.e(other)
+        bound = model.log_joint(other, there.statistics) + there.entropy
+        try:
+            gap = log_likelihood(model, other, case.pieces) - bound
+        except Unavailable:
+            break
+        allowance = case.slack(other, there)
+        if not (abs(gap) <= allowance if model.exact else gap >= -allowance):
+            yield f"log_joint + entropy is {bound}, off the sum of log_evidence by {gap:.3g} nats"
+    if case.evidence is not None:
+        for piece in case.pieces:
+            given = np.asarray(case.evidence(params, piece))
+            error = np.abs(np.asarray(model.log_evidence(params, piece)) - given)
+            if not (error <= 1e-9 * (1 + np.abs(given))).all():
+                yield f"log_evidence is off the given one by up to {error.max():.3g} nats a unit"
+    if "E" not in model.audited:
+        return
+    value, allowance = objective(model, params, case.own), case.slack(params, case.own)
+    for other in case.neighbours:
+        foreign = case.e(other)
+        if not objective(model, params, foreign) <= value + allowance:
+            yield "the posterior of other parameters gives a higher objective than the parameters' own"
+
+
+def _half_steps(case: _Case, chunk: Any) -> Iterator[str]:
+    yield from _run(case, case.model)
+
+
+def _run(case: _Case, model: Model) -> Iterator[str]:
+    params, expectation = case.params, e_step(model, case.params, case.pieces)
+    for step in range(_STEPS):
+        try:
+            following = model.m_step(expectation.statistics, params)
+            after = e_step(model, following, case.pieces)
+        except Degenerate:
+            return
+        gains = {
+            "M": m_gain(model, params, following, expectation.statistics),
+            "E": e_gain(model, following, expectation, after),
+        }
+        allowance = max(case.slack(params, expectation), case.slack(following, after))
+        for half, gain in gains.items():
+            if half in model.audited and not gain >= -allowance:
+                yield f"the {half} half of step {step + 1} gained {gain:.3g} nats"
+        params, expectation = following, after
+
+
+def _subsets(case: _Case, chunk: Any) -> Iterator[str]:
+    blocks = case.model.blocks()
+    sizes = range(1, len(blocks) + 1) if len(blocks) <= _MOST_BLOCKS else (1, len(blocks) - 1)
+    for held in itertools.chain.from_iterable(itertools.combinations(blocks, size) for size in sizes):
+        if held == (held[0],) and not held[0].path:
+            continue  # the whole of the parameters: nothing is left to move
+        model = Frozen(case.model, {block.name for block in held if block.path})
+        for start in case.neighbours:
+            other = _Case(model, start, case.pieces, None)
+            for message in _run(other, model):
+                yield f"with {', '.join(block.name for block in held)} frozen, {message}"
+            moved = model.m_step(other.e(start).statistics, start)
+            for block in held:
+                if block.path and not _same(get(moved, block.path), get(start, block.path)):
+                    yield f"{block.name} was frozen and moved"
+
+
+def _linearity(case: _Case, chunk: Any) -> Iterator[str]:
+    one, two, *_ = case.combinations
+    for params, (a, b) in itertools.product(case.neighbours, ((1.0, 1.0), (0.25, 3.0), (2.0, -1.0))):
+        joint = case.model.log_joint
+        parts = a * joint(params, one), b * joint(params, two)
+        whole, scale = joint(params, a * one + b * two), 1 + abs(parts[0]) + abs(parts[1])
+        if not abs(whole - sum(parts)) <= 1e-9 * scale:
+            yield f"log_joint({a:g} S + {b:g} T) is {whole}, {a:g} log_joint(S) + {b:g} log_joint(T) is {sum(parts)}"
+
+
+def _chunks(case: _Case, chunk: Any) -> Iterator[str]:
+    if "E" not in case.model.audited:
+        return  # a draw depends on the chunk that it is for
+    whole = e_step(case.model, case.params, _cut(chunk, 1))
+    for parts, order in itertools.product((7, _PIECES), (1, -1)):
+        other = e_step(case.model, case.params, _cut(chunk, parts)[::order])
+        allowance = case.slack(case.params, whole)
+        for params in case.neighbours:
+            difference = case.model.log_joint(params, other.statistics - whole.statistics)
+            if not abs(difference) <= max(allowance, case.slack(params, whole)):
+                yield f"in {parts} chunks the statistics differ by {difference:.3g} nats of log_joint"
+        if not abs(other.entropy - whole.entropy) <= allowance:
+            yield f"in {parts} chunks the entropy is {other.entropy}, in one {whole.entropy}"
+        if not math.isclose(other.observations, whole.observations, rel_tol=1e-9):
+            yield f"in {parts} chunks there are {other.observations} observations, in one {whole.observations}"
+
+
+def _optimality(case: _Case, chunk: Any) -> Iterator[str]:
+    model = case.model
+    for statistics, given in itertools.product(case.combinations[1:3], case.neighbours):
+        params = model.lift(given, statistics)[0]
+        scale = 1e-9 * (1 + abs(model.log_joint(params, statistics)) + abs(model.log_prior(params)))
+        for block in model.blocks():
+            for other in (*case.combinations, *_near(statistics, case.combinations)):
+                try:
+                    best = block.apply(statistics, params)
+                    rival = block.maximize(other, params)
+                except Degenerate:
+                    continue
+                try:
+                    candidate = model.lift(put(params, block.path, rival), statistics)[0]
+                    gain = m_gain(model, best, candidate, statistics)
+                except Degenerate as error:
+                    yield f"block {block.name} gives parameters that are no density: {error}"
+                    return
+                if not gain <= scale:
+                    yield f"block {block.name}: a value that it gives at other statistics is {gain:.3g} nats better"
+
+
+def _near(statistics: Any, others: Sequence[Any]) -> Iterator[Any]:
+    """The same statistics on other scales, which show a bias that depends on n, and a little way towards others."""
+    yield from (0.01 * statistics, 100.0 * statistics)
+    yield from (statistics + 1e-2 * other for other in others)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else bool(one == other)
+
+
+_CLAUSES: dict[str, Callable[[_Case, Any], Iterator[str]]] = {
+    "identity": _identity,
+    "half steps": _half_steps,
+    "subsets": _subsets,
+    "linearity": _linearity,
+    "chunks": _chunks,
+    "optimality": _optimality,
+}
