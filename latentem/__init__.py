@@ -6,7 +6,7 @@
 -1130.264
 """
 
-from latentem import datasets
+from latentem import datasets, testing, transform
 from latentem.bound import LowerBound, lower_bound
 from latentem.core import (
     Additive,
@@ -116,4 +116,6 @@ __all__ = [
     "remaining_below",
     "reseed_empty",
     "seconds",
+    "testing",
+    "transform",
 ]

@@ -26,12 +26,15 @@ class Block(Generic[S, P]):
         size: How many free numbers the field has.
         holding: From component numbers, the block that leaves those components as they are and
             maximises over the rest; None where the components cannot be told apart.
+        place: From the field, component numbers and values, the field with these components at these
+            values and the others still allowed; None where they are free of one another.
     """
 
     path: Path
     maximize: Callable[[S, P], Any]
     size: Callable[[P], int]
     holding: Callable[[tuple[int, ...]], Block[S, P]] | None = None
+    place: Callable[[Any, tuple[int, ...], Any], Any] | None = None
 
     @property
     def name(self) -> str:
@@ -51,6 +54,7 @@ class Block(Generic[S, P]):
             maximize=lambda statistics, params: self.maximize(_part(statistics, part), _part(params, part)),
             size=lambda params: self.size(_part(params, part)),
             holding=None if inner is None else lambda components: inner(components).within(part),
+            place=self.place,
         )
 
 

@@ -221,16 +221,21 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
     def _weights(self, held: tuple[int, ...] = ()) -> Block[MixtureStatistics, MixtureParams]:
         def maximize(statistics: MixtureStatistics, params: MixtureParams) -> Array:
             counts = statistics.weights + (0.0 if self.prior is None else self.prior.count)
-            free = np.ones(self.k, bool)
-            free[list(held)] = False
-            left = 1 - params.weights[~free].sum()
-            total = counts[free].sum()
-            shares = counts[free] / total if total > 0 else np.full(free.sum(), 1 / max(free.sum(), 1))
-            new = params.weights.copy()
-            new[free] = max(left, 0.0) * shares
-            return new
+            return _shared(counts, held, params.weights[list(held)])
 
-        return Block(("weights",), maximize, lambda params: max(self.k - 1 - len(held), 0), self._weights)
+        return Block(("weights",), maximize, lambda params: max(self.k - 1 - len(held), 0), self._weights, _shared)
+
+
+def _shared(shares: Array, held: tuple[int, ...], values: Any) -> Array:
+    """Weights with some held at values, and what they leave shared out in proportion to `shares`."""
+    free = np.ones(len(shares), dtype=bool)
+    free[list(held)] = False
+    new = np.zeros(len(shares))
+    new[list(held)] = values
+    total = shares[free].sum()
+    rest = shares[free] / total if total > 0 else np.full(free.sum(), 1 / max(free.sum(), 1))
+    new[free] = max(1 - new.sum(), 0.0) * rest
+    return new
 
 
 def _counted(chunk: Rows) -> Array:

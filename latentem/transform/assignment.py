@@ -79,7 +79,8 @@ class Tempered(Transformed):
 class Sampled(Transformed):
     """One draw from the posterior in its place: stochastic EM (Celeux and Diebolt, 1985).
 
-    The draw is a pure function of q and the seed. Only the M half is audited: a draw may lose.
+    The draw is a pure function of q and the seed, so a run can be repeated; one whose draw leaves the
+    same statistics twice has come to rest. Only the M half is audited: a draw may lose.
     """
 
     inner: Model

@@ -42,22 +42,30 @@ class Fixed:
         """Equal weights, however many there are."""
         return cls(equal=True)
 
-    def write(self, current: Any) -> Any:
-        """The field with the held value in it."""
+    def write(self, block: Block[Any, Any], current: Any) -> Any:
+        """The field of a block with the held value in it."""
         if self.equal:
             return 0 * current + 1 / len(current)
         if self.value is None:
             return current
-        return self.value if self.components is None else self._place(current, self.value)
+        if self.components is None:
+            return self.value
+        if not all(0 <= component < len(current) for component in self.components):
+            raise ValueError(
+                f"components {list(self.components)} of {block.name} are to be held: "
+                f"they are numbered from 0 to {len(current) - 1}"
+            )
+        return (block.place or _place)(current, self.components, self.value)
 
     def restore(self, changed: Any, held: Any) -> Any:
         """`changed`, with the held part as it is in `held`."""
-        return held if self.components is None else self._place(changed, held[list(self.components)])
+        return held if self.components is None else _place(changed, self.components, held[list(self.components)])
 
-    def _place(self, into: Any, value: Any) -> Any:
-        copy = into.copy()
-        copy[list(self.components or ())] = value
-        return copy
+
+def _place(field: Any, components: tuple[int, ...], value: Any) -> Any:
+    copy = field.copy()
+    copy[list(components)] = value
+    return copy
 
 
 Holds = Mapping[str, Fixed]
@@ -121,10 +129,11 @@ class Frozen(SamePosterior):
         if self._written(params) == params:
             return
         for block, fixed in self._held():
-            if put(params, block.path, fixed.write(get(params, block.path))) != params:
+            if put(params, block.path, fixed.write(block, get(params, block.path))) != params:
+                given = get(params, block.path)
                 raise ValueError(
-                    f"the start disagrees with the fixed {block.name}: it has {get(params, block.path)!r}, fixed is "
-                    f"{fixed.write(get(params, block.path))!r}; give a start with the fixed value, or leave it free"
+                    f"the start disagrees with the fixed {block.name}: it has {given!r}, fixed is "
+                    f"{fixed.write(block, given)!r}; give a start with the fixed value, or leave it free"
                 )
 
     def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
@@ -140,7 +149,7 @@ class Frozen(SamePosterior):
 
     def _written(self, params: Any) -> Any:
         for block, fixed in self._held():
-            params = put(params, block.path, fixed.write(get(params, block.path)))
+            params = put(params, block.path, fixed.write(block, get(params, block.path)))
         return params
 
     def _holds(self, event: Event) -> bool:

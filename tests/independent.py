@@ -1,0 +1,63 @@
+"""References that share no code with the library: densities from scipy, sums written out."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+from scipy.special import logsumexp
+
+
+def dense(covariances, k, d):
+    """Covariances of any structure as (k, d, d), by their shape alone; k and d must differ."""
+    shape = np.shape(covariances)
+    if shape == (k, d, d):
+        return np.asarray(covariances)
+    if shape == (d, d):
+        return np.broadcast_to(covariances, (k, d, d))
+    if shape == (k, d):
+        return np.stack([np.diag(row) for row in covariances])
+    if shape == (d,):
+        return np.broadcast_to(np.diag(covariances), (k, d, d))
+    return np.stack([v * np.eye(d) for v in np.broadcast_to(covariances, (k,))])
+
+
+def gaussian_log_joint(params, x):
+    """log weight + log density of each row in each component, (n, k)."""
+    means = params.components.means
+    k, d = means.shape
+    each = dense(params.components.covariances, k, d)
+    columns = [
+        stats.multivariate_normal(mean, cov, allow_singular=True).logpdf(x).reshape(len(x))
+        for mean, cov in zip(means, each, strict=True)
+    ]
+    with np.errstate(divide="ignore"):
+        return np.log(params.weights) + np.transpose(columns)
+
+
+def log_evidence(log_joint, weight=None):
+    """Sum over rows of the log of the sum over components."""
+    each = logsumexp(log_joint, axis=1)
+    return float(each.sum() if weight is None else weight @ each)
+
+
+def slack(observations, q, h):
+    """The loss that rounding explains, as the design states it."""
+    return 1e-10 * (observations + abs(q) + abs(h))
+
+
+def matched(found, wanted):
+    """The permutation of `found` that is nearest to `wanted`, both with components on the first axis."""
+    order = [int(np.abs(np.asarray(found) - row).reshape(len(found), -1).sum(axis=1).argmin()) for row in wanted]
+    assert sorted(order) == list(range(len(found)))
+    return order
+
+
+def lloyd(x, centres, steps):
+    """Plain K-means: the centres after each step, empty clusters left where they are."""
+    centres, path = np.array(centres, float), []
+    for _ in range(steps):
+        labels = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        for j in set(labels.tolist()):
+            centres[j] = x[labels == j].mean(axis=0)
+        path.append(centres.copy())
+    return path
