@@ -1,0 +1,358 @@
+"""The command line does what it says, says what is wrong in one line, and leaves nothing half done."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import latentem as lem
+from latentem import output
+from latentem.cli import STRUCTURES, main
+from latentem.run import em
+
+
+@pytest.fixture
+def geyser(tmp_path):
+    path = tmp_path / "geyser.csv"
+    rows = lem.datasets.old_faithful().tolist()
+    path.write_text("eruption,waiting\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows))
+    return str(path)
+
+
+@pytest.fixture
+def refused(capsys):
+    def message(*argv):
+        assert main(argv) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert captured.err.startswith("latentem: error: ")
+        return captured.err
+
+    return message
+
+
+def run(*argv, **options):
+    command = [sys.executable, "-m", "latentem", *argv]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, **options)
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_fit_prints_the_summary_of_the_fit(geyser, capsys):
+    """What is printed is print(fit), with the names of the columns."""
+    assert main(["fit", geyser, "--components", "2"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.startswith("GaussianMixture(2) on 272 observations\nconverged: ")
+    assert "log likelihood -1130.263960" in captured.out
+    assert "eruption: mean ± sd  waiting: mean ± sd" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("structure", "log_likelihood"),
+    [
+        ("full", "-1130.263960"),
+        ("tied", "-1140.186759"),
+        ("diagonal", "-1147.806353"),
+        ("spherical", "-1709.529282"),
+        ("tied-diagonal", None),
+        ("tied-spherical", None),
+    ],
+)
+def test_structures_are_the_library_s(geyser, capsys, structure, log_likelihood):
+    """Each name of a structure fits that structure, to the published log likelihood where there is one."""
+    if log_likelihood is None:
+        model = lem.GaussianMixture(2, structure=STRUCTURES[structure])
+        log_likelihood = f"{lem.fit(model, lem.datasets.old_faithful()).log_likelihood:.6f}"
+    assert main(["fit", geyser, "--components", "2", "--structure", structure]) == 0
+    assert f"log likelihood {log_likelihood}" in capsys.readouterr().out
+
+
+def test_kmeans_and_poisson_are_fitted(geyser, tmp_path, capsys):
+    """--model fits K-means, and Poisson mixtures to the published log likelihood of the death notices."""
+    assert main(["fit", geyser, "--components", "2", "--model", "kmeans"]) == 0
+    assert "KMeans(2)" in (shown := capsys.readouterr().out)
+    assert "inertia" in shown
+    counts = np.repeat(np.arange(10), [162, 267, 271, 185, 111, 61, 27, 8, 3, 1])
+    path = tmp_path / "notices.csv"
+    path.write_text("\n".join(map(str, counts)))
+    assert main(["fit", str(path), "--components", "2", "--model", "poisson", "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr().out
+    assert "log likelihood -1989.945860" in shown
+    assert "column 1: rate" in shown
+    assert np.shape(json.loads((tmp_path / "out" / "params.json").read_text())["params"]["components"]) == (2, 1)
+
+
+def test_options_reach_the_fit(tmp_path, capsys):
+    """Columns, delimiter, header, seed and starts are used."""
+    path = tmp_path / "data.tsv"
+    x = lem.datasets.old_faithful()
+    path.write_text("".join(f"{a!r}\tx\t{b!r}\n" for a, b in x.tolist()))
+    argv = ["--delimiter", "\\t", "--no-header", "--columns", "3, 1", "--starts", "4", "--seed", "7"]
+    assert main(["fit", str(path), "--components", "2", *argv]) == 0
+    shown = capsys.readouterr().out
+    assert "column 3: mean ± sd  column 1: mean ± sd" in shown
+    assert "4 starts; " in shown
+
+
+def test_out_holds_the_fit_to_the_last_bit(geyser, tmp_path, capsys):
+    """The four files hold labels, responsibilities, parameters and steps, and read back as the fit has them."""
+    out = tmp_path / "out"
+    assert main(["fit", geyser, "--components", "2", "--seed", "3", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"written to {out}: {', '.join(output.FILES)}\n")
+    x = lem.datasets.old_faithful()
+    fit = lem.fit(lem.GaussianMixture(2), x, rng=3)
+
+    assert sorted(os.listdir(out)) == sorted(output.FILES)
+    labels = read(out / "labels.csv")
+    assert labels[0] == ["label"]
+    assert [int(row[0]) for row in labels[1:]] == fit.predict(x).tolist()
+    responsibilities = read(out / "responsibilities.csv")
+    assert responsibilities[0] == ["component_0", "component_1"]
+    assert [list(map(float, row)) for row in responsibilities[1:]] == fit.predict_proba(x).tolist()
+    described = json.loads((out / "params.json").read_text(encoding="utf-8"))
+    params = described.pop("params")
+    assert described == {
+        "format": "latentem parameters",
+        "version": 1,
+        "model": "GaussianMixture(2)",
+        "columns": ["eruption", "waiting"],
+        "status": str(fit.status),
+        "log_likelihood": fit.log_likelihood,
+    }
+    components = params["components"]
+    assert params["weights"] == fit.params.weights.tolist()
+    assert components["means"] == fit.params.components.means.tolist()
+    assert components["covariances"] == fit.params.components.covariances.tolist()
+    assert components["structure"] == "Full()"
+    history = read(out / "history.csv")
+    assert history[0][:3] == ["index", "kind", "bound"]
+    assert [float(row[2]) for row in history[1:]] == fit.history.bound.tolist()
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_a_disk_that_fails_leaves_what_was_there(geyser, tmp_path, monkeypatch, refused, capsys, moved):
+    """However many files are in place when moving fails for good, those of the earlier fit are all back."""
+    out = tmp_path / "out"
+    assert main(["fit", geyser, "--components", "2", "--out", str(out)]) == 0
+    (out / "notes.txt").write_text("mine")
+    (out / "history.csv").unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    replace, calls = os.replace, []
+
+    def failing(source, target):
+        calls.append(target)
+        if len(calls) > moved:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    code = main(["fit", geyser, "--components", "3", "--out", str(out)])
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    captured = capsys.readouterr()
+    assert captured.out.startswith("GaussianMixture(3)")
+    if moved == len(output.FILES):
+        assert code == 0
+        assert b"GaussianMixture(3)" in after["params.json"]
+        return
+    assert code == 2
+    assert captured.err == f"latentem: error: nothing was written to {out}: No space left on device\n"
+    assert after == before
+
+
+@pytest.mark.parametrize("call", ["os.replace", "os.fsync", "json.dumps"])
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), KeyboardInterrupt()])
+def test_a_failure_at_any_stage_leaves_no_new_directory(geyser, tmp_path, monkeypatch, call, error):
+    """A directory that was to be made is not there after a failure, and the fit is shown all the same."""
+
+    def failing(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(f"latentem.output.{call}", failing)
+    code = main(["fit", geyser, "--components", "2", "--out", str(tmp_path / "out")])
+    assert code == (130 if isinstance(error, KeyboardInterrupt) else 2)
+    assert os.listdir(tmp_path) == ["geyser.csv"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_fitting(geyser, tmp_path, monkeypatch, refused):
+    """A file, a missing parent, a directory in a file's place and the input itself are named, and nothing is fitted."""
+    monkeypatch.setattr(lem, "fit", lambda *arguments, **options: pytest.fail("it was fitted"))
+    fit = ("fit", geyser, "--components", "2", "--out")
+    assert f"{geyser} cannot be written into" in refused(*fit, geyser)
+    assert f"{tmp_path / 'no'} cannot be written into" in refused(*fit, str(tmp_path / "no" / "out"))
+    (tmp_path / "out" / "labels.csv").mkdir(parents=True)
+    assert "labels.csv cannot be written over" in refused(*fit, str(tmp_path / "out"))
+    (tmp_path / "labels.csv").write_text("1\n2\n")
+    source = str(tmp_path / "labels.csv")
+    assert "labels.csv cannot be written over" in refused("fit", source, "--components", "1", "--out", str(tmp_path))
+
+
+def test_a_directory_without_permission_is_refused_before_fitting(geyser, tmp_path, monkeypatch, refused):
+    """Permission is tried, not asked for."""
+
+    def denied(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", denied)
+    message = refused("fit", geyser, "--components", "2", "--out", str(tmp_path))
+    assert f"{tmp_path} cannot be written into (Permission denied)" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "argv", "message"),
+    [
+        ("a,b\n1,2\n3,NA\n", [], "line 3, column 'b': 'NA' is no finite number"),
+        ("1,x\n3,y\n", [], "say which, with --header or --no-header"),
+        ("a,b\n1,2\n", ["--columns", "c"], "column 'c' is not there: choose with --columns from ['a', 'b']"),
+        ("a,b\n1,2\n", ["--columns", "a,a"], "column 'a' was chosen twice"),
+        ("a,b\n1,2\n", ["--columns", ""], "column '' has no name"),
+        ("a;b\n1;2\n", [], "give --delimiter ';'"),
+        ("a,b\n1,2\n", ["--delimiter", "::"], "delimiter was given as '::'"),
+        ("a,b\n1,2\n", [], "1 rows were given for 2 components"),
+        ("a,b\n1,2\n1,3\n1,4\n", [], "is constant"),
+        ("a,b\n-1,2\n1,3\n1,4\n", ["--model", "poisson"], "outside the support of Poisson"),
+        ("a,b\n1,2\n", ["--model", "kmeans", "--structure", "full"], "--structure was given with --model kmeans"),
+        ("a,b\n1,2\n", ["--structure", "round"], "argument --structure: invalid choice: 'round'"),
+        ("a,b\n1,2\n", ["--components", "0"], "argument --components: '0' was given: give a whole number, at least 1"),
+        ("a,b\n1,2\n", ["--starts", "many"], "argument --starts: 'many' was given"),
+        ("a,b\n1,2\n", ["--max-steps", "-1"], "argument --max-steps: '-1' was given"),
+        ("a,b\n1,2\n", ["--start", "3"], "unrecognized arguments: --start 3 (see latentem"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_in_one_line(tmp_path, refused, content, argv, message):
+    """Errors of the file, of the options and of the model are one line on the standard error, and the code is 2."""
+    path = tmp_path / "data.csv"
+    path.write_text(content)
+    assert message in refused("fit", str(path), "--components", "2", *argv)
+
+
+def test_files_that_are_none_are_refused(tmp_path, refused):
+    """A missing file and a directory are named."""
+    assert "nowhere.csv: No such file" in refused("fit", str(tmp_path / "nowhere.csv"), "--components", "2")
+    assert str(tmp_path) in refused("fit", str(tmp_path), "--components", "2")
+
+
+def test_a_command_and_a_number_of_components_are_needed(geyser, refused):
+    """What is missing is named, with where to look."""
+    assert "required: COMMAND (see latentem --help)" in refused()
+    assert "required: --components (see latentem fit --help)" in refused("fit", geyser)
+
+
+def test_a_run_that_did_not_converge_is_a_warning(geyser, capsys):
+    """The sentence of the warning is one line on the standard error; the fit is shown and the code is 0."""
+    assert main(["fit", geyser, "--components", "2", "--max-steps", "3"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("latentem: warning: not converged: max steps reached: 3 steps")
+    assert captured.err.count("\n") == 1
+    assert "max steps reached" in captured.out
+
+
+def test_an_interrupted_fit_shows_and_writes_the_best_so_far(geyser, tmp_path, monkeypatch, capsys):
+    """Ctrl-C in the fifth pass shows the fit after the passes before it; the code is 130."""
+    e_step, calls = em.e_step, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return e_step(*arguments)
+
+    monkeypatch.setattr(em, "e_step", interrupted)
+    assert main(["fit", geyser, "--components", "2", "--out", str(tmp_path / "out")]) == 130
+    captured = capsys.readouterr()
+    assert "interrupted: by Ctrl-C after step 3" in captured.out
+    assert captured.err.startswith("latentem: warning: not converged: interrupted")
+    assert "interrupted" in json.loads((tmp_path / "out" / "params.json").read_text())["status"]
+
+
+def test_an_interrupt_before_the_first_step_is_one_line(geyser, monkeypatch, capsys):
+    """Ctrl-C before there is anything to show has the code 130 and no traceback."""
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(em, "e_step", interrupted)
+    assert main(["fit", geyser, "--components", "2"]) == 130
+    assert capsys.readouterr().err == "latentem: error: interrupted\n"
+
+
+def test_demo_shows_the_books_of_each_step():
+    """Run as a command, the demo shows gains that add up to A, the names, and the known log likelihood."""
+    done = run("demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "eruption: mean ± sd  waiting: mean ± sd" in done.stdout
+    assert "log likelihood -1130.263960 = Q" in done.stdout
+    head = next(i for i, line in enumerate(lines) if line.startswith("step"))
+    assert " ".join(lines[head].split()) == "step M gain E gain Q H A = Q + H"
+    steps = [list(map(float, line.split())) for line in lines[head + 1 : lines.index("", head)]]
+    assert len(steps[0]) == 4
+    bound = steps[0][3]
+    for index, m_gain, e_gain, q, h, a in steps[1:]:
+        assert a == pytest.approx(q + h, abs=2e-6)
+        assert a == pytest.approx(bound + m_gain + e_gain, abs=0.02)
+        assert index > 0
+        bound = a
+    assert bound == pytest.approx(-1130.263960, abs=1e-6)
+
+
+def test_version_and_help(capsys):
+    """--version is the package's, and --help names commands, options and examples."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"latentem {lem.__version__}\n"
+    assert main(["--help"]) == 0
+    assert "latentem fit geyser.csv --components 2" in capsys.readouterr().out
+    assert main(["fit", "--help"]) == 0
+    assert "--header, --no-header" in capsys.readouterr().out
+
+
+def test_errors_of_a_real_process_have_no_traceback(tmp_path):
+    """Run as a command, an error is one line and the code 2."""
+    done = run("fit", "nowhere.csv", "--components", "2", cwd=tmp_path)
+    expected = "latentem: error: nowhere.csv: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes break so on POSIX only")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("argv", [["demo"], ["--help"]])
+def test_a_reader_that_leaves_is_no_error(argv, unbuffered):
+    """Where nobody reads the output, there is no traceback, whether it is buffered or not."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "latentem", *argv]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=120, env=env)
+    os.close(writing)
+    assert done.stderr == b""
+    assert done.returncode == 141 or argv == ["--help"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device that is always full is Linux's")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_cannot_be_written_is_an_error(unbuffered):
+    """A summary that is lost is not a success."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "latentem", "demo"]
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, env=env)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("No space left on device\n")
+
+
+def test_a_terminal_without_the_sign_still_gets_the_table():
+    """Characters that the terminal lacks are replaced, not fatal."""
+    done = run("demo", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "waiting: mean ? sd" in done.stdout
