@@ -13,12 +13,12 @@ Labels = npt.NDArray[np.int64]
 
 
 def frozen_array(values: Any) -> Array:
-    """The values as a read-only float64 array; an array that is one already is not copied.
+    """The values as a read-only float64 array, copied unless nobody can write to them.
 
     Raises:
         TypeError: the values are not real numbers.
     """
-    if isinstance(values, np.ndarray) and values.dtype == np.float64 and not values.flags.writeable:
+    if _sealed(values) and not getattr(values.base, "flags", values.flags).writeable:
         return values
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
@@ -26,6 +26,15 @@ def frozen_array(values: Any) -> Array:
     copy = np.array(array, dtype=np.float64, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def _sealed(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == np.float64 and not values.flags.writeable
+
+
+def viewed_array(values: Any) -> Array:
+    """The same for data, which may be large: a read-only view is taken as it is, though its owner may write to it."""
+    return values if _sealed(values) else frozen_array(values)
 
 
 def frozen_or_none(values: Any) -> Array | None:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from latentem import summary
 from latentem.arrays import Array, Labels
-from latentem.core import Event, Expectation, HasLabels, LatentModel, Unavailable, log_likelihood
+from latentem.core import ColumnError, Event, Expectation, HasLabels, LatentModel, Unavailable, log_likelihood
 from latentem.data import columns_of
 from latentem.reseed import reseed_empty
 from latentem.run import EM, Ending, History, StartReport, State, Status, StopRule, hits, remaining_below, run_all
@@ -135,8 +135,8 @@ class Fit:
         parts = summary.components(described, self.columns) if described else repr(self.params)
         step, reached = self.history[-1], hits(self.starts, self.objective, self.observations)
         lines = [
-            f"{self.model!r} on {self.observations:g} observations",
-            f"{self.status} ({step.index} steps)",
+            f"{self.model!r} on {summary.counted(self.observations, 'observation')}",
+            f"{self.status} ({summary.counted(step.index, 'step')})",
             "",
             parts,
             "",
@@ -144,16 +144,16 @@ class Fit:
             f" = Q {summary.number(step.expected_log_joint)} + H {summary.number(step.entropy)}"
             if self.model.exact
             else f"bound {summary.number(step.bound)}, log likelihood {summary.number(self.log_likelihood)}",
-            f"{self.n_parameters} free parameters",
+            summary.counted(self.n_parameters, "free parameter"),
         ]
         if self.model.exact:
             lines[-1] += f", AIC {summary.number(self.aic)}, BIC {summary.number(self.bic)} (lower is better)"
         if hasattr(self.model, "inertia"):
             lines[-1] += f", inertia {summary.number(self.inertia)}"
         if len(self.starts) > 1:
-            lines.append(
-                f"{len(self.starts)} starts; {reached[0]} of the {reached[1]} run to the end reached this mode"
-            )
+            lines.append(f"{len(self.starts)} starts")
+            if reached[1]:
+                lines[-1] += f"; {reached[0]} of the {reached[1]} run to the end reached this mode"
         events = [event.describe(self.columns) for event in self.events]
         lines.append("events: none" if not events else "events:\n" + "\n".join(f"- {event}" for event in events))
         return "\n".join(lines)
@@ -222,7 +222,12 @@ def fit(
         raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
     em = EM(stop=stop if stop is not None else remaining_below(), max_steps=max_steps, repair=reseed_empty)
     chunks = model.chunks(data, weights, allowed)
-    model.check(chunks)
+    try:
+        model.check(chunks)
+    except ColumnError as error:
+        if (names := columns_of(data)) is None:
+            raise
+        raise ColumnError(error.column, error.reason, names[error.column]) from None
     best, reports = run_all(em, model, starts(model, chunks, start, n_starts, rng), chunks, callback)
     if not best.converged:
         warnings.warn(f"not converged: {best.status}; {_ADVICE[best.status.ending]}", ConvergenceWarning, stacklevel=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, final
 
@@ -129,6 +130,9 @@ class KMeans(Transformed):
         params = MixtureParams(weights, Gaussian(Tied(Spherical())).params(means, variance))
         self.check_params(params)
         return params
+
+    def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Any]:
+        return {"units": statistics.weights, "centre": params.components.means}
 
     def inertia(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         """Sum of squared distances to the assigned centres, in squared data units."""

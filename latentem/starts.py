@@ -95,7 +95,7 @@ def generator(rng: Any) -> Random:
 class Seeder:
     """Random starts for one model and one data set; what they share is computed once.
 
-    Every component gets one unit's worth of the pooled data beside its own rows, so that a
+    Every component gets an average row's worth of the pooled data beside its own rows, so that a
     component of one row has a width, and one of zero counts can still explain a one.
     """
 
@@ -148,7 +148,7 @@ class Seeder:
         responsibilities = np.full((len(self._x), k), 1 / k)
         weight = np.zeros(len(self._x))
         responsibilities[chosen] = np.eye(k)[np.arange(len(chosen)) % k]
-        weight[chosen] = 1.0
+        weight[chosen] = self._weight.sum() / len(live)
         params = self._model.first(self._pooled)
         members = self._shared(self._restricted(responsibilities), weight)
         for block in self._model.blocks():
@@ -171,7 +171,7 @@ class Seeder:
 
     def _shared(self, responsibilities: Array, weight: Array | None = None) -> Any:
         own = self._statistics(responsibilities, weight)
-        return own + (self._base.k / self._weight.sum()) * self._pooled
+        return own + (self._base.k / np.count_nonzero(self._weight)) * self._pooled
 
     def _statistics(self, responsibilities: Array, weight: Array | None = None) -> Any:
         return statistics_of(self._model, self._chunks, responsibilities, weight)

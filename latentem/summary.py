@@ -8,8 +8,10 @@ import numpy as np
 
 from latentem.arrays import Array
 
-_COLUMNS = 8
+_COLUMNS = 20
 """The most data columns whose values a table shows."""
+_WIDTH = 100
+"""A wider table is turned: a component is then a column."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -42,7 +44,14 @@ def components(described: Mapping[str, Array], columns: Sequence[str] | None) ->
         for j in range(k):
             cells[j].append(" ± ".join(f"{values[j, i]:.5g}" for values in parts.values()))
     more = f"\n({d - _COLUMNS} more columns not shown)" if d > _COLUMNS else ""
-    return table([header, *cells]) + more
+    lines = [header, *cells]
+    wide = max(map(len, table(lines).splitlines())) > _WIDTH
+    return table(list(zip(*lines, strict=True)) if wide else lines) + more
+
+
+def counted(count: float, noun: str) -> str:
+    """A count with its noun, in the singular or the plural."""
+    return f"{count:g} {noun}{'' if count == 1 else 's'}"
 
 
 def number(value: float) -> str:

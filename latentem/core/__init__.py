@@ -1,8 +1,8 @@
 """The protocol: read `model.py` first, then `block.py`, `expectation.py` and `additive.py`."""
 
-from latentem.core.additive import Additive, Vector, tree_sum
+from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Path, find, get, put
-from latentem.core.events import Degenerate, Event, Unavailable
+from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
 from latentem.core.expectation import Expectation, e_step, log_likelihood, objective
 from latentem.core.model import Half, LatentModel, observations
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Posterior
@@ -10,6 +10,7 @@ from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Poste
 __all__ = [
     "Additive",
     "Block",
+    "ColumnError",
     "Degenerate",
     "Event",
     "Expectation",
@@ -22,6 +23,7 @@ __all__ = [
     "Path",
     "Posterior",
     "Unavailable",
+    "Value",
     "Vector",
     "e_step",
     "find",

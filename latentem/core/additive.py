@@ -11,6 +11,15 @@ import attrs
 FAN_IN = 4
 
 
+class Value(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fields it has
+    """An `attrs` value that is copied and pickled through its constructor, which checks what it is given."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(_fields(self))
+
+
 class Vector(Protocol):
     """What the library asks of sufficient statistics: a float or an array will do."""
 
@@ -19,7 +28,7 @@ class Vector(Protocol):
     def __rmul__(self, factor: Any, /) -> Any: ...
 
 
-class Additive(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fields it has
+class Additive(Value):
     """An `attrs` value that adds and scales field by field; derive from it and add nothing."""
 
     __slots__ = ()

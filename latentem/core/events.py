@@ -80,5 +80,22 @@ class Degenerate(Exception):
 
 
 @final
+class ColumnError(ValueError):
+    """A column of the data cannot be fitted.
+
+    Attributes:
+        column: Its number, from 0.
+        reason: What is wrong with it, and what to do.
+    """
+
+    def __init__(self, column: int, reason: str, name: str | None = None) -> None:
+        super().__init__(column, reason, name)
+        self.column, self.reason, self.name = column, reason, name
+
+    def __str__(self) -> str:
+        return f"column {self.column if self.name is None else repr(self.name)} {self.reason}"
+
+
+@final
 class Unavailable(TypeError):
     """Something was asked of a model that this kind of model does not have."""

@@ -1,5 +1,5 @@
 """Data as chunks."""
 
-from latentem.data.rows import Rows, columns_of, rows, split, weight_of
+from latentem.data.rows import Rows, checked, columns_of, rows, split, weight_of
 
-__all__ = ["Rows", "columns_of", "rows", "split", "weight_of"]
+__all__ = ["Rows", "checked", "columns_of", "rows", "split", "weight_of"]

@@ -7,9 +7,12 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from latentem.arrays import EQUAL, Array, frozen_array, frozen_or_none, matrix
+from latentem.arrays import EQUAL, Array, axes, frozen_array, frozen_or_none, own, viewed_array
+from latentem.core import Value
+
+_LIGHTEST = 1e-100
 
 
 def _allowed(value: Any) -> npt.NDArray[np.bool_] | None:
@@ -22,7 +25,7 @@ def _allowed(value: Any) -> npt.NDArray[np.bool_] | None:
 
 @final
 @frozen
-class Rows:
+class Rows(Value):
     """A chunk of independent units, one a row.
 
     Attributes:
@@ -36,7 +39,7 @@ class Rows:
         ValueError: shapes disagree, a weight is negative or not finite, or a unit is allowed nowhere.
     """
 
-    x: Array = matrix("(n, d)")
+    x: Array = field(converter=viewed_array, validator=axes(2, "(n, d)"), eq=EQUAL)
     weight: Array | None = field(default=None, converter=frozen_or_none, eq=EQUAL)
     allowed: npt.NDArray[np.bool_] | None = field(default=None, converter=_allowed, eq=EQUAL)
 
@@ -50,6 +53,9 @@ class Rows:
                 raise ValueError(
                     f"the weight of row {row} is {self.weight[row]}: weights must be finite and at least 0"
                 )
+            heaviest = self.weight.max(initial=0)
+            if not (heaviest == 0 or _LIGHTEST <= heaviest <= 1 / _LIGHTEST):
+                raise ValueError(f"the largest weight is {heaviest}: rescale the weights to be near 1")
         if self.allowed is not None:
             if self.allowed.ndim != 2 or len(self.allowed) != n:
                 raise ValueError(f"allowed has shape {self.allowed.shape}: give one row a unit, shape ({n}, k)")
@@ -86,25 +92,45 @@ def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = No
     if isinstance(data, Rows):
         if weights is not None or allowed is not None:
             raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-        chunk = data
-    else:
-        x = _table(data)
-        labels = None if allowed is None else _allowed_components(allowed, len(x), k)
-        chunk = Rows(x, None if weights is None else _numbers(weights, "weights"), labels)
-    if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
-        raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-    if chunk.weight is not None and not chunk.weight.sum() > 0:
+        return checked([data], k)[0]
+    x = _table(data)
+    labels = None if allowed is None else _allowed_components(allowed, len(x), k)
+    chunk = Rows(x, None if weights is None else _numbers(weights, "weights"), labels)
+    return checked([chunk], k, columns_of(data))[0]
+
+
+def checked(chunks: Sequence[Rows], k: int | None = None, names: Sequence[str] | None = None) -> list[Rows]:
+    """Chunks of one table, as they are, but for rows of weight zero: they get the values of one that counts.
+
+    Raises:
+        ValueError: the chunks do not fit together or `k` components, no row counts, or a value is not finite.
+    """
+    if len({chunk.x.shape[1] for chunk in chunks}) > 1 or len({chunk.allowed is None for chunk in chunks}) > 1:
+        shapes = [chunk.x.shape for chunk in chunks]
+        raise ValueError(f"chunks of shapes {shapes} were given: give the same columns, and all or none with allowed")
+    if not any(chunk.weight is None or (chunk.weight > 0).any() for chunk in chunks):
         raise ValueError("all weights are zero: at least one row must count")
-    bad = ~np.isfinite(chunk.x)
-    if bad.any():
-        row, column = (int(i[0]) for i in np.nonzero(bad))
-        names = columns_of(data)
-        name = repr(names[column]) if names else str(column)
-        raise ValueError(
-            f"row {row}, column {name} is {chunk.x[row, column]}: every value must be finite; "
-            "leave out rows with missing values, or fill them in, before fitting"
-        )
-    return chunk
+    begin = 0
+    for chunk in chunks:
+        if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
+            raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
+        if not (finite := np.isfinite(chunk.x)).all():
+            row, column = (int(i[0]) for i in np.nonzero(~finite))
+            name = repr(names[column]) if names else str(column)
+            raise ValueError(
+                f"row {begin + row}, column {name} is {chunk.x[row, column]}: every value must be finite; "
+                "leave out rows with missing values, or fill them in, before fitting"
+            )
+        begin += len(chunk)
+    return [_without_absent(chunk) for chunk in chunks]
+
+
+def _without_absent(chunk: Rows) -> Rows:
+    """Any values will do for rows that do not count, and those of one that does are sound."""
+    if chunk.weight is None or (chunk.weight > 0).all() or not (chunk.weight > 0).any():
+        return chunk
+    present = chunk.weight > 0
+    return evolve(chunk, x=own(np.where(present[:, None], chunk.x, chunk.x[int(present.argmax())])))
 
 
 def split(chunk: Rows, size: int) -> list[Rows]:

@@ -16,6 +16,8 @@ from latentem.arrays import Array
 from latentem.core import Degenerate
 
 _ASYMMETRY = 1e-10
+_SHAKY = 1e-5
+"""Smallest eigenvalue of a correlation matrix below which rounding costs a log density its eleventh digit."""
 _VANISHED = 1e-24
 """Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""
 
@@ -78,6 +80,10 @@ class Shape(Structure):
         """A b', row by row: (m, d), (m, d) -> (m, ...)."""
 
     @abc.abstractmethod
+    def of_columns(self, variances: Array) -> Array:
+        """The second moment of uncorrelated columns with these variances: (d,) -> (...)."""
+
+    @abc.abstractmethod
     def scatter(self, y: Array, weight: Array) -> Array:
         """Sum of weight y y' over rows: (n, d), (n,) -> (...)."""
 
@@ -113,6 +119,10 @@ class Shape(Structure):
         """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
         return self.weakest(covariances, variances)[0] < _VANISHED
 
+    def shaky(self, covariances: Array) -> Any:
+        """Which are so ill-conditioned that a log density keeps fewer digits than the audit asks for, (m,)."""
+        return np.zeros(len(covariances), dtype=bool)
+
     @abc.abstractmethod
     def raised(self, covariances: Array, floor: Array) -> Array:
         """The maximisers under covariance >= floor, where these are the unconstrained ones; see docs/mathematics.md."""
@@ -144,6 +154,9 @@ class Full(Shape):
     def product(self, a: Array, b: Array) -> Array:
         return a[:, :, None] * b[:, None, :]
 
+    def of_columns(self, variances: Array) -> Array:
+        return np.diag(variances)
+
     def scatter(self, y: Array, weight: Array) -> Array:
         scaled = np.sqrt(weight)[:, None] * y
         return scaled.T @ scaled
@@ -173,9 +186,10 @@ class Full(Shape):
     def collapsed(self, covariances: Array, variances: Array) -> Any:
         own = np.diagonal(covariances, axis1=1, axis2=2)
         vanished = (own < _VANISHED * variances).any(axis=1)
-        root = np.sqrt(np.where(own > 0, own, 1.0))
-        smallest = np.linalg.eigvalsh(covariances / (root[:, :, None] * root[:, None, :]))[:, 0]
-        return vanished | (smallest < 4 * np.finfo(float).eps * own.shape[1])
+        return vanished | (_least_correlation(covariances) < 4 * np.finfo(float).eps * own.shape[1])
+
+    def shaky(self, covariances: Array) -> Any:
+        return _least_correlation(covariances) < _SHAKY
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         root = np.sqrt(floor)
@@ -198,8 +212,11 @@ class Full(Shape):
         scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (np.diagonal(covariances, axis1=1, axis2=2),))))
         if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():
             return "not symmetric"
-        smallest = np.linalg.eigvalsh(covariances).min(axis=1)
-        return None if (smallest > 0).all() else f"not positive definite (smallest eigenvalue {smallest.min():.3g})"
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        if not (variances > 0).all():
+            return f"not positive definite (smallest variance {variances.min():.3g})"
+        least = _least_correlation(covariances).min()
+        return None if least > 0 else f"not positive definite (smallest eigenvalue as correlations {least:.3g})"
 
 
 @final
@@ -215,6 +232,9 @@ class Diagonal(Shape):
 
     def product(self, a: Array, b: Array) -> Array:
         return a * b
+
+    def of_columns(self, variances: Array) -> Array:
+        return variances
 
     def scatter(self, y: Array, weight: Array) -> Array:
         return weight @ (y * y)
@@ -265,6 +285,9 @@ class Spherical(Shape):
 
     def product(self, a: Array, b: Array) -> Array:
         return (a * b).sum(axis=1)
+
+    def of_columns(self, variances: Array) -> Array:
+        return np.asarray(variances.sum())
 
     def scatter(self, y: Array, weight: Array) -> Array:
         return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
@@ -323,6 +346,14 @@ class Tied(Structure):
 
     def spread(self, covariances: Array) -> Array:
         return covariances[None]
+
+
+def _least_correlation(covariances: Array) -> Array:
+    """Smallest eigenvalue of each correlation matrix, shape (m,): whatever the units of the columns."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    root = np.sqrt(np.where(variances > 0, variances, 1.0))
+    correlations = covariances / root[:, :, None] / root[:, None, :]
+    return np.linalg.eigvalsh(correlations)[:, 0].astype(np.float64, copy=False)
 
 
 def _cholesky(matrix: Array, component: int) -> Array:

@@ -100,13 +100,13 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return len(self._natural(params))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        begin = 0
         for chunk in chunks:
             outside = ~np.isfinite(self.log_base(chunk))
             if outside.any():
                 row = int(outside.argmax())
-                raise ValueError(
-                    f"the row {chunk[row]} is outside the support of {type(self).__name__}: its density is zero"
-                )
+                raise ValueError(f"row {begin + row}, {chunk[row]}, is outside the support of {type(self).__name__}")
+            begin += len(chunk)
 
     def check_params(self, params: Any, k: int) -> None:
         if np.isnan(self._natural(params)).any() or self.count(params) != k:

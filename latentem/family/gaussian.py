@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix
-from latentem.core import Block, Degenerate, Event, Path
+from latentem.core import Block, ColumnError, Degenerate, Event, Path, Value
 from latentem.family.base import Family
 from latentem.family.covariance import Full, Spherical, Structure
 from latentem.family.moments import Moments
@@ -19,11 +19,12 @@ from latentem.family.priors import CovariancePrior, Flat, Floor, InverseWishart
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _SAME = 1e-8
+_LARGEST, _SMALLEST = 1e140, 1e-140
 
 
 @final
 @frozen
-class GaussianParams:
+class GaussianParams(Value):
     """Means and covariances of k Gaussians.
 
     Attributes:
@@ -178,7 +179,7 @@ class Gaussian(Family[Moments, GaussianParams]):
             free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
             new = np.where(free, new, current)
             self._refuse_collapse(new, variances, statistics, held)
-            return self._stored(new)
+            return self._stored(self._steadied(new, current, statistics, params.means))
 
         def size(params: GaussianParams) -> int:
             k, d = params.means.shape
@@ -188,14 +189,38 @@ class Gaussian(Family[Moments, GaussianParams]):
 
     def _estimate(self, statistics: Moments, means: Array, current: Array) -> Array:
         """The maximisers without a floor, one an axis entry; `current` where nothing is known."""
-        each, d = self.structure.each, means.shape[1]
+        second, count = self._scatter(statistics, means)
+        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
+        estimate = self.structure.each.estimate(second, np.where(count > 0, count, 1.0), means.shape[1])
+        return np.where(known, estimate, current)
+
+    def _scatter(self, statistics: Moments, means: Array) -> tuple[Array, Array]:
+        """Second moments about the means and counts, pooled where tied, with those of the prior, (m, ...) and (m,)."""
         second, count = statistics.about(means).second, statistics.count
         if self.structure.tied:
             second, count = second.sum(axis=0, keepdims=True), count.sum(keepdims=True)
-        pseudo_second, pseudo_count = self.prior.pseudo(each, d)
-        count = count + pseudo_count
-        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
-        return np.where(known, each.estimate(second + pseudo_second, np.where(count > 0, count, 1.0), d), current)
+        pseudo_second, pseudo_count = self.prior.pseudo(self.structure.each, means.shape[1])
+        return second + pseudo_second, count + pseudo_count
+
+    def _steadied(self, new: Array, current: Array, statistics: Moments, means: Array) -> Array:
+        """`new`, but for ill-conditioned covariances that are no better than `current` as far as floats can tell.
+
+        Next to a floor of 1e-8 a log determinant is known to 1e-8 only, and two maximisers that differ
+        by rounding would seem to lose.
+        """
+        each, d = self.structure.each, means.shape[1]
+        shaky = np.flatnonzero(each.shaky(new))
+        if not len(shaky):
+            return new
+        second, count = (part[shaky] for part in self._scatter(statistics, means))
+        values = []
+        for covariances in (new[shaky], current[shaky]):
+            whiteners, log_det = each.factor(covariances, d)
+            values.append(-0.5 * (count * log_det + each.trace(whiteners, second)))
+        worse = shaky[values[0] < values[1]]
+        steadied = new.copy()
+        steadied[worse] = current[worse]
+        return steadied
 
     def _stored(self, covariances: Array) -> Array:
         return covariances[0] if self.structure.tied else covariances
@@ -256,27 +281,39 @@ class Gaussian(Family[Moments, GaussianParams]):
 
     def coincident(self, params: GaussianParams) -> list[tuple[int, int]]:
         whiteners, _ = params.factors
-        variances = params.variances()
-        covariances = params.one_each()
+        covariances, widths = params.one_each(), np.sqrt(params.variances())
+        scale = self.structure.each.product(widths, widths)
         pairs = []
         for i in range(len(params.means) - 1):
             apart = (self.structure.each.whiten(whiteners[i], params.means[i + 1 :] - params.means[i]) ** 2).sum(axis=1)
             for j in i + 1 + np.flatnonzero(apart < _SAME):
-                if np.abs(covariances[i] - covariances[j]).max() <= _SAME * variances[i].max():
+                if (np.abs(covariances[i] - covariances[j]) <= _SAME * scale[i]).all():
                     pairs.append((i, int(j)))
         return pairs
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        if ("covariances",) in held or isinstance(self.prior, InverseWishart):
-            return
         ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
         low, high = ranges[:, 0].min(axis=0), ranges[:, 1].max(axis=0)
         constant = low == high
+        size = np.maximum(np.abs(low), np.abs(high))
+        with np.errstate(over="ignore"):
+            width = high - low
+        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~constant)
+        if extreme.any():
+            column = int(extreme.argmax())
+            raise ColumnError(
+                column,
+                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
+                "give it in other units",
+            )
+        if ("covariances",) in held or isinstance(self.prior, InverseWishart):
+            return
         if constant.all() if self.structure.each == Spherical() else constant.any():
             column = int(constant.argmax())
-            raise ValueError(
-                f"column {column} is constant ({low[column]:g}), so its variance is zero: leave it out, "
-                "fix the covariances, or give an InverseWishart prior"
+            raise ColumnError(
+                column,
+                f"is constant ({low[column]:g}), so its variance is zero: leave it out, fix the covariances, "
+                "or give an InverseWishart prior",
             )
 
     def check_params(self, params: GaussianParams, k: int) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, frozen_array
-from latentem.family.covariance import Shape
+from latentem.core import Value
+from latentem.family.covariance import Full, Shape
 
 
-class CovariancePrior(abc.ABC):
+class CovariancePrior(Value):
     """A floor, or pseudo-moments, or neither."""
 
     __slots__ = ()
@@ -84,8 +85,8 @@ class InverseWishart(CovariancePrior):
     dof: float = field(validator=_above_minus_one)
 
     def __attrs_post_init__(self) -> None:
-        positive = self.scale.ndim <= 2 and bool(np.all(np.linalg.eigvalsh(self._matrix(self.scale.size)) > 0))
-        if not positive:
+        square = self.scale.ndim == 2 and self.scale.shape[0] == self.scale.shape[1]
+        if not (Full().refuse(self.scale[None]) is None if square else self.scale.ndim < 2 and (self.scale > 0).all()):
             raise ValueError(
                 f"the scale of InverseWishart was given as {self.scale}: give a positive number, a positive "
                 "diagonal (d,), or a positive definite matrix (d, d)"
@@ -97,10 +98,8 @@ class InverseWishart(CovariancePrior):
     def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
         if self.scale.ndim and len(self.scale) != d:
             raise ValueError(f"the scale of InverseWishart has shape {self.scale.shape}: the data have {d} columns")
-        values, vectors = np.linalg.eigh(self._matrix(d))
-        return shape.scatter(vectors.T, values), self.dof + d + 1
-
-    def _matrix(self, d: int) -> Array:
-        return (
-            self.scale if self.scale.ndim == 2 else self.scale * np.eye(d if self.scale.ndim == 0 else self.scale.size)
-        )
+        count = self.dof + d + 1
+        if self.scale.ndim == 2 and shape == Full():
+            return self.scale, count
+        columns = np.diagonal(self.scale) if self.scale.ndim == 2 else np.broadcast_to(self.scale, (d,))
+        return shape.of_columns(columns), count

@@ -11,8 +11,8 @@ from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
 from latentem.arrays import EQUAL, Array, axes, frozen_array, frozen_params, own
-from latentem.core import Additive, Block, Degenerate, Event, LatentModel, Path
-from latentem.data import Rows, rows, split
+from latentem.core import Additive, Block, Degenerate, Event, LatentModel, Path, Value
+from latentem.data import Rows, checked, rows, split
 from latentem.family import Family
 from latentem.posterior import LabelPosterior
 
@@ -23,7 +23,7 @@ _CHUNK = 2**15
 
 @final
 @frozen
-class MixtureParams:
+class MixtureParams(Value):
     """Weights of the components, and the parameters of their family.
 
     Attributes:
@@ -106,9 +106,6 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
         log_joint = self._log_joint(params, chunk)
         impossible = log_joint.max(axis=1) == -np.inf
-        if chunk.weight is not None:
-            log_joint[impossible & (chunk.weight == 0)] = 0.0  # absent: any q will do
-            impossible &= chunk.weight > 0
         if impossible.any():
             row = int(impossible.argmax())
             raise Degenerate(
@@ -181,9 +178,11 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
         n = sum(len(c) if c.weight is None else np.count_nonzero(c.weight) for c in chunks)
         if n < self.k:
-            raise ValueError(f"{n} rows were given for {self.k} components: give at least {self.k}, or lower k")
+            raise ValueError(
+                f"{n} rows were given for {self.k} components: give at least {self.k} that count, or lower k"
+            )
         within = frozenset(path[1:] for path in held if path[:1] == ("components",))
-        self.family.check([_counted(c) for c in chunks], within)
+        self.family.check([chunk.x for chunk in chunks], within)
 
     def check_params(self, params: MixtureParams) -> None:
         if not isinstance(params, MixtureParams) or params.weights.shape != (self.k,):
@@ -197,7 +196,7 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
         if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
             if weights is not None or allowed is not None:
                 raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-            return [rows(part, k=self.k) for part in data]
+            return checked(data, self.k)
         chunk = self.chunk(data, weights, allowed)
         return split(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
 
@@ -236,7 +235,3 @@ def _shared(shares: Array, held: tuple[int, ...], values: Any) -> Array:
     rest = shares[free] / total if total > 0 else np.full(free.sum(), 1 / max(free.sum(), 1))
     new[free] = max(1 - new.sum(), 0.0) * rest
     return new
-
-
-def _counted(chunk: Rows) -> Array:
-    return chunk.x if chunk.weight is None else chunk.x[chunk.weight > 0]

@@ -10,13 +10,14 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, matrix, own
+from latentem.core import Value
 
 _ROUNDING = 1e-9
 
 
 @final
 @frozen
-class LabelPosterior:
+class LabelPosterior(Value):
     """Independent labels: q(z) is a product over units of Cat(z_n | weights[n]).
 
     Attributes:
@@ -32,7 +33,7 @@ class LabelPosterior:
 
     weights: Array = matrix()
     multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL)
-    _log_weights: Array | None = field(default=None, eq=False, repr=False)
+    _log_weights: Array | None = field(default=None, converter=frozen_or_none, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if self.multiplicity is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
+from numbers import Integral
 from typing import Any, final
 
 from attrs import evolve, field, frozen
@@ -20,7 +21,7 @@ Repair = Callable[[Model, State[Any, Any], Any, Sequence[Any]], tuple[Any, Seque
 
 
 def _steps(instance: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of steps, at least 0")
 
 

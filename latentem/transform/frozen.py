@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from copy import deepcopy
 from typing import Any, final
 
 from attrs import cmp_using, field, frozen
 
-from latentem.core import Block, Event, Path, find, get, put
+from latentem.core import Block, Event, Path, Value, find, get, put
 from latentem.transform.transformed import Model, SamePosterior
 
 
@@ -24,7 +25,7 @@ def _same(one: Any, other: Any) -> bool:
 
 @final
 @frozen
-class Fixed:
+class Fixed(Value):
     """How a field of the parameters is held.
 
     Attributes:
@@ -33,7 +34,7 @@ class Fixed:
         equal: Held at equal shares; see `uniform`.
     """
 
-    value: Any = field(default=None, eq=cmp_using(eq=_same))
+    value: Any = field(default=None, converter=deepcopy, eq=cmp_using(eq=_same))
     components: tuple[int, ...] | None = field(default=None, converter=_numbers)
     equal: bool = False
 
