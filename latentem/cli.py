@@ -11,7 +11,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 import latentem as lem
 from latentem import output, summary
@@ -40,6 +40,7 @@ CLOSING = (
 )
 
 
+@final
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
@@ -92,6 +92,7 @@ def generator(rng: Any) -> Random:
     return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(children(rng, 1)[0])
 
 
+@final
 class Seeder:
     """Random starts for one model and one data set; what they share is computed once.
 

@@ -95,6 +95,7 @@ class History(Sequence[Step]):
         return np.array([getattr(step, name) for step in self])
 
 
+@final
 class Ending(enum.Enum):
     """The ways in which a run can end."""
 

@@ -1,6 +1,8 @@
 """What is given beside data: weights count rows, parameters by hand are checked."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -153,3 +155,47 @@ def test_covariances_of_any_units_are_positive_definite():
     row = lem.GaussianMixture(1).log_evidence(params, lem.Rows(root[None]))
     expected = stats.multivariate_normal.logpdf(np.ones(3), np.zeros(3), correlation)
     np.testing.assert_allclose(row, expected - np.log(root).sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", [KINDS[0], KINDS[-2], KINDS[-1]], ids=str)
+def test_labels_of_every_kind_are_the_same_start(model):
+    """Labels as a list, a tuple, small integers, or a column of a frame start the run that an array starts."""
+    x, labels = np.round(blobs()), np.repeat([0, 1], 40)
+    expected = lem.fit(model, x, start=labels)
+    kinds = [labels.tolist(), tuple(labels), labels.astype(np.uint8), np.eye(2)[labels], np.eye(2)[labels].tolist()]
+    for start in [*kinds, pd.Series(labels), pl.Series(labels), pd.Series(labels, dtype="Int64")]:
+        assert lem.fit(model, x, start=start).params == expected.params
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (np.full(80, 2), "label 2"),
+        (np.full(80, -1), "label -1"),
+        (np.zeros(80, int), "component 1"),
+        (np.zeros(79, int), r"\(79,\)"),
+        (np.full((80, 2), 0.7), "sum to 1"),
+        (np.full((80, 2), np.nan), "nan"),
+        (np.full((80, 3), 1 / 3), r"\(80, 3\)"),
+        (np.tile([-0.5, 1.5], (80, 1)), "at least 0"),
+        (np.repeat([0.0, 1.0], 40), "float64"),
+        ("k-means", "k-means"),
+    ],
+    ids=str,
+)
+def test_starts_that_are_none_are_refused(start, words):
+    """Labels out of range, responsibilities off the simplex, wrong shapes and words are errors that say so."""
+    with pytest.raises((ValueError, TypeError), match=words):
+        lem.fit(lem.GaussianMixture(2), blobs(), start=start)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=str)
+@pytest.mark.parametrize("variance", [1e-30, 1e-200, 1e-305])
+def test_a_start_however_narrow_is_lifted_to_the_floor(structure, variance):
+    """A start whose densities underflow everywhere is raised to the floor before anything is asked of it."""
+    x, model = blobs(), lem.GaussianMixture(2, structure=structure)
+    shape = structure.shape(2, 2)
+    narrow = variance * (np.broadcast_to(np.eye(2), shape) if "Full" in str(structure) else np.ones(shape))
+    fit = lem.fit(model, x, start=model.params([0.5, 0.5], [[4, 4], [12, 12]], narrow))
+    assert np.isfinite(fit.log_likelihood)
+    assert any(event.kind == "lifted" for event in fit.events)

@@ -157,3 +157,29 @@ def test_a_given_start_below_the_floor_is_lifted_and_says_so():
     parts = zip(log_weights, fit.params.components.means, fit.params.components.covariances, strict=True)
     joint = [w + stats.multivariate_normal.logpdf(x, m, c, allow_singular=True) for w, m, c in parts]
     assert fit.log_likelihood == pytest.approx(logsumexp(joint, axis=0).sum(), abs=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:not converged. max steps")
+@pytest.mark.parametrize("structure", [lem.Full(), lem.Tied(lem.Full())], ids=str)
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_in_a_hyperplane_is_no_fall_of_the_objective(structure, seed):
+    """Rows of rank d - 1, in any units, some of them repeated, end at the floor or creep; no half step is blamed."""
+    rng = np.random.default_rng(seed)
+    d, n, k = rng.integers(2, 7), rng.integers(20, 100), rng.integers(2, 5)
+    z = rng.normal(size=(n, d - 1)) * 10.0 ** rng.uniform(-3, 3, d - 1) + 10.0 ** rng.uniform(-3, 5)
+    x = z @ rng.normal(size=(d - 1, d))
+    if seed % 2:
+        x[: n // 2] = x[0]
+    fit = lem.fit(with_k(int(k), structure), x, n_starts=2, stop=lem.remaining_below(1e-7), max_steps=300)
+    assert np.isfinite(fit.log_likelihood)
+    assert [r.status.sentence for r in fit.starts if r.status.ending is lem.Ending.OBJECTIVE_FELL] == []
+    assert any(event.kind == "floor" for event in fit.events)
+
+
+def test_starts_that_cannot_win_are_not_run_to_the_last_step():
+    """On stacks of duplicates a start with two equal components creeps: once others have ended, it is left."""
+    steps = []
+    x = np.repeat([[0.0, 1], [5, 2], [9, 9]], [50, 1, 20], axis=0)
+    fit = lem.fit(with_k(3, lem.Tied()), x, n_starts=4, callback=lambda state: steps.append(1) and None)
+    assert fit.log_likelihood > 900
+    assert len(steps) < 2000

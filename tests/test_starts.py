@@ -1,0 +1,162 @@
+"""Starts and restarts."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import latentem as lem
+from latentem.starts import children, starts
+
+FAITHFUL = lem.datasets.old_faithful()
+
+
+def made(model, x, rng=0, n_starts=9, **options):
+    return [s.make() for s in starts(model, model.chunks(x, **options), None, n_starts, rng)]
+
+
+def test_starts_come_in_three_kinds_by_turns():
+    """k-means++ on standardised columns, on raw columns and random groups of rows take turns."""
+    model = lem.GaussianMixture(2)
+    names = [s.name for s in starts(model, model.chunks(FAITHFUL), None, 7, 0)]
+    assert names[:3] == [
+        "k-means++ on standardised columns",
+        "k-means++ on raw columns",
+        "means of random groups of rows",
+    ]
+    assert names[3:6] == names[:3]
+    assert names[6] == names[0]
+
+
+@pytest.mark.parametrize(
+    "model", [lem.GaussianMixture(3), lem.KMeans(3), lem.GaussianMixture(2, means=lem.Fixed(FAITHFUL[:2]))], ids=str
+)
+def test_a_start_depends_on_its_number_alone(model):
+    """Start i is the same however many there are, to the bit."""
+    few, many = made(model, FAITHFUL, n_starts=4), made(model, FAITHFUL, n_starts=9)
+    assert few == many[:4]
+    assert len({repr(start) for start in many}) == 9 if model.k == 3 else True
+
+
+def test_random_groups_have_the_means_of_disjoint_rows_and_the_data_s_covariance():
+    """The third start has equal weights, the data's covariance, and means near those of d + 1 rows each."""
+    x = np.concatenate([FAITHFUL, FAITHFUL + 0.001])
+    start = made(lem.GaussianMixture(4), x)[2]
+    np.testing.assert_allclose(start.weights, 0.25)
+    for covariance in start.components.covariances:
+        np.testing.assert_allclose(covariance, np.cov(x.T, bias=True), rtol=1e-6)
+    spread = start.components.means.std(axis=0) / x.std(axis=0)
+    assert (spread > 0.1).all()
+
+
+def test_each_kind_of_start_fails_where_another_works():
+    """A column of noise in a large unit misleads k-means++ on raw columns, many of unit scale the standardised one."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 100)
+    loud = np.column_stack([labels + 0.05 * rng.normal(size=200), 1000 * rng.normal(size=200)])
+    quiet = np.column_stack([50 * labels + rng.normal(size=200), rng.normal(size=(200, 12))])
+    model = lem.KMeans(2)
+
+    def agreement(x, start):
+        found = model.posterior(start, model.chunk(x)).labels()
+        return max(np.mean(found == labels), np.mean(found != labels))
+
+    for x, good in ((loud, 0), (quiet, 1)):
+        x = x / (x.std(axis=0) if good == 0 else 1)  # score where the metric is fair
+        scores = [np.mean([agreement(x, s) for s in made(model, x, n_starts=12)[kind::3]]) for kind in (0, 1)]
+        assert scores[good] > 0.85
+
+
+def test_start_may_be_labels_responsibilities_or_parameters():
+    """Labels, their one-hot table and the parameters that they give lead to the same run."""
+    labels = (FAITHFUL[:, 0] > 3).astype(int)
+    model = lem.GaussianMixture(2)
+    fits = [lem.fit(model, FAITHFUL, start=start) for start in (labels, np.eye(2)[labels], labels.tolist())]
+    fits.append(lem.fit(model, FAITHFUL, start=next(lem.EM().iterate(model, made_from(labels), FAITHFUL)).params))
+    for fit in fits[1:]:
+        assert fit.params == fits[0].params
+    assert len(fits[0].starts) == 1
+
+
+def made_from(labels):
+    parts = [FAITHFUL[labels == j] for j in (0, 1)]
+    model = lem.GaussianMixture(2)
+    q = lem.LabelPosterior(np.eye(2)[labels])
+    statistics = model.statistics(lem.Rows(FAITHFUL), q)
+    first = model.first(statistics)
+    np.testing.assert_allclose(first.components.means, [part.mean(axis=0) for part in parts], rtol=1e-13)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (np.zeros(272, int), "no rows in component 1"),
+        (np.full(272, 2), "label 2"),
+        (np.zeros((272, 3)), r"shape \(272, 3\)"),
+        (np.zeros(100, int), r"shape \(100,\)"),
+        (np.full((272, 2), 0.7), "sum to 1"),
+        ("random", "no parameters"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(start, words):
+    """A start of the wrong shape, with labels out of range, an empty component or probabilities off one is an error."""
+    with pytest.raises(ValueError, match=words):
+        lem.fit(lem.GaussianMixture(2), FAITHFUL, start=start)
+
+
+def test_every_start_is_reported():
+    """The report has one line a start: name, status, objective, steps and events; the best is what is returned."""
+    fit = lem.fit(lem.GaussianMixture(3), FAITHFUL, n_starts=7)
+    assert len(fit.starts) == 7
+    ended = [report for report in fit.starts if report.status.converged]
+    assert len(ended) >= 3
+    assert max(report.objective for report in ended if report.clean) == fit.objective
+    left = [report for report in fit.starts if not report.status.converged]
+    assert all("others were ahead" in report.status.sentence for report in left)
+    assert all(report.steps <= 20 for report in left)
+
+
+def test_a_spike_with_a_higher_objective_loses_to_a_clean_mode():
+    """Where a spike on repeated rows has the higher likelihood, the best clean mode is returned all the same."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.normal(size=(80, 1)), 4 * rng.normal(size=(40, 1)), np.full((6, 1), 2.2)])
+    fit = lem.fit(lem.GaussianMixture(2), x, n_starts=30)
+    spike = np.r_[np.zeros(120, int), np.ones(6, int)]
+    degenerate = lem.fit(lem.GaussianMixture(2), x, start=spike)
+    assert [event.kind for event in degenerate.events] == ["floor"]
+    assert degenerate.objective > fit.objective
+    assert not fit.events
+
+
+def test_no_start_is_lost_to_an_exception():
+    """Without a prior some starts collapse: each is in the report, with its reason, and the fit is a sound one."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(size=(30, 1)), np.full((5, 1), 9.0), rng.normal(size=(30, 1)) - 8])
+    fit = lem.fit(lem.GaussianMixture(2, prior=None), x, n_starts=12)
+    assert len(fit.starts) == 12
+    collapsed = [report for report in fit.starts if report.status.ending is lem.Ending.DEGENERATE]
+    assert all("component" in report.status.sentence for report in collapsed)
+    assert fit.converged
+    three = lem.GaussianMixture(3, prior=None)
+    with pytest.warns(lem.ConvergenceWarning, match="covariances of component"):
+        lem.fit(three, x, start=np.repeat([0, 1, 2], [30, 5, 30]))
+
+
+def test_the_seeds_of_starts_do_not_depend_on_their_number():
+    """The i-th seed is the same whether three or ten are asked for, for an int, a Generator and a SeedSequence."""
+    for make in (lambda: 5, lambda: np.random.default_rng(5), lambda: np.random.SeedSequence(5)):
+        few, many = children(make(), 3), children(make(), 10)
+        for one, other in itertools.zip_longest(few, many[:3]):
+            assert one.generate_state(4).tolist() == other.generate_state(4).tolist()
+
+
+def test_known_labels_enter_the_starts():
+    """With a few labels known, k-means++ begins at their means, so that labels and components agree."""
+    labels = np.full(272, -1)
+    rows = np.flatnonzero(FAITHFUL[:, 0] < 2.5)[:3]
+    labels[rows] = 1
+    for start in made(lem.GaussianMixture(2), FAITHFUL, n_starts=2, allowed=labels):
+        assert start.components.means[1, 0] < start.components.means[0, 0]
