@@ -220,6 +220,8 @@ def fit(
     """
     if not isinstance(model, LatentModel):
         raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
     em = EM(stop=stop if stop is not None else remaining_below(), max_steps=max_steps, repair=reseed_empty)
     chunks = model.chunks(data, weights, allowed)
     try:

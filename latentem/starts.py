@@ -199,7 +199,8 @@ def statistics_of(model: Model, chunks: Sequence[Rows], responsibilities: Array,
 
 def _given(model: Model, chunks: Sequence[Any], start: Any) -> Any:
     base = innermost(model)
-    if not isinstance(start, np.ndarray | list | tuple) or not isinstance(base, Labelled):
+    given_as_table = hasattr(start, "__array__") or isinstance(start, list | tuple)
+    if not given_as_table or not isinstance(base, Labelled):
         model.check_params(start)
         return start
     n, k = sum(len(chunk) for chunk in chunks), base.k

@@ -78,8 +78,7 @@ class _Case:
         return e_step(self.model, params, self.pieces)
 
     def slack(self, params: Any, expectation: Expectation[Any]) -> float:
-        joint = self.model.log_joint(params, expectation.statistics)
-        return slack(expectation.observations, joint, expectation.entropy) + 1e-10 * abs(self.model.log_prior(params))
+        return slack(self.model, params, expectation) + 1e-10 * abs(self.model.log_prior(params))
 
     @cached_property
     def own(self) -> Expectation[Any]:

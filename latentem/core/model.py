@@ -107,6 +107,10 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         """
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the model")
 
+    def rounding(self, params: P) -> float:
+        """Relative error of `log_joint` at these parameters, beyond the ordinary: where they are ill-conditioned."""
+        return 0.0
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""
         return ()

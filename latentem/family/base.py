@@ -60,6 +60,10 @@ class Family(abc.ABC, Generic[S, P]):
             ValueError: saying what is wrong.
         """
 
+    def rounding(self, params: P) -> float:
+        """Relative error of `log_joint` at these parameters, beyond the ordinary."""
+        return 0.0
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         """What is degenerate about the components."""
         return ()

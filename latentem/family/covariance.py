@@ -16,8 +16,6 @@ from latentem.arrays import Array
 from latentem.core import Degenerate
 
 _ASYMMETRY = 1e-10
-_SHAKY = 1e-5
-"""Smallest eigenvalue of a correlation matrix below which rounding costs a log density its eleventh digit."""
 _VANISHED = 1e-24
 """Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""
 
@@ -119,9 +117,9 @@ class Shape(Structure):
         """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
         return self.weakest(covariances, variances)[0] < _VANISHED
 
-    def shaky(self, covariances: Array) -> Any:
-        """Which are so ill-conditioned that a log density keeps fewer digits than the audit asks for, (m,)."""
-        return np.zeros(len(covariances), dtype=bool)
+    def condition(self, covariances: Array) -> Array:
+        """By how much whitening magnifies rounding, shape (m,): at least about 1, whatever the units."""
+        return np.ones(len(covariances))
 
     @abc.abstractmethod
     def raised(self, covariances: Array, floor: Array) -> Array:
@@ -188,8 +186,8 @@ class Full(Shape):
         vanished = (own < _VANISHED * variances).any(axis=1)
         return vanished | (_least_correlation(covariances) < 4 * np.finfo(float).eps * own.shape[1])
 
-    def shaky(self, covariances: Array) -> Any:
-        return _least_correlation(covariances) < _SHAKY
+    def condition(self, covariances: Array) -> Array:
+        return 1 / np.maximum(_least_correlation(covariances), np.finfo(float).eps)
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         root = np.sqrt(floor)

@@ -19,6 +19,8 @@ from latentem.family.priors import CovariancePrior, Flat, Floor, InverseWishart
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _SAME = 1e-8
+_NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _LARGEST, _SMALLEST = 1e140, 1e-140
 
 
@@ -179,7 +181,7 @@ class Gaussian(Family[Moments, GaussianParams]):
             free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
             new = np.where(free, new, current)
             self._refuse_collapse(new, variances, statistics, held)
-            return self._stored(self._steadied(new, current, statistics, params.means))
+            return self._stored(new)
 
         def size(params: GaussianParams) -> int:
             k, d = params.means.shape
@@ -189,38 +191,14 @@ class Gaussian(Family[Moments, GaussianParams]):
 
     def _estimate(self, statistics: Moments, means: Array, current: Array) -> Array:
         """The maximisers without a floor, one an axis entry; `current` where nothing is known."""
-        second, count = self._scatter(statistics, means)
-        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
-        estimate = self.structure.each.estimate(second, np.where(count > 0, count, 1.0), means.shape[1])
-        return np.where(known, estimate, current)
-
-    def _scatter(self, statistics: Moments, means: Array) -> tuple[Array, Array]:
-        """Second moments about the means and counts, pooled where tied, with those of the prior, (m, ...) and (m,)."""
+        each, d = self.structure.each, means.shape[1]
         second, count = statistics.about(means).second, statistics.count
         if self.structure.tied:
             second, count = second.sum(axis=0, keepdims=True), count.sum(keepdims=True)
-        pseudo_second, pseudo_count = self.prior.pseudo(self.structure.each, means.shape[1])
-        return second + pseudo_second, count + pseudo_count
-
-    def _steadied(self, new: Array, current: Array, statistics: Moments, means: Array) -> Array:
-        """`new`, but for ill-conditioned covariances that are no better than `current` as far as floats can tell.
-
-        Next to a floor of 1e-8 a log determinant is known to 1e-8 only, and two maximisers that differ
-        by rounding would seem to lose.
-        """
-        each, d = self.structure.each, means.shape[1]
-        shaky = np.flatnonzero(each.shaky(new))
-        if not len(shaky):
-            return new
-        second, count = (part[shaky] for part in self._scatter(statistics, means))
-        values = []
-        for covariances in (new[shaky], current[shaky]):
-            whiteners, log_det = each.factor(covariances, d)
-            values.append(-0.5 * (count * log_det + each.trace(whiteners, second)))
-        worse = shaky[values[0] < values[1]]
-        steadied = new.copy()
-        steadied[worse] = current[worse]
-        return steadied
+        pseudo_second, pseudo_count = self.prior.pseudo(each, d)
+        count = count + pseudo_count
+        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
+        return np.where(known, each.estimate(second + pseudo_second, np.where(count > 0, count, 1.0), d), current)
 
     def _stored(self, covariances: Array) -> Array:
         return covariances[0] if self.structure.tied else covariances
@@ -248,7 +226,9 @@ class Gaussian(Family[Moments, GaussianParams]):
             return params, ()
         given = self.structure.spread(params.covariances)
         raised = self.structure.each.raised(given, floor)
-        moved = np.flatnonzero((raised != given).reshape(len(given), -1).any(axis=1))
+        if np.array_equal(raised, given):
+            return params, ()
+        ratio, _ = self.structure.each.weakest(given, floor)
         events = [
             Event(
                 "lifted",
@@ -257,9 +237,15 @@ class Gaussian(Family[Moments, GaussianParams]):
                 self._component(j),
                 "covariances",
             )
-            for j in moved.tolist()
+            for j in np.flatnonzero(ratio < 1 / _AT_FLOOR).tolist()  # nearer to it than that is rounding
         ]
-        return (evolve(params, covariances=self._stored(raised)) if events else params), events
+        return evolve(params, covariances=self._stored(raised)), events
+
+    def rounding(self, params: GaussianParams) -> float:
+        """What a second moment loses when it is whitened: machine precision times the condition of the correlations."""
+        condition = self.structure.each.condition(self.structure.spread(params.covariances))
+        relative = params.means.shape[1] * np.finfo(float).eps * float(condition.max())
+        return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: GaussianParams, statistics: Moments) -> Sequence[Event]:
         floor = self.prior.floor(statistics.variances())

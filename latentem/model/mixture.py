@@ -145,6 +145,9 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
         labels = rng.choice(self.k, size, p=params.weights / params.weights.sum())
         return self.family.sample(params.components, labels, rng), labels
 
+    def rounding(self, params: MixtureParams) -> float:
+        return self.family.rounding(params.components)
+
     def diagnose(self, params: MixtureParams, statistics: MixtureStatistics) -> Sequence[Event]:
         total = statistics.weights.sum()
         events = [
@@ -169,7 +172,7 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
 
     def lift(self, params: MixtureParams, statistics: MixtureStatistics) -> tuple[MixtureParams, Sequence[Event]]:
         components, events = self.family.lift(params.components, statistics.components)
-        return (attrs.evolve(params, components=components) if events else params), events
+        return attrs.evolve(params, components=components), events
 
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Array]:
         counts = {"weight": params.weights, "units": statistics.weights}
@@ -185,8 +188,10 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
         self.family.check([chunk.x for chunk in chunks], within)
 
     def check_params(self, params: MixtureParams) -> None:
-        if not isinstance(params, MixtureParams) or params.weights.shape != (self.k,):
+        if not isinstance(params, MixtureParams):
             raise ValueError(f"{params!r} are no parameters of a mixture of {self.k} components")
+        if len(params.weights) != self.k:
+            raise ValueError(f"{len(params.weights)} weights were given: the model has {self.k} components")
         self.family.check_params(params.components, self.k)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:

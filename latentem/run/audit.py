@@ -15,9 +15,15 @@ ROUNDING = 1e-10
 Model = LatentModel[Any, Any, Any, Any]
 
 
-def slack(observations: float, expected_log_joint: float, entropy: float) -> float:
+def magnitude(model: Model, params: Any, expectation: Expectation[Any]) -> float:
+    """What rounding errors are relative to, in nats: observations + |Q| + |H|."""
+    joint = model.log_joint(params, expectation.statistics)
+    return expectation.observations + abs(joint) + abs(expectation.entropy)
+
+
+def slack(model: Model, params: Any, expectation: Expectation[Any]) -> float:
     """The loss, in nats, that rounding can explain."""
-    return ROUNDING * (observations + abs(expected_log_joint) + abs(entropy))
+    return (ROUNDING + model.rounding(params)) * magnitude(model, params, expectation)
 
 
 def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:

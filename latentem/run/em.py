@@ -11,13 +11,18 @@ from typing import Any, final
 from attrs import evolve, field, frozen
 
 from latentem.core import Degenerate, Event, Expectation, Half, LatentModel, e_step
-from latentem.run.audit import blame, e_gain, m_gain, movement, remaining, slack, verdict
+from latentem.run.audit import blame, e_gain, m_gain, magnitude, movement, remaining, slack, verdict
 from latentem.run.course import Callback, Course
 from latentem.run.step import Ending, History, Result, State, Status, Step
 from latentem.run.stop import StopRule, remaining_below
 
 Model = LatentModel[Any, Any, Any, Any]
 Repair = Callable[[Model, State[Any, Any], Any, Sequence[Any]], tuple[Any, Sequence[Event]]]
+
+
+def _rule(instance: Any, attribute: Any, value: Any) -> None:
+    if not callable(value):
+        raise TypeError(f"stop was given as {value!r}: give a stop rule, such as remaining_below(1e-12)")
 
 
 def _steps(instance: Any, attribute: Any, value: Any) -> None:
@@ -37,7 +42,7 @@ class EM:
             events; it is audited with the M half. None repairs nothing.
     """
 
-    stop: StopRule | Callable[[State[Any, Any]], Status | None] = field(factory=remaining_below)
+    stop: StopRule | Callable[[State[Any, Any]], Status | None] = field(factory=remaining_below, validator=_rule)
     max_steps: int = field(default=10_000, validator=_steps)
     repair: Repair | None = None
 
@@ -65,8 +70,8 @@ class EM:
         began = time.perf_counter()
         expectation = e_step(model, params, chunks)
         passes = 1
-        params, done = model.lift(params, expectation.statistics)
-        if done:
+        given, (params, done) = params, model.lift(params, expectation.statistics)
+        if params != given:
             expectation = e_step(model, params, chunks)
             passes += 1
         events = tuple(evolve(event, step=0) for event in done)
@@ -97,7 +102,8 @@ class EM:
                 )
             )
             events = _noted(events, model.diagnose(params, expectation.statistics), len(steps) - 1)
-            state: State[Any, Any] = State(params, expectation, History(steps, len(steps)), events)
+            blur = model.rounding(params) * magnitude(model, params, expectation)
+            state: State[Any, Any] = State(params, expectation, History(steps, len(steps)), events, blur)
             state = evolve(state, status=failure or self._decide(state))
             yield state
             if state.status is not None:
@@ -144,17 +150,14 @@ def _lost(
     model: Model, gains: dict[Half, float], state: State[Any, Any], params: Any, new: Expectation[Any]
 ) -> str | None:
     """What lost, in words, or None."""
-    allowance = max(
-        slack(new.observations, state.step.expected_log_joint, state.step.entropy),
-        slack(new.observations, model.log_joint(params, new.statistics), new.entropy),
-    )
+    allowance = max(slack(model, state.params, state.expectation), slack(model, params, new))
     half = verdict(model.audited, gains, allowance)
     if half is None:
         return None
     who = "posterior" if half == "E" else blame(model, state.params, params, state.expectation.statistics)
     return (
         f"the {half} half of step {state.step.index + 1} lost {-gains[half]:.3g} nats in {who}, "
-        f"more than rounding explains ({allowance:.1g}): it is no maximiser"
+        f"more than rounding explains ({allowance:.2g}): it is no maximiser"
     )
 
 

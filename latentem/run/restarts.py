@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -58,7 +59,7 @@ class StartReport:
 def run_all(
     em: EM, model: LatentModel[Any, Any, Any, Any], starts: Sequence[Start], data: Any, callback: Callback | None = None
 ) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
-    """A trial of every start; then the best clean ones, in order, until three have ended clean.
+    """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
@@ -84,11 +85,13 @@ def run_all(
         courses.append(course)
         if halt := _halt_of(course):
             break
-    finished = 0
+    finished: Counter[bool] = Counter()
     for course in _ranked(courses) if halt is None else []:
+        if finished[True] == FINALISTS or (finished.total() >= FINALISTS and not _is_clean(course)):
+            break
         course.advance()
-        finished += course.state is not None and course.state.clean
-        if (halt := _halt_of(course)) or finished == FINALISTS:
+        finished[_is_clean(course)] += 1
+        if halt := _halt_of(course):
             break
     ranked = _ranked(courses)
     if not ranked:
@@ -106,6 +109,10 @@ def hits(reports: Sequence[StartReport], best: float, observations: float) -> tu
     return len(reached), len(ended)
 
 
+def _is_clean(course: Course) -> bool:
+    return course.state is not None and course.state.clean
+
+
 def _ranked(courses: Sequence[Course | Degenerate]) -> list[Course]:
     alive = [course for course in courses if isinstance(course, Course) and course.state is not None]
     return sorted(alive, key=_rank)
@@ -113,7 +120,7 @@ def _ranked(courses: Sequence[Course | Degenerate]) -> list[Course]:
 
 def _rank(course: Course) -> tuple[bool, float]:
     assert course.state is not None
-    return not course.state.clean, -course.state.step.objective
+    return not _is_clean(course), -course.state.step.objective
 
 
 def _halt_of(course: Course) -> Status | None:
@@ -130,5 +137,5 @@ def _report(start: Start, course: Course | Degenerate) -> StartReport:
         result.objective,
         result.history[-1].index,
         result.events,
-        course.state is not None and course.state.clean,
+        _is_clean(course),
     )

@@ -133,6 +133,7 @@ class State(Generic[S, P]):
         expectation: What the E-step at them left behind.
         history: The steps so far; the last one is about these parameters.
         events: What is degenerate about them, or was done on the way.
+        blur: How far rounding can put the objective off, in nats, where the parameters are ill-conditioned; else 0.
         status: None while the run goes on.
     """
 
@@ -140,6 +141,7 @@ class State(Generic[S, P]):
     expectation: Expectation[Any]
     history: History
     events: tuple[Event, ...] = ()
+    blur: float = 0.0
     status: Status | None = None
 
     @property

@@ -46,7 +46,8 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
     """Converged when the estimated remaining gain, per observation, is below `nats`, `passes` steps running.
 
     It does not depend on n, and a run that creeps does not look converged. At a fixed point, where
-    nothing moves at all, it does not wait.
+    nothing moves at all, it does not wait; where parameters are so ill-conditioned that rounding hides
+    smaller movements, it is met when they are hidden.
     """
     _positive("nats", nats)
 
@@ -54,7 +55,12 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
         observations = state.expectation.observations
         if state.step.movement == 0:
             return Status(Ending.CONVERGED, "nothing moved between two passes")
-        last = [step.remaining for step in state.history[-passes:]]
+        recent = state.history[-passes:]
+        if len(recent) == passes and all(abs(step.movement) < state.blur for step in recent):
+            return Status(
+                Ending.CONVERGED, "what still moves is less than rounding, for the parameters are ill-conditioned"
+            )
+        last = [step.remaining for step in recent]
         if len(last) == passes and max(last) < nats * observations:
             sentence = f"the estimated remaining gain is {last[-1] / observations:.2g} nats an observation"
             return Status(Ending.CONVERGED, f"{sentence}, below {nats:g}")

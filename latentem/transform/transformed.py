@@ -66,6 +66,9 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
     def sample(self, params: Any, size: int, rng: Any) -> tuple[Any, Any]:
         return self.inner.sample(params, size, rng)
 
+    def rounding(self, params: Any) -> float:
+        return self.inner.rounding(params)
+
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         return self.inner.diagnose(params, statistics)
 
