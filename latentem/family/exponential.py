@@ -119,7 +119,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return [(i, j) for i, j in np.argwhere(np.triu(same, 1)).tolist()]
 
     def describe(self, params: Any) -> Mapping[str, Array]:
-        return {"natural": self._natural(params)}
+        plain = isinstance(params, np.ndarray) and params.ndim <= 2
+        return {"parameter": params} if plain else {"natural": self._natural(params)}
 
     def _natural(self, params: Any) -> Array:
         with np.errstate(divide="ignore"):  # log 0 is minus infinity here, and meant

@@ -1,0 +1,66 @@
+"""Every example runs: the files in examples/, the README, and the pages of the documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def run(code_or_file):
+    given = ["-c", code_or_file] if "\n" in str(code_or_file) else [str(code_or_file)]
+    command = [sys.executable, "-W", "error", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, encoding="utf-8", cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fenced(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_runs_to_its_last_assert(example):
+    """An example in examples/ ends in asserts, and they hold."""
+    assert isinstance(ast.parse(example.read_text()).body[-1], ast.Assert) or "assert_allclose" in example.read_text()
+    run(example)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_the_python_on_every_page_runs(page):
+    """The Python blocks of a page run from its top to its bottom, with warnings as errors."""
+    if blocks := fenced(page, "python"):
+        run("\n".join(blocks) + "\n")
+
+
+def test_the_readme_shows_what_its_example_prints():
+    """The README's example has at most 12 lines, and prints what the README says, to the letter."""
+    example, shown = fenced(ROOT / "README.md", "python")[0], fenced(ROOT / "README.md", "text")[0]
+    assert len(example.strip().splitlines()) <= 12
+    assert run(example).strip() == shown.strip()
+
+
+def code_lines(source, name):
+    """The lines of a class that are neither blank, nor comment, nor docstring."""
+    tree = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
+    first = min([tree.lineno, *(decorator.lineno for decorator in tree.decorator_list)])
+    lines = set(range(first, tree.end_lineno + 1))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            lines -= set(range(body[0].lineno, body[0].end_lineno + 1))
+    text = source.splitlines()
+    return [text[i - 1] for i in sorted(lines) if text[i - 1].strip() and not text[i - 1].strip().startswith("#")]
+
+
+def test_a_new_family_takes_at_most_ten_lines():
+    """The geometric mixture is written in at most ten lines of code."""
+    assert len(code_lines((ROOT / "examples" / "geometric.py").read_text(), "Geometric")) <= 10
