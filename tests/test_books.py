@@ -7,17 +7,10 @@ import itertools
 import numpy as np
 import pytest
 from independent import gaussian_log_joint, log_evidence, slack
+from subjects import STRUCTURES
 
 import latentem as lem
 
-STRUCTURES = [
-    lem.Full(),
-    lem.Diagonal(),
-    lem.Spherical(),
-    lem.Tied(lem.Full()),
-    lem.Tied(lem.Diagonal()),
-    lem.Tied(lem.Spherical()),
-]
 PRIORS = [lem.Floor(), None, lem.PseudoCounts(1.5), lem.InverseWishart(0.7, 5.0), lem.Floor(0.05)]
 NAMES = ["weights", "means", "covariances"]
 SUBSETS = [s for size in range(3) for s in itertools.combinations(NAMES, size)]

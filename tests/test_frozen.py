@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from attrs import evolve
+from subjects import FAITHFUL
 
 import latentem as lem
 from latentem.core import Block, find
-
-FAITHFUL = lem.datasets.old_faithful()
 
 
 def test_fixed_weights_are_in_every_start_and_stay():

@@ -9,10 +9,10 @@ import pytest
 from independent import lloyd
 from scipy.special import softmax
 from sklearn.cluster import KMeans as Rival
+from subjects import FAITHFUL
 
 import latentem as lem
 
-FAITHFUL = lem.datasets.old_faithful()
 CORNERS = np.repeat([[0, 0, 0, 0], [2, 1, 3, 0], [3, -1, 1, 2]], 50, axis=0)
 BLOBS = CORNERS + np.random.default_rng(5).normal(size=(150, 4))
 

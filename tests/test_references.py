@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from independent import matched
 from sklearn.mixture import GaussianMixture
+from subjects import FAITHFUL, deaths
 
 import latentem as lem
-
-FAITHFUL = lem.datasets.old_faithful()
-DEATHS = np.repeat(np.arange(10), [162, 267, 271, 185, 111, 61, 27, 8, 3, 1])[:, None]
 
 
 def em_in_thirty_digits(x, weights, means, covariances, steps):
@@ -101,12 +99,12 @@ def test_death_notices_have_the_known_maximum():
     """Two Poissons on Hasselblad's counts, from (.5, 1, 3), creep for thousands of passes to the known maximum."""
     model = lem.Mixture(lem.Poisson(), 2)
     start = model.params([0.5, 0.5], [[1.0], [3.0]])
-    fit = lem.fit(model, DEATHS, start=start)
+    fit = lem.fit(model, deaths(), start=start)
     assert fit.log_likelihood == pytest.approx(-1989.945859883, abs=1e-7)
     np.testing.assert_allclose(fit.params.weights[0], 0.3598854, rtol=1e-4)
     np.testing.assert_allclose(fit.params.components[:, 0], [1.2560951, 2.6634044], rtol=1e-4)
 
-    sharp = lem.fit(model, DEATHS, start=start, stop=lem.remaining_below(1e-18))
+    sharp = lem.fit(model, deaths(), start=start, stop=lem.remaining_below(1e-18))
     np.testing.assert_allclose(sharp.params.weights[0], 0.3598854, atol=5.1e-8, rtol=0)
     np.testing.assert_allclose(sharp.params.components[:, 0], [1.2560951, 2.6634044], atol=5.1e-8, rtol=0)
     assert sharp.log_likelihood == pytest.approx(-1989.945859883, abs=5.1e-10)
@@ -116,7 +114,7 @@ def test_a_rule_on_the_gain_stops_far_from_the_maximum_of_the_death_notices():
     """Stopping on a mean gain below 1e-6 looks converged a fifth of the way off: the reason for the default rule."""
     model = lem.Mixture(lem.Poisson(), 2)
     start = model.params([0.5, 0.5], [[1.0], [3.0]])
-    fit = lem.fit(model, DEATHS, start=start, stop=lem.gain_below(1e-6))
+    fit = lem.fit(model, deaths(), start=start, stop=lem.gain_below(1e-6))
     assert fit.converged
     assert fit.history[-1].index < 20
     assert abs(fit.params.weights[0] - 0.3598854) / 0.3598854 > 0.15

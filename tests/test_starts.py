@@ -6,11 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from subjects import FAITHFUL
 
 import latentem as lem
 from latentem.starts import children, starts
-
-FAITHFUL = lem.datasets.old_faithful()
 
 
 def made(model, x, rng=0, n_starts=9, **options):

@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+from subjects import FAITHFUL
 
 import latentem as lem
 
-FAITHFUL = lem.datasets.old_faithful()
 MODEL = lem.GaussianMixture(2)
 START = MODEL.params([0.5, 0.5], [[3.0, 60.0], [4.0, 75.0]], [np.diag([1.0, 100.0])] * 2)
 

@@ -6,28 +6,15 @@ import pytest
 from scipy import stats
 from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.mixture import GaussianMixture as SklearnMixture
+from subjects import STRUCTURES, TIGHT, begin, three_blobs
 
 import latentem as lem
-
-FREE = [lem.Full(), lem.Diagonal(), lem.Spherical()]
-STRUCTURES = FREE + [lem.Tied(structure) for structure in FREE]
-TIGHT = lem.remaining_below(1e-18)
-
-
-def blobs(n=60, d=2, seed=0):
-    rng = np.random.default_rng(seed)
-    mix = rng.normal(size=(d, d))
-    return np.concatenate([rng.normal(5, 1, (n, d)) @ mix, rng.normal(8, 1.3, (n, d)) @ mix, rng.normal(1, 1, (n, d))])
-
-
-def begin(n=60):
-    return np.repeat([0, 1, 2], n)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
 def test_one_component_is_the_closed_form(structure):
     """With k = 1 the fit is the mean and the constrained divisor-n covariance; -n/2 (d log 2 pi + log det + d)."""
-    x = blobs(d=3) + 1e6
+    x = three_blobs(d=3) + 1e6
     fit = lem.fit(lem.GaussianMixture(1, structure=structure), x)
     covariance = np.cov(x.T, bias=True)
     name = str(structure)
@@ -47,7 +34,7 @@ def test_one_component_is_the_closed_form(structure):
 )
 def test_scikit_learn_ends_at_the_same_optimum(structure, name):
     """From the same start another library's EM, without its regularisation, has the same maximum."""
-    x = blobs()
+    x = three_blobs()
     ours = lem.fit(lem.GaussianMixture(3, structure=structure), x, start=begin())
     groups = [x[begin() == j] for j in range(3)]
     own = np.stack([np.cov(group.T, bias=True) for group in groups])
@@ -82,7 +69,7 @@ def test_scikit_learn_k_means_ends_at_the_same_centres(seed):
 
 def test_known_labels_are_kept_and_all_known_is_the_closed_form():
     """Rows whose component is given stay in it; with every label given the fit is the classes' own moments."""
-    x, labels = blobs(), begin()
+    x, labels = three_blobs(), begin()
     whole = lem.fit(lem.GaussianMixture(3), x, allowed=labels, n_starts=2)
     for j in range(3):
         np.testing.assert_allclose(whole.params.components.means[j], x[labels == j].mean(axis=0), rtol=1e-12)

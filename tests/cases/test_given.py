@@ -5,17 +5,9 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import stats
+from subjects import KINDS, STRUCTURES, blobs
 
 import latentem as lem
-
-FREE = [lem.Full(), lem.Diagonal(), lem.Spherical()]
-STRUCTURES = FREE + [lem.Tied(structure) for structure in FREE]
-KINDS = [*(lem.GaussianMixture(2, structure=s) for s in STRUCTURES), lem.KMeans(2), lem.Mixture(lem.Poisson(), 2)]
-
-
-def blobs(n=40, d=2, seed=0):
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.normal(4, 1, (n, d)), rng.normal(12, 1, (n, d))])
 
 
 def start_of(model, x):

@@ -6,13 +6,10 @@ import mpmath
 import numpy as np
 import pytest
 from scipy import stats
+from subjects import SOON, STRUCTURES, TIGHT
 
 import latentem as lem
 
-FREE = [lem.Full(), lem.Diagonal(), lem.Spherical()]
-STRUCTURES = FREE + [lem.Tied(structure) for structure in FREE]
-SOON = lem.remaining_below(1e-9)
-TIGHT = lem.remaining_below(1e-18)
 EPS = np.finfo(float).eps
 
 

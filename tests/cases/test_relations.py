@@ -2,22 +2,9 @@
 
 import numpy as np
 import pytest
+from subjects import FREE, STRUCTURES, TIGHT, begin, three_blobs
 
 import latentem as lem
-
-FREE = [lem.Full(), lem.Diagonal(), lem.Spherical()]
-STRUCTURES = FREE + [lem.Tied(structure) for structure in FREE]
-TIGHT = lem.remaining_below(1e-18)
-
-
-def blobs(n=60, d=2, seed=0):
-    rng = np.random.default_rng(seed)
-    mix = rng.normal(size=(d, d))
-    return np.concatenate([rng.normal(5, 1, (n, d)) @ mix, rng.normal(8, 1.3, (n, d)) @ mix, rng.normal(1, 1, (n, d))])
-
-
-def begin(n=60):
-    return np.repeat([0, 1, 2], n)
 
 
 def same_fit(one, other, rtol=1e-8):
@@ -30,7 +17,7 @@ def same_fit(one, other, rtol=1e-8):
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
 def test_rows_in_any_order_give_the_same_parameters(structure):
     """A permutation of the rows, with their labels, changes no parameter; each row keeps its responsibilities."""
-    x, order = blobs(), np.random.default_rng(1).permutation(180)
+    x, order = three_blobs(), np.random.default_rng(1).permutation(180)
     model = lem.GaussianMixture(3, structure=structure)
     one = lem.fit(model, x, start=begin(), stop=TIGHT)
     other = lem.fit(model, x[order], start=begin()[order], stop=TIGHT)
@@ -41,7 +28,7 @@ def test_rows_in_any_order_give_the_same_parameters(structure):
 @pytest.mark.parametrize("model", [*(lem.GaussianMixture(3, structure=s) for s in STRUCTURES), lem.KMeans(3)], ids=str)
 def test_components_permuted_at_the_start_are_permuted_at_the_end(model):
     """Components are never reordered: a permuted start gives the permuted result."""
-    x, order = blobs(), np.array([2, 0, 1])
+    x, order = three_blobs(), np.array([2, 0, 1])
     one = lem.fit(model, x, start=order[begin()], stop=TIGHT)
     other = lem.fit(model, x, start=begin(), stop=TIGHT)
     np.testing.assert_allclose(one.params.weights[order], other.params.weights, rtol=1e-8)
@@ -71,7 +58,7 @@ ALLOWED = {
 )
 def test_affine_maps_carry_the_fit_along(kind, structure):
     """A map that the structure allows maps means and covariances; the log likelihood shifts by -n log|det|."""
-    x, a, b = blobs(), MAPS[kind], np.array([300.0, -7.0])
+    x, a, b = three_blobs(), MAPS[kind], np.array([300.0, -7.0])
     model = lem.GaussianMixture(3, structure=structure)
     one = lem.fit(model, x, start=begin(), stop=TIGHT)
     other = lem.fit(model, x @ a.T + b, start=begin(), stop=TIGHT)
@@ -89,7 +76,7 @@ def test_affine_maps_carry_the_fit_along(kind, structure):
 
 def test_structures_do_not_ignore_maps_that_they_do_not_allow():
     """A shear changes the diagonal fit by more than its determinant: the relation above can fail."""
-    x, a = blobs(), MAPS["any"]
+    x, a = three_blobs(), MAPS["any"]
     model = lem.GaussianMixture(3, structure=lem.Diagonal())
     one, other = (lem.fit(model, y, start=begin()) for y in (x, x @ a.T))
     assert abs(other.log_likelihood - one.log_likelihood + len(x) * np.log(abs(np.linalg.det(a)))) > 1
@@ -97,7 +84,7 @@ def test_structures_do_not_ignore_maps_that_they_do_not_allow():
 
 def test_k_means_follows_rotation_and_scale():
     """Rotated, scaled and moved rows have the same labels, mapped centres and inertia times the square of the scale."""
-    x, a = blobs(d=4), 12.5 * rotation(4)
+    x, a = three_blobs(d=4), 12.5 * rotation(4)
     one = lem.fit(lem.KMeans(3), x, start=begin())
     other = lem.fit(lem.KMeans(3), x @ a.T - 50, start=begin())
     np.testing.assert_array_equal(one.predict(x), other.predict(x @ a.T - 50))
@@ -109,7 +96,7 @@ def test_k_means_follows_rotation_and_scale():
 @pytest.mark.parametrize("prior", [lem.Floor(), lem.Floor(0.2), None, lem.InverseWishart(0.3, 2)], ids=str)
 def test_in_one_dimension_all_structures_are_one(tie, prior):
     """With d = 1 full, diagonal and spherical give the same steps, parameters and number of them, under any prior."""
-    x = blobs()[:, :1]
+    x = three_blobs()[:, :1]
     fits = [
         lem.fit(lem.GaussianMixture(3, structure=tie(s), prior=prior), x, n_starts=2, stop=lem.remaining_below(1e-6))
         for s in FREE
@@ -155,7 +142,7 @@ NESTED = [
 @pytest.mark.parametrize(("small", "large"), NESTED, ids=str)
 def test_larger_family_started_at_the_smaller_optimum_only_gains(small, large):
     """The start has the same likelihood in both families; from there the larger one rises, by something here."""
-    x = blobs(d=3)
+    x = three_blobs(d=3)
     narrow = lem.fit(lem.GaussianMixture(3, structure=small), x, start=begin())
     model = lem.GaussianMixture(3, structure=large)
     start = model.params(
@@ -169,7 +156,7 @@ def test_larger_family_started_at_the_smaller_optimum_only_gains(small, large):
 
 def test_one_component_more_of_weight_near_zero_only_gains():
     """k + 1 components started at the optimum of k, the new one of weight 1e-3, end no lower than they began."""
-    x = blobs()
+    x = three_blobs()
     two = lem.fit(lem.GaussianMixture(2), x, n_starts=2).params
     model = lem.GaussianMixture(3)
     start = model.params(
@@ -187,7 +174,7 @@ CHUNKINGS = [[180], [1, 179], [60, 60, 60], [17] * 10 + [10]]
 @pytest.mark.parametrize("model", [*(lem.GaussianMixture(3, structure=s) for s in STRUCTURES), lem.KMeans(3)], ids=str)
 def test_chunks_of_any_size_give_the_same_answer(model):
     """However the rows are cut, the parameters are the same to rounding; the same cuts give the same bits."""
-    x = blobs() + 1e5
+    x = three_blobs() + 1e5
     start = lem.fit(model, x, start=begin(), stop=lem.movement_below(1e-2)).params
     fits = []
     for sizes in CHUNKINGS:

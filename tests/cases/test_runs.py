@@ -7,30 +7,10 @@ import threading
 import attrs
 import numpy as np
 import pytest
+from subjects import MODELS, overlapping
 
 import latentem as lem
 from latentem.transform import SamePosterior
-
-MODELS = [
-    lem.GaussianMixture(2),
-    lem.GaussianMixture(2, structure=lem.Tied(lem.Diagonal()), weights=lem.Fixed.uniform()),
-    lem.GaussianMixture(2, weights=lem.Fixed(np.array([0.4, 0.6])), prior=(lem.PseudoCounts(1), lem.Floor(1e-6))),
-    lem.GaussianMixture(2, structure=lem.Spherical(), prior=lem.InverseWishart(0.5, 3)),
-    lem.KMeans(2),
-    lem.Mixture(lem.Poisson(), 2),
-    lem.Hard(lem.Mixture(lem.Poisson(), 2)),
-    lem.Tempered(lem.GaussianMixture(2), 0.7),
-    lem.Frozen(lem.GaussianMixture(2), {"means"}),
-]
-
-
-def overlapping(n=150):
-    rng = np.random.default_rng(4)
-    return np.round(np.concatenate([rng.normal(6, 2, (n, 2)), rng.normal(9, 2, (n, 2))]).clip(0), 2)
-
-
-def counts():
-    return np.round(overlapping())
 
 
 def interrupt():

@@ -2,37 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from independent import log_joint_by_scipy
 from scipy.special import logsumexp
+from subjects import SOON, STRUCTURES, clusters, deaths
 
 import latentem as lem
-
-STRUCTURES = [
-    lem.Full(),
-    lem.Diagonal(),
-    lem.Spherical(),
-    lem.Tied(lem.Full()),
-    lem.Tied(lem.Diagonal()),
-    lem.Tied(lem.Spherical()),
-]
-
-SOON = lem.remaining_below(1e-5)
-
-
-def clusters(n=150, d=2, seed=0):
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.normal(0, 1, (n, d)), rng.normal(4, 1.5, (n, d))])
-
-
-def log_joint_by_scipy(params, x):
-    """log weight + log density by scipy.stats, shape (n, k)."""
-    parts = zip(params.weights, params.components.means, params.components.dense(), strict=True)
-    with np.errstate(divide="ignore"):
-        return np.stack([np.log(w) + stats.multivariate_normal.logpdf(x, m, c) for w, m, c in parts], axis=1)
-
-
-def deaths():
-    return np.repeat(np.arange(10), [162, 267, 271, 185, 111, 61, 27, 8, 3, 1])[:, None]
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from attrs import evolve
 from scipy import stats
+from subjects import STRUCTURES
 
 import latentem as lem
 from latentem.testing import check_model
 
-STRUCTURES = [
-    lem.Full(),
-    lem.Diagonal(),
-    lem.Spherical(),
-    lem.Tied(lem.Full()),
-    lem.Tied(lem.Diagonal()),
-    lem.Tied(lem.Spherical()),
-]
 X = lem.datasets.old_faithful()[:90]
 
 
