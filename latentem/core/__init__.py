@@ -1,10 +1,11 @@
-"""The protocol: read `model.py` first, then `block.py`, `expectation.py` and `additive.py`."""
+"""The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py` and `additive.py`."""
 
 from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Path, find, get, put
 from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
-from latentem.core.expectation import Expectation, e_step, log_likelihood, objective
+from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
+from latentem.core.passes import e_step, log_likelihood, objective
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Posterior
 
 __all__ = [

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive
-from latentem.family.covariance import Shape
+from latentem.family.structure import Shape
 
 
 @final

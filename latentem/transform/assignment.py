@@ -10,15 +10,10 @@ from latentem.core import Half, HasDraw, HasMode, HasPower, Posterior, Unavailab
 from latentem.transform.transformed import Model, Transformed
 
 
-@final
-@frozen
-class Hard(Transformed):
-    """Every unit wholly at the mode of its posterior: K-means, classification EM, Viterbi training.
+class OtherPosterior(Transformed):
+    """A transformer that puts another q in the place of the exact one."""
 
-    The entropy is zero, so the bound is the classification log likelihood (Celeux and Govaert, 1992).
-    """
-
-    inner: Model
+    __slots__ = ()
 
     @property
     def exact(self) -> bool:
@@ -27,6 +22,17 @@ class Hard(Transformed):
     @property
     def smooth(self) -> bool:
         return False
+
+
+@final
+@frozen
+class Hard(OtherPosterior):
+    """Every unit wholly at the mode of its posterior: K-means, classification EM, Viterbi training.
+
+    The entropy is zero, so the bound is the classification log likelihood (Celeux and Govaert, 1992).
+    """
+
+    inner: Model
 
     @property
     def temperature(self) -> float:
@@ -46,7 +52,7 @@ def _positive(instance: Any, attribute: Any, value: float) -> None:
 
 @final
 @frozen
-class Tempered(Transformed):
+class Tempered(OtherPosterior):
     """The posterior raised to the power `beta`, as deterministic annealing has it (Ueda and Nakano, 1998).
 
     Both half steps raise Q + H / beta. The reported bound is still Q + H, below the log evidence.
@@ -54,10 +60,6 @@ class Tempered(Transformed):
 
     inner: Model
     beta: float = field(validator=_positive)
-
-    @property
-    def exact(self) -> bool:
-        return False
 
     @property
     def smooth(self) -> bool:
@@ -76,7 +78,7 @@ class Tempered(Transformed):
 
 @final
 @frozen
-class Sampled(Transformed):
+class Sampled(OtherPosterior):
     """One draw from the posterior in its place: stochastic EM (Celeux and Diebolt, 1985).
 
     The draw is a pure function of q and the seed, so a run can be repeated; one whose draw leaves the
@@ -85,14 +87,6 @@ class Sampled(Transformed):
 
     inner: Model
     seed: int = 0
-
-    @property
-    def exact(self) -> bool:
-        return False
-
-    @property
-    def smooth(self) -> bool:
-        return False
 
     @property
     def audited(self) -> frozenset[Half]:

@@ -1,0 +1,135 @@
+"""What a covariance structure is: values with methods, one a kind.
+
+Second moments and covariances come in the structure's own shape, one a component on the first axis:
+(m, d, d) for `Full`, (m, d) for `Diagonal`, (m,) for `Spherical`, whose second moment is the trace.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from latentem.arrays import Array
+
+VANISHED = 1e-24
+"""Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""
+
+
+class Structure(abc.ABC):
+    """What the covariances of the components may look like."""
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def each(self) -> Shape:
+        """The shape of one component's covariance."""
+
+    @property
+    @abc.abstractmethod
+    def tied(self) -> bool:
+        """Whether all components share one covariance."""
+
+    @abc.abstractmethod
+    def spread(self, covariances: Array) -> Array:
+        """Covariances as stored, with a first axis of one a component (or of one, where tied)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """Shape in which the covariances of k components in d dimensions are stored."""
+        one = self.each.one(d)
+        return one if self.tied else (k, *one)
+
+    def size(self, k: int, d: int) -> int:
+        """Free numbers in them."""
+        return self.each.free(d) * (1 if self.tied else k)
+
+
+class Shape(Structure):
+    """A structure in which every component has a covariance of its own."""
+
+    __slots__ = ()
+
+    @property
+    def each(self) -> Shape:
+        return self
+
+    @property
+    def tied(self) -> bool:
+        return False
+
+    def spread(self, covariances: Array) -> Array:
+        return covariances
+
+    @abc.abstractmethod
+    def one(self, d: int) -> tuple[int, ...]:
+        """Shape of one covariance."""
+
+    @abc.abstractmethod
+    def free(self, d: int) -> int:
+        """Free numbers in one covariance."""
+
+    @abc.abstractmethod
+    def product(self, a: Array, b: Array) -> Array:
+        """A b', row by row: (m, d), (m, d) -> (m, ...)."""
+
+    @abc.abstractmethod
+    def of_columns(self, variances: Array) -> Array:
+        """The second moment of uncorrelated columns with these variances: (d,) -> (...)."""
+
+    @abc.abstractmethod
+    def scatter(self, y: Array, weight: Array) -> Array:
+        """Sum of weight y y' over rows: (n, d), (n,) -> (...)."""
+
+    @abc.abstractmethod
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        """The maximum likelihood covariances for these second moments about the mean: second / count."""
+
+    @abc.abstractmethod
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        """What the floor is relative to: the columns' variances for one pooled second moment, or their mean."""
+
+    @abc.abstractmethod
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        """Whiteners W with W' W = inverse covariance, and log determinants, shape (m,).
+
+        Raises:
+            Degenerate: a covariance is not positive definite.
+        """
+
+    @abc.abstractmethod
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        """W y for each row of y, shape (n, d), with one component's W."""
+
+    @abc.abstractmethod
+    def trace(self, whitener: Array, second: Array) -> Array:
+        """tr(inverse covariance x second moment) of each component, shape (m,)."""
+
+    @abc.abstractmethod
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        """The smallest variance relative to `reference` in any direction, shape (m,), and the column nearest to it."""
+
+    def collapsed(self, covariances: Array, variances: Array) -> Any:
+        """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
+        return self.weakest(covariances, variances)[0] < VANISHED
+
+    def condition(self, covariances: Array) -> Array:
+        """By how much whitening magnifies rounding, shape (m,): at least about 1, whatever the units."""
+        return np.ones(len(covariances))
+
+    @abc.abstractmethod
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        """The maximisers under covariance >= floor, where these are the unconstrained ones; see docs/mathematics.md."""
+
+    @abc.abstractmethod
+    def colour(self, covariance: Array, z: Array) -> Array:
+        """Rows of standard normals, (n, d), as draws with one component's covariance."""
+
+    @abc.abstractmethod
+    def dense(self, covariances: Array, d: int) -> Array:
+        """As matrices, shape (m, d, d)."""
+
+    @abc.abstractmethod
+    def refuse(self, covariances: Array) -> str | None:
+        """Why these are no covariances, or None."""
