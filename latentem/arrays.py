@@ -74,7 +74,7 @@ def axes(dimensions: int, shape: str) -> Any:
 
 
 def _sized(dimensions: int, shape: str) -> Any:
-    return field(converter=frozen_array, validator=axes(dimensions, shape), eq=EQUAL)
+    return field(converter=frozen_array, validator=axes(dimensions, shape), eq=EQUAL, hash=False)
 
 
 def vector(shape: str = "(n,)") -> Any:
@@ -89,4 +89,4 @@ def matrix(shape: str = "(n, k)") -> Any:
 
 def array() -> Any:
     """A field that holds an array of any shape."""
-    return field(converter=frozen_array, eq=EQUAL)
+    return field(converter=frozen_array, eq=EQUAL, hash=False)

@@ -47,13 +47,28 @@ def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, 
         posterior: Any q for these data: a posterior value, or for labels an array of probabilities (n, k).
 
     Raises:
-        ValueError: the posterior does not fit the data.
+        ValueError: the posterior does not fit the data: its shape, its multiplicities, or mass where none is allowed.
     """
     model.check_params(params)
     chunk = model.chunk(data)
     if isinstance(posterior, np.ndarray | list | tuple):
         posterior = LabelPosterior(np.asarray(posterior), getattr(chunk, "weight", None))
+    _refuse_other_data(posterior, chunk)
     expectation = Expectation(model.statistics(chunk, posterior), posterior.entropy(), 0.0)
     return LowerBound(
         model.log_joint(params, expectation.statistics), expectation.entropy, log_likelihood(model, params, [chunk])
     )
+
+
+def _refuse_other_data(posterior: Any, chunk: Any) -> None:
+    """A q for other data would not be bounded by these data's evidence."""
+    if not isinstance(posterior, LabelPosterior):
+        return
+    weight, allowed = getattr(chunk, "weight", None), getattr(chunk, "allowed", None)
+    if not np.array_equal(posterior.multiplicity, np.ones(len(chunk)) if weight is None else weight):
+        raise ValueError(
+            "the posterior's multiplicities are not the weights of the rows: give them to both, or to neither"
+        )
+    if allowed is not None and allowed.shape == posterior.weights.shape and (posterior.weights[~allowed] > 0).any():
+        row = int(((posterior.weights > 0) & ~allowed).any(axis=1).argmax())
+        raise ValueError(f"the posterior of row {row} has mass on a component that the row may not belong to")

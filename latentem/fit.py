@@ -7,15 +7,25 @@ from collections.abc import Callable
 from typing import Any, final
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from latentem import summary
 from latentem.arrays import Array, Labels
-from latentem.core import ColumnError, Event, Expectation, HasLabels, LatentModel, Unavailable, log_likelihood
+from latentem.core import (
+    ColumnError,
+    Event,
+    Expectation,
+    HasLabels,
+    LatentModel,
+    Unavailable,
+    log_likelihood,
+    observations,
+)
 from latentem.data import columns_of
 from latentem.reseed import reseed_empty
 from latentem.run import EM, Ending, History, StartReport, State, Status, StopRule, hits, remaining_below, run_all
 from latentem.starts import generator, starts
+from latentem.transform import layers
 
 Model = LatentModel[Any, Any, Any, Any]
 
@@ -38,7 +48,7 @@ class Fit:
         status: Why the best run ended.
         events: What is degenerate about the parameters, or was done on the way; empty is good.
         starts: What became of each start.
-        log_likelihood: log p(data | params) in nats.
+        log_evidence: log p(data | params) in nats, or None where the model does not say it.
         columns: Names of the data columns, where the data had names.
     """
 
@@ -49,7 +59,7 @@ class Fit:
     status: Status
     events: tuple[Event, ...]
     starts: tuple[StartReport, ...]
-    log_likelihood: float
+    log_evidence: float | None
     columns: tuple[str, ...] | None = field(default=None)
 
     @property
@@ -65,6 +75,17 @@ class Fit:
     def objective(self) -> float:
         """What both half steps raised: Q + temperature x H + log prior, in nats."""
         return self.history[-1].objective
+
+    @property
+    def log_likelihood(self) -> float:
+        """The log evidence of the data at the parameters, log p(data | params), in nats.
+
+        Raises:
+            Unavailable: the model has no `log_evidence`.
+        """
+        if self.log_evidence is None:
+            raise Unavailable(f"{self.model!r} has no log_evidence, and so no log likelihood: see `bound`")
+        return self.log_evidence
 
     @property
     def observations(self) -> float:
@@ -93,15 +114,14 @@ class Fit:
         Raises:
             Unavailable: the model is another.
         """
-        measure = getattr(self.model, "inertia", None)
-        if measure is None:
-            raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
-        return float(measure(self.params, self.expectation.statistics))
+        for layer in layers(self.model):
+            if hasattr(layer, "inertia"):
+                return float(layer.inertia(self.params, self.expectation.statistics))
+        raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
 
     def posterior(self, data: Any) -> Any:
         """q(z) for these data, as one value."""
-        self._check_columns(data)
-        return self.model.posterior(self.params, self.model.chunk(data))
+        return self.model.posterior(self.params, self.model.chunk(self._bare(data)))
 
     def predict(self, data: Any) -> Labels:
         """The most probable component of each row, shape (n,)."""
@@ -114,12 +134,12 @@ class Fit:
 
     def score_samples(self, data: Any) -> Array:
         """log p(row | params) of each row in nats, shape (n,)."""
-        self._check_columns(data)
-        return np.concatenate([self.model.log_evidence(self.params, chunk) for chunk in self.model.chunks(data)])
+        return np.concatenate([self.model.log_evidence(self.params, chunk) for chunk in self._chunks(data)])
 
     def score(self, data: Any) -> float:
-        """Mean of `score_samples`, in nats a row."""
-        return float(np.mean(self.score_samples(data)))
+        """Mean log p(row | params), in nats a row; rows with weights count as often as they weigh."""
+        chunks = self.model.chunks(self._checked(data))
+        return log_likelihood(self.model, self.params, chunks) / sum(observations(chunk) for chunk in chunks)
 
     def sample(self, size: int, rng: Any = 0) -> tuple[Any, Any]:
         """Draw rows and their components, shapes (size, d) and (size,)."""
@@ -132,45 +152,58 @@ class Fit:
 
     def __str__(self) -> str:
         described = self.model.describe(self.params, self.expectation.statistics)
-        parts = summary.components(described, self.columns) if described else repr(self.params)
-        step, reached = self.history[-1], hits(self.starts, self.objective, self.observations)
+        events = [f"- {event.describe(self.columns)}" for event in self.events]
         lines = [
             f"{self.model!r} on {summary.counted(self.observations, 'observation')}",
-            f"{self.status} ({summary.counted(step.index, 'step')})",
+            f"{self.status} ({summary.counted(self.history[-1].index, 'step')})",
             "",
-            parts,
+            summary.components(described, self.columns) if described else repr(self.params),
             "",
-            f"log likelihood {summary.number(self.log_likelihood)}"
-            f" = Q {summary.number(step.expected_log_joint)} + H {summary.number(step.entropy)}"
-            if self.model.exact
-            else f"bound {summary.number(step.bound)}, log likelihood {summary.number(self.log_likelihood)}",
-            summary.counted(self.n_parameters, "free parameter"),
+            *self._figures(),
+            *(["events:", *events] if events else ["events: none"]),
         ]
-        if self.model.exact:
-            lines[-1] += f", AIC {summary.number(self.aic)}, BIC {summary.number(self.bic)} (lower is better)"
-        if hasattr(self.model, "inertia"):
-            lines[-1] += f", inertia {summary.number(self.inertia)}"
-        if len(self.starts) > 1:
-            lines.append(f"{len(self.starts)} starts")
-            if reached[1]:
-                lines[-1] += f"; {reached[0]} of the {reached[1]} run to the end reached this mode"
-        events = [event.describe(self.columns) for event in self.events]
-        lines.append("events: none" if not events else "events:\n" + "\n".join(f"- {event}" for event in events))
         return "\n".join(lines)
 
+    def _figures(self) -> list[str]:
+        number, step = summary.number, self.history[-1]
+        books = f"Q {number(step.expected_log_joint)} + H {number(step.entropy)}"
+        parameters = summary.counted(self.n_parameters, "free parameter")
+        if self.model.exact and self.log_evidence is not None:
+            likelihood = f"log likelihood {number(self.log_evidence)} = {books}"
+            parameters += f", AIC {number(self.aic)}, BIC {number(self.bic)} (lower is better)"
+        else:
+            likelihood = f"bound {number(step.bound)} = {books}"
+            if self.log_evidence is not None:
+                likelihood += f", log likelihood {number(self.log_evidence)}"
+        if any(hasattr(layer, "inertia") for layer in layers(self.model)):
+            parameters += f", inertia {number(self.inertia)}"
+        if len(self.starts) == 1:
+            return [likelihood, parameters]
+        reached, ended = hits(self.starts, self.objective, self.observations)
+        ends = f"; {reached} of the {ended} run to the end reached this mode" if ended else ""
+        return [likelihood, parameters, f"{len(self.starts)} starts{ends}"]
+
     def _labelled(self, data: Any, what: str) -> list[HasLabels]:
-        self._check_columns(data)
-        posteriors = [self.model.posterior(self.params, chunk) for chunk in self.model.chunks(data)]
+        posteriors = [self.model.posterior(self.params, chunk) for chunk in self._chunks(data)]
         if not all(isinstance(posterior, HasLabels) for posterior in posteriors):
             raise Unavailable(f"{self.model!r} has no {what}: its latents are no labels; use posterior(data)")
         return posteriors
 
-    def _check_columns(self, data: Any) -> None:
+    def _chunks(self, data: Any) -> list[Any]:
+        return list(self.model.chunks(self._bare(data)))
+
+    def _bare(self, data: Any) -> Any:
+        """The data without weights: what a row weighs changes nothing about the row."""
+        data = self._checked(data)
+        return type(data)(map(_unweighted, data)) if isinstance(data, list | tuple) else _unweighted(data)
+
+    def _checked(self, data: Any) -> Any:
         given = columns_of(data)
         if given is not None and self.columns is not None and given != self.columns:
             raise ValueError(
                 f"columns {list(given)} were given: the model was fitted to {list(self.columns)}, in this order"
             )
+        return data
 
     def _exact_log_likelihood(self, what: str) -> float:
         if not self.model.exact:
@@ -179,6 +212,17 @@ class Fit:
                 "fit the model without Hard, Tempered or Sampled"
             )
         return self.log_likelihood
+
+
+def _unweighted(chunk: Any) -> Any:
+    return evolve(chunk, weight=None) if getattr(chunk, "weight", None) is not None else chunk
+
+
+def _evidence(model: Model, params: Any, chunks: Any) -> float | None:
+    try:
+        return log_likelihood(model, params, chunks)
+    except Unavailable:
+        return None
 
 
 def fit(
@@ -241,7 +285,7 @@ def fit(
         status=best.status,
         events=best.events,
         starts=reports,
-        log_likelihood=log_likelihood(model, best.params, chunks),
+        log_evidence=_evidence(model, best.params, chunks),
         columns=columns_of(data),
     )
 

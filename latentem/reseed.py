@@ -29,6 +29,8 @@ def reseed_empty(
     blocks = {block.path: block for block in model.blocks()}
     if not len(empty) or ("weights",) in blocks or base.location not in blocks:
         return params, ()
+    if model.log_prior(params) != base.log_prior(params):
+        return params, ()  # a prior on the means would see the move
     x = np.concatenate([chunk.x for chunk in chunks])
     counts = np.concatenate([model.posterior(state.params, chunk).counts() for chunk in chunks])
     density = base.family.log_density(params.components, x)
@@ -41,6 +43,8 @@ def reseed_empty(
             if taken[row] or own[row] == np.inf or not (allowed is None or allowed[row, j]):
                 continue
             moved = _at(base, blocks[base.location], params, x[row], j)
+            if moved == params:
+                break  # it is held
             if not base.family.log_density(moved.components, x[row : row + 1])[0, j] > own[row]:
                 continue  # it sits on its own centre: a second one there would be as empty
             params = moved

@@ -13,11 +13,11 @@ from typing import Any, Protocol, final, runtime_checkable
 import numpy as np
 
 from latentem.arrays import Array
-from latentem.core import LatentModel, Path, Unavailable, get, put, tree_sum
+from latentem.core import LatentModel, Path, Unavailable, tree_sum
 from latentem.data import Rows, weight_of
 from latentem.posterior import LabelPosterior
 from latentem.run import Start
-from latentem.transform import innermost
+from latentem.transform import Frozen, innermost, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
@@ -62,20 +62,21 @@ def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: 
         ("means of random groups of rows", seeder.groups),
     )
     made = []
-    for i, child in enumerate(children(rng, int(n_starts))):
+    count = int(n_starts) if base.k > 1 else 1  # with one component every start leads to the same place
+    for i, child in enumerate(children(rng, count)):
         name, make = makers[i % len(makers)]
         made.append(Start(name, partial(seeder.start, make, child)))
     return made
 
 
 def children(rng: Any, count: int) -> list[np.random.SeedSequence]:
-    """Independent seeds, the i-th the same however many are asked for.
+    """Independent seeds, the i-th the same however many are asked for; a Generator or RandomState moves on.
 
     Raises:
         TypeError: rng is none of the four kinds.
     """
     if isinstance(rng, np.random.Generator):
-        rng = rng.bit_generator.seed_seq
+        return rng.bit_generator.seed_seq.spawn(count)  # type: ignore[attr-defined]  # its interface leaves spawn out
     if isinstance(rng, np.random.RandomState):
         rng = np.random.SeedSequence(rng.randint(2**32, size=4, dtype=np.uint64).tolist())
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
@@ -84,7 +85,8 @@ def children(rng: Any, count: int) -> list[np.random.SeedSequence]:
         raise TypeError(
             f"rng was given as {rng!r}: give an int of at least 0, a Generator, RandomState or SeedSequence"
         )
-    return rng.spawn(count)
+    keys = [(*rng.spawn_key, i) for i in range(count)]  # the caller's own is left as it is
+    return [np.random.SeedSequence(rng.entropy, spawn_key=key, pool_size=rng.pool_size) for key in keys]
 
 
 def generator(rng: Any) -> Random:
@@ -113,10 +115,9 @@ class Seeder:
         params = make(np.random.default_rng(child))
         if self._reference is None:
             self._reference = params
-        free = {block.path for block in self._model.blocks()}
-        for block in innermost(self._model).blocks():
-            if block.path not in free:
-                params = put(params, block.path, get(self._reference, block.path))
+        for layer in layers(self._model):
+            if isinstance(layer, Frozen):
+                params = layer.held_as(params, self._reference)
         return params
 
     def plus_plus(self, rng: Random, standardised: bool) -> Any:

@@ -116,7 +116,7 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         return ()
 
     def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        """The nearest parameters that satisfy the model's constraints, and an event for each change."""
+        """The nearest parameters that satisfy the model's constraints, and events; `params` itself if it is they."""
         return params, ()
 
     def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
@@ -153,6 +153,8 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
 
         A list or tuple of chunks is taken as it is.
         """
+        if isinstance(data, list | tuple) and weights is None and allowed is None:
+            return data
         return [self.chunk(data, weights, allowed)]
 
 

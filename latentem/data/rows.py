@@ -39,9 +39,9 @@ class Rows(Value):
         ValueError: shapes disagree, a weight is negative or not finite, or a unit is allowed nowhere.
     """
 
-    x: Array = field(converter=viewed_array, validator=axes(2, "(n, d)"), eq=EQUAL)
-    weight: Array | None = field(default=None, converter=frozen_or_none, eq=EQUAL)
-    allowed: npt.NDArray[np.bool_] | None = field(default=None, converter=_allowed, eq=EQUAL)
+    x: Array = field(converter=viewed_array, validator=axes(2, "(n, d)"), eq=EQUAL, hash=False)
+    weight: Array | None = field(default=None, converter=frozen_or_none, eq=EQUAL, hash=False)
+    allowed: npt.NDArray[np.bool_] | None = field(default=None, converter=_allowed, eq=EQUAL, hash=False)
 
     def __attrs_post_init__(self) -> None:
         n = len(self.x)
@@ -93,6 +93,8 @@ def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = No
         if weights is not None or allowed is not None:
             raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
         return checked([data], k)[0]
+    if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
+        return _joined(checked(data, k))
     x = _table(data)
     labels = None if allowed is None else _allowed_components(allowed, len(x), k)
     chunk = Rows(x, None if weights is None else _numbers(weights, "weights"), labels)
@@ -131,6 +133,15 @@ def _without_absent(chunk: Rows) -> Rows:
         return chunk
     present = chunk.weight > 0
     return evolve(chunk, x=own(np.where(present[:, None], chunk.x, chunk.x[int(present.argmax())])))
+
+
+def _joined(chunks: Sequence[Rows]) -> Rows:
+    weighted = any(chunk.weight is not None for chunk in chunks)
+    return Rows(
+        own(np.concatenate([chunk.x for chunk in chunks])),
+        own(weight_of(chunks)) if weighted else None,
+        None if chunks[0].allowed is None else np.concatenate([chunk.allowed for chunk in chunks]),
+    )
 
 
 def split(chunk: Rows, size: int) -> list[Rows]:

@@ -33,7 +33,7 @@ class Table:
         columns: The d names.
     """
 
-    values: Array = field(converter=frozen_array, validator=axes(2, "(n, d)"), eq=EQUAL)
+    values: Array = field(converter=frozen_array, validator=axes(2, "(n, d)"), eq=EQUAL, hash=False)
     columns: tuple[str, ...]
 
     @property

@@ -11,7 +11,7 @@ from attrs import evolve, fields, frozen
 from scipy.special import gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, frozen_params, matrix, vector
-from latentem.core import Additive, Block, Path
+from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
 
 _SAME = 1e-10
@@ -38,7 +38,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     A family writes `natural`, `log_partition` and `from_mean`, and `T` and `log_base` where they are
     not the identity and zero. The parameters are whatever `from_mean` returns: an array whose first
-    axis is the component, or a value of your own. Theory: docs/mathematics.md.
+    axis is the component, or a value of your own. T must be minimal for `n_parameters` to be right, and
+    natural parameters may be minus infinity but not plus: docs/mathematics.md.
     """
 
     __slots__ = ()
@@ -93,7 +94,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         pooled = statistics.total.sum(axis=0) / statistics.count.sum()
         empty = (statistics.count == 0)[:, None]
         count = np.where(statistics.count == 0, 1.0, statistics.count)
-        return frozen_params(self.from_mean(np.where(empty, pooled, statistics.total / count[:, None])))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
+            return frozen_params(self.from_mean(np.where(empty, pooled, statistics.total / count[:, None])))
 
     @final
     def count(self, params: Any) -> int:
@@ -109,7 +111,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             begin += len(chunk)
 
     def check_params(self, params: Any, k: int) -> None:
-        if np.isnan(self._natural(params)).any() or self.count(params) != k:
+        if self.count(params) != k:
             raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
@@ -123,11 +125,21 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return {"parameter": params} if plain else {"natural": self._natural(params)}
 
     def _natural(self, params: Any) -> Array:
-        with np.errstate(divide="ignore"):  # log 0 is minus infinity here, and meant
-            return self.natural(params)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # log 0 is minus infinity, and meant
+            natural = self.natural(params)
+        unsound = ~(natural < np.inf).all(axis=1)
+        if unsound.any():
+            j = int(unsound.argmax())
+            raise Degenerate(
+                j,
+                "natural parameters",
+                f"they are {natural[j]}",
+                "use a prior or fewer components, or write T with one column for each outcome, as (x, 1 - x)",
+            )
+        return natural
 
     def _partition(self, params: Any) -> Array:
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self.log_partition(params)
 
     def _block(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, Any]:

@@ -190,8 +190,7 @@ class Gaussian(Family[Moments, GaussianParams]):
 
     def rounding(self, params: GaussianParams) -> float:
         """What a second moment loses when it is whitened: machine precision times the condition of the correlations."""
-        condition = self.structure.each.condition(self.structure.spread(params.covariances))
-        relative = params.means.shape[1] * np.finfo(float).eps * float(condition.max())
+        relative = params.means.shape[1] * np.finfo(float).eps * params.condition
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: GaussianParams, statistics: Moments) -> Sequence[Event]:

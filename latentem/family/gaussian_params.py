@@ -50,6 +50,11 @@ class GaussianParams(Value):
         whiteners, log_det = self.structure.each.factor(self.structure.spread(self.covariances), d)
         return np.broadcast_to(whiteners, (k, *whiteners.shape[1:])), np.broadcast_to(log_det, (k,))
 
+    @cached_property
+    def condition(self) -> float:
+        """By how much whitening magnifies rounding, at most: the condition of the correlations."""
+        return float(self.structure.each.condition(self.structure.spread(self.covariances)).max())
+
     def one_each(self) -> Array:
         """The covariances in the structure's own shape, one a component even where they are tied, (k, ...)."""
         each = self.structure.spread(self.covariances)

@@ -45,10 +45,13 @@ class Moments(Additive):
         first = np.zeros((k, d))
         second = np.zeros((k, *shape.one(d)))
         for j in np.flatnonzero(live):
-            weight = weights[:, j]
-            near = x[int(weight.argmax())]
-            origin[j] = near + weight @ (x - near) / count[j]
-            y = x - origin[j]
+            weight, rows = weights[:, j], x
+            present = weight > 0
+            if 2 * np.count_nonzero(present) < len(x):  # hard assignment: most rows are elsewhere
+                weight, rows = weight[present], x[present]
+            near = rows[int(weight.argmax())]
+            origin[j] = near + weight @ (rows - near) / count[j]
+            y = rows - origin[j]
             first[j] = weight @ y
             second[j] = shape.scatter(y, weight)
         return cls(shape, own(origin), own(count), own(first), own(second))

@@ -82,7 +82,7 @@ class InverseWishart(CovariancePrior):
         dof: Degrees of freedom.
     """
 
-    scale: Array = field(converter=frozen_array, eq=EQUAL)
+    scale: Array = field(converter=frozen_array, eq=EQUAL, hash=False)
     dof: float = field(validator=_above_minus_one)
 
     def __attrs_post_init__(self) -> None:

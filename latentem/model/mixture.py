@@ -34,8 +34,8 @@ class MixtureParams(Value):
         ValueError: the weights are not on the simplex.
     """
 
-    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL)
-    components: Any = field(converter=frozen_params, eq=EQUAL)
+    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL, hash=False)
+    components: Any = field(converter=frozen_params, eq=EQUAL, hash=False)
 
     def __attrs_post_init__(self) -> None:
         if not ((self.weights >= 0).all() and abs(self.weights.sum() - 1) <= _ROUNDING):
@@ -52,7 +52,7 @@ class MixtureStatistics(Additive):
         components: The family's statistics.
     """
 
-    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL)
+    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL, hash=False)
     components: Any
 
 
@@ -105,7 +105,12 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
         log_joint = self._log_joint(params, chunk)
-        impossible = log_joint.max(axis=1) == -np.inf
+        highest = log_joint.max(axis=1)
+        if not (highest < np.inf).all():
+            row = int(np.argmin(highest < np.inf))
+            component = int(np.argmin(log_joint[row] < np.inf))
+            raise Degenerate(component, "density", f"its log at the row {chunk.x[row]} is {log_joint[row, component]}")
+        impossible = highest == -np.inf
         if impossible.any():
             row = int(impossible.argmax())
             raise Degenerate(
@@ -154,7 +159,7 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
             Event(
                 "empty",
                 f"component {j} has no units",
-                "use fewer components, another start, or PseudoCounts on the weights",
+                "use fewer components or another start; where weights are learnt, PseudoCounts keeps it alive",
                 int(j),
             )
             for j in np.flatnonzero(statistics.weights <= _EMPTY * total)
@@ -172,6 +177,8 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
 
     def lift(self, params: MixtureParams, statistics: MixtureStatistics) -> tuple[MixtureParams, Sequence[Event]]:
         components, events = self.family.lift(params.components, statistics.components)
+        if components is params.components:
+            return params, ()
         return attrs.evolve(params, components=components), events
 
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Array]:
@@ -192,6 +199,8 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
             raise ValueError(f"{params!r} are no parameters of a mixture of {self.k} components")
         if len(params.weights) != self.k:
             raise ValueError(f"{len(params.weights)} weights were given: the model has {self.k} components")
+        if self.prior is not None and self.prior.count > 0 and (params.weights == 0).any():
+            raise ValueError(f"weights {params.weights} hold a zero, which {self.prior} rules out: leave out the prior")
         self.family.check_params(params.components, self.k)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:

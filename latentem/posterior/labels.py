@@ -32,7 +32,7 @@ class LabelPosterior(Value):
     """
 
     weights: Array = matrix()
-    multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL)
+    multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL, hash=False)
     _log_weights: Array | None = field(default=None, converter=frozen_or_none, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -77,7 +77,7 @@ class LabelPosterior(Value):
     def entropy(self) -> float:
         """H[q] in nats, with 0 log 0 = 0."""
         surprise = np.where(self.weights > 0, self.log_weights, 0.0)
-        return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
+        return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise))) + 0.0  # never minus zero
 
     def counts(self) -> Array:
         """Weight of each unit in each component, times its multiplicity, shape (n, k)."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self, final
+
+from attrs import frozen
 
 from latentem.core import Expectation, Half, LatentModel
 
@@ -15,15 +17,52 @@ ROUNDING = 1e-10
 Model = LatentModel[Any, Any, Any, Any]
 
 
-def magnitude(model: Model, params: Any, expectation: Expectation[Any]) -> float:
-    """What rounding errors are relative to, in nats: observations + |Q| + |H|."""
-    joint = model.log_joint(params, expectation.statistics)
-    return expectation.observations + abs(joint) + abs(expectation.entropy)
+@final
+@frozen
+class Books:
+    """The books of one pass, in nats.
+
+    Attributes:
+        expected_log_joint: Q.
+        entropy: H.
+        log_prior: log p(params) up to a constant.
+        observations: How much the data count.
+        rounding: Relative error of Q where the parameters are ill-conditioned, else 0.
+    """
+
+    expected_log_joint: float
+    entropy: float
+    log_prior: float
+    observations: float
+    rounding: float
+
+    @classmethod
+    def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
+        """What a pass at these parameters comes to."""
+        joint, prior = model.log_joint(params, expectation.statistics), model.log_prior(params)
+        return cls(joint, expectation.entropy, prior, expectation.observations, model.rounding(params))
+
+    @property
+    def blur(self) -> float:
+        """How far ill-conditioned parameters put the objective off."""
+        return self.rounding * self._magnitude()
+
+    @property
+    def slack(self) -> float:
+        """The loss that rounding can explain."""
+        return (ROUNDING + self.rounding) * self._magnitude()
+
+    def _magnitude(self) -> float:
+        return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
 
 
-def slack(model: Model, params: Any, expectation: Expectation[Any]) -> float:
-    """The loss, in nats, that rounding can explain."""
-    return (ROUNDING + model.rounding(params)) * magnitude(model, params, expectation)
+def gains(model: Model, params: Any, statistics: Any, before: Books, after: Books) -> dict[Half, float]:
+    """What each half of a step gained: M from the statistics of the pass before to these parameters, then E."""
+    crossed = model.log_joint(params, statistics)
+    return {
+        "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,
+        "E": after.expected_log_joint - crossed + model.temperature * (after.entropy - before.entropy),
+    }
 
 
 def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:
@@ -33,15 +72,6 @@ def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:
         - model.log_joint(before, statistics)
         + model.log_prior(after)
         - model.log_prior(before)
-    )
-
-
-def e_gain(model: Model, params: Any, before: Expectation[Any], after: Expectation[Any]) -> float:
-    """What the objective gains, in nats, when q changes and the parameters do not."""
-    return (
-        model.log_joint(params, after.statistics)
-        - model.log_joint(params, before.statistics)
-        + model.temperature * (after.entropy - before.entropy)
     )
 
 

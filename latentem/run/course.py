@@ -17,13 +17,14 @@ class Course:
     Attributes:
         state: The last State, or None before the first.
         halted: Whether someone stopped it from outside: the callback, or Ctrl-C.
+        interrupted: Whether it was Ctrl-C.
     """
 
     def __init__(self, states: Generator[State[Any, Any], None, None], callback: Callback | None = None) -> None:
         self._states = states
         self._callback = callback
         self.state: State[Any, Any] | None = None
-        self.halted = False
+        self.halted = self.interrupted = False
 
     @property
     def under_way(self) -> bool:
@@ -63,7 +64,7 @@ class Course:
         return Result(state.params, state.expectation, state.history, state.events, state.status)
 
     def _halt(self, state: State[Any, Any], ending: Ending, sentence: str) -> None:
-        self.halted = True
+        self.halted, self.interrupted = True, ending is Ending.INTERRUPTED
         if state.status is None:
             self.state = state.ended(ending, sentence)
         self._states.close()

@@ -10,8 +10,8 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Event, Expectation, Half, LatentModel, e_step
-from latentem.run.audit import blame, e_gain, m_gain, magnitude, movement, remaining, slack, verdict
+from latentem.core import Degenerate, Event, Half, LatentModel, e_step
+from latentem.run.audit import Books, blame, gains, movement, remaining, verdict
 from latentem.run.course import Callback, Course
 from latentem.run.step import Ending, History, Result, State, Status, Step
 from latentem.run.stop import StopRule, remaining_below
@@ -67,48 +67,46 @@ class EM:
         """
         chunks = model.chunks(data)
         model.check_params(params)
-        began = time.perf_counter()
+        clock = time.perf_counter()
+        spent, passes = 0.0, 1
         expectation = e_step(model, params, chunks)
-        passes = 1
-        given, (params, done) = params, model.lift(params, expectation.statistics)
-        if params != given:
-            expectation = e_step(model, params, chunks)
-            passes += 1
+        lifted, done = model.lift(params, expectation.statistics)
+        if lifted is not params:
+            params, expectation, passes = lifted, e_step(model, lifted, chunks), 2
         events = tuple(evolve(event, step=0) for event in done)
+        books = Books.of(model, params, expectation)
         steps: list[Step] = []
         kind, previous = "start", None
-        gains: dict[Half, float] = {"E": math.nan, "M": math.nan}
+        gained: dict[Half, float] = {"E": math.nan, "M": math.nan}
         while True:
-            following, failure = _m_step(model, expectation.statistics, params)
-            moved = math.nan
-            if previous is not None and failure is None:
-                moved = movement(model, params, following, expectation.statistics, previous)
-            q, h, prior = model.log_joint(params, expectation.statistics), expectation.entropy, model.log_prior(params)
+            following, moved, failure = _m_step(model, params, expectation.statistics, previous)
+            q, h = books.expected_log_joint, books.entropy
+            spent += time.perf_counter() - clock
             steps.append(
                 Step(
                     index=len(steps),
                     kind=kind,
                     bound=q + h,
-                    objective=q + model.temperature * h + prior,
+                    objective=q + model.temperature * h + books.log_prior,
                     expected_log_joint=q,
                     entropy=h,
-                    log_prior=prior,
-                    e_gain=gains["E"],
-                    m_gain=gains["M"],
+                    log_prior=books.log_prior,
+                    e_gain=gained["E"],
+                    m_gain=gained["M"],
                     movement=moved,
                     remaining=remaining([*(step.movement for step in steps[-3:]), moved], model.smooth),
                     passes=passes,
-                    seconds=time.perf_counter() - began,
+                    seconds=spent,
                 )
             )
             events = _noted(events, model.diagnose(params, expectation.statistics), len(steps) - 1)
-            blur = model.rounding(params) * magnitude(model, params, expectation)
-            state: State[Any, Any] = State(params, expectation, History(steps, len(steps)), events, blur)
+            state: State[Any, Any] = State(params, expectation, History(steps, len(steps)), events, books.blur)
             state = evolve(state, status=failure or self._decide(state))
             yield state
             if state.status is not None:
                 return
 
+            clock = time.perf_counter()  # what happened since the yield is not this run's time
             kind = "plain"
             if self.repair is not None:
                 following, done = self.repair(model, state, following, chunks)
@@ -121,16 +119,20 @@ class EM:
                 yield state.ended(Ending.DEGENERATE, str(error))
                 return
             passes += 1
-            gains = {
-                "E": e_gain(model, following, expectation, new),
-                "M": m_gain(model, params, following, expectation.statistics),
-            }
-            lost = _lost(model, gains, state, following, new)
-            if lost is not None:
-                yield state.ended(Ending.OBJECTIVE_FELL, lost)
+            new_books = Books.of(model, following, new)
+            gained = gains(model, following, expectation.statistics, books, new_books)
+            allowance = max(books.slack, new_books.slack)
+            half = verdict(model.audited, gained, allowance)
+            if half is not None:
+                who = "posterior" if half == "E" else blame(model, params, following, expectation.statistics)
+                yield state.ended(
+                    Ending.OBJECTIVE_FELL,
+                    f"the {half} half of step {len(steps)} lost {-gained[half]:.3g} nats in {who}, "
+                    f"more than rounding explains ({allowance:.2g}): it is no maximiser",
+                )
                 return
             previous = expectation.statistics if kind == "plain" else None
-            params, expectation = following, new
+            params, expectation, books = following, new, new_books
 
     def _decide(self, state: State[Any, Any]) -> Status | None:
         status = self.stop(state)
@@ -139,26 +141,14 @@ class EM:
         return status
 
 
-def _m_step(model: Model, statistics: Any, params: Any) -> tuple[Any, Status | None]:
+def _m_step(model: Model, params: Any, statistics: Any, previous: Any) -> tuple[Any, float, Status | None]:
+    """The next parameters, the movement towards them (NaN where there is no pass before), and why there are none."""
     try:
-        return model.m_step(statistics, params), None
+        following = model.m_step(statistics, params)
+        moved = math.nan if previous is None else movement(model, params, following, statistics, previous)
     except Degenerate as error:
-        return params, Status(Ending.DEGENERATE, str(error))
-
-
-def _lost(
-    model: Model, gains: dict[Half, float], state: State[Any, Any], params: Any, new: Expectation[Any]
-) -> str | None:
-    """What lost, in words, or None."""
-    allowance = max(slack(model, state.params, state.expectation), slack(model, params, new))
-    half = verdict(model.audited, gains, allowance)
-    if half is None:
-        return None
-    who = "posterior" if half == "E" else blame(model, state.params, params, state.expectation.statistics)
-    return (
-        f"the {half} half of step {state.step.index + 1} lost {-gains[half]:.3g} nats in {who}, "
-        f"more than rounding explains ({allowance:.2g}): it is no maximiser"
-    )
+        return params, math.nan, Status(Ending.DEGENERATE, str(error))
+    return following, moved, None
 
 
 def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:

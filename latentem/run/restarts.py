@@ -69,7 +69,7 @@ def run_all(
         KeyboardInterrupt: it came before the first State of the first start.
     """
     courses: list[Course | Degenerate] = []
-    halt: Status | None = None
+    halted: Status | None = None
     for start in starts:
         try:
             course = Course(em.iterate(model, start.make(), data), callback)
@@ -80,25 +80,28 @@ def run_all(
         except KeyboardInterrupt:
             if not _ranked(courses):
                 raise
-            halt = Status(Ending.INTERRUPTED, f"by Ctrl-C after {len(courses)} of {len(starts)} starts")
+            halted = Status(Ending.INTERRUPTED, f"by Ctrl-C at start {len(courses) + 1} of {len(starts)}")
             break
         courses.append(course)
-        if halt := _halt_of(course):
+        if course.halted:
+            halted = _halted(course, len(courses), len(starts))
             break
     finished: Counter[bool] = Counter()
-    for course in _ranked(courses) if halt is None else []:
+    for course in _ranked(courses) if halted is None else []:
         if finished[True] == FINALISTS or (finished.total() >= FINALISTS and not _is_clean(course)):
             break
         course.advance()
         finished[_is_clean(course)] += 1
-        if halt := _halt_of(course):
+        if course.halted:
+            halted = _halted(course, courses.index(course) + 1, len(starts))
             break
     ranked = _ranked(courses)
     if not ranked:
         raise next(course for course in courses if isinstance(course, Degenerate))
     reports = tuple(_report(start, course) for start, course in zip(starts, courses, strict=False))
-    if halt is not None:
-        return attrs.evolve(ranked[0].result(), status=halt), reports
+    if halted is not None:
+        best = ranked[0]
+        return best.result() if best.halted else attrs.evolve(best.result(), status=halted), reports
     return next(course for course in ranked if not course.under_way).result(), reports
 
 
@@ -123,8 +126,11 @@ def _rank(course: Course) -> tuple[bool, float]:
     return not _is_clean(course), -course.state.step.objective
 
 
-def _halt_of(course: Course) -> Status | None:
-    return course.state.status if course.halted and course.state is not None else None
+def _halted(course: Course, number: int, count: int) -> Status:
+    """How a whole fit ended when one of its runs was halted."""
+    ending = Ending.INTERRUPTED if course.interrupted else Ending.STOPPED
+    by = "Ctrl-C" if course.interrupted else "the callback"
+    return Status(ending, f"by {by} at start {number} of {count}; this is the best so far")
 
 
 def _report(start: Start, course: Course | Degenerate) -> StartReport:

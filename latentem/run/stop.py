@@ -28,10 +28,10 @@ class StopRule:
     def __call__(self, state: State[Any, Any]) -> Status | None:
         return self.decide(state)
 
-    def __or__(self, other: StopRule) -> StopRule:
-        return StopRule(f"({self.name} | {other.name})", lambda state: self(state) or other(state))
+    def __or__(self, other: StopRule | Decision) -> StopRule:
+        return StopRule(f"({self.name} | {_name(other)})", lambda state: self(state) or other(state))
 
-    def __and__(self, other: StopRule) -> StopRule:
+    def __and__(self, other: StopRule | Decision) -> StopRule:
         def both(state: State[Any, Any]) -> Status | None:
             one, two = self(state), other(state)
             if one is None or two is None:
@@ -39,7 +39,13 @@ class StopRule:
             ending = one.ending if two.converged else two.ending
             return Status(ending, f"{one.sentence}, and {two.sentence}")
 
-        return StopRule(f"({self.name} & {other.name})", both)
+        return StopRule(f"({self.name} & {_name(other)})", both)
+
+
+def _name(rule: StopRule | Decision) -> str:
+    if not callable(rule):
+        raise TypeError(f"{rule!r} was given: a stop rule composes with another, or with a function of a State")
+    return rule.name if isinstance(rule, StopRule) else getattr(rule, "__name__", repr(rule))
 
 
 def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:

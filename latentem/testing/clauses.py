@@ -12,7 +12,8 @@ import numpy as np
 from attrs import frozen
 
 from latentem.core import Degenerate, Expectation, LatentModel, Unavailable, e_step, get, log_likelihood, objective, put
-from latentem.run.audit import e_gain, m_gain, slack
+from latentem.run import EM
+from latentem.run.audit import Books, gains, m_gain
 from latentem.transform import Frozen
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -35,7 +36,8 @@ class Case:
         return e_step(self.model, params, self.pieces)
 
     def slack(self, params: Any, expectation: Expectation[Any]) -> float:
-        return slack(self.model, params, expectation) + 1e-10 * abs(self.model.log_prior(params))
+        books = Books.of(self.model, params, expectation)
+        return books.slack + 1e-10 * abs(books.log_prior)
 
     @cached_property
     def own(self) -> Expectation[Any]:
@@ -116,6 +118,9 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
 
 def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
     yield from _run(case, case.model)
+    result = EM(max_steps=_STEPS).run(case.model, case.params, list(case.pieces))
+    if not math.isfinite(result.objective):
+        yield f"the runner ends at an objective of {result.objective}"
 
 
 def _run(case: Case, model: Model) -> Iterator[str]:
@@ -126,12 +131,10 @@ def _run(case: Case, model: Model) -> Iterator[str]:
             after = e_step(model, following, case.pieces)
         except Degenerate:
             return
-        gains = {
-            "M": m_gain(model, params, following, expectation.statistics),
-            "E": e_gain(model, following, expectation, after),
-        }
+        books = Books.of(model, params, expectation), Books.of(model, following, after)
+        gained = gains(model, following, expectation.statistics, *books)
         allowance = max(case.slack(params, expectation), case.slack(following, after))
-        for half, gain in gains.items():
+        for half, gain in gained.items():
             if half in model.audited and not gain >= -allowance:
                 yield f"the {half} half of step {step + 1} gained {gain:.3g} nats"
         params, expectation = following, after

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import deepcopy
+from numbers import Integral
 from typing import Any, final
 
 from attrs import cmp_using, field, frozen
 
 from latentem.core import Block, Event, Path, Value, find, get, put
-from latentem.transform.transformed import Model, SamePosterior
+from latentem.transform.transformed import Model, SamePosterior, innermost
+
+_ROUNDING = 1e-12
 
 
-def _numbers(components: Sequence[int] | None) -> tuple[int, ...] | None:
-    return None if components is None else tuple(components)
+def _numbers(components: Any) -> tuple[int, ...] | None:
+    if components is None:
+        return None
+    numbers = tuple(components) if isinstance(components, Iterable) else (components,)
+    whole = all(
+        isinstance(number, Integral) and not isinstance(number, bool) and int(number) >= 0 for number in numbers
+    )
+    if not whole or len(set(numbers)) < len(numbers) or not numbers:
+        raise ValueError(f"components were given as {components!r}: give different whole numbers, from 0")
+    return tuple(int(number) for number in numbers)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -34,7 +45,7 @@ class Fixed(Value):
         equal: Held at equal shares; see `uniform`.
     """
 
-    value: Any = field(default=None, converter=deepcopy, eq=cmp_using(eq=_same))
+    value: Any = field(default=None, converter=deepcopy, eq=cmp_using(eq=_same), hash=False)
     components: tuple[int, ...] | None = field(default=None, converter=_numbers)
     equal: bool = False
 
@@ -44,29 +55,62 @@ class Fixed(Value):
         return cls(equal=True)
 
     def write(self, block: Block[Any, Any], current: Any) -> Any:
-        """The field of a block with the held value in it."""
+        """The field of a block with the held value in it.
+
+        Raises:
+            ValueError: a component is not there, the value has another shape, or only weights can be uniform.
+        """
         if self.equal:
+            if block.place is None:
+                raise ValueError(f"Fixed.uniform() was given for {block.name}: only weights can be uniform")
             return 0 * current + 1 / len(current)
-        if self.value is None:
-            return current
         if self.components is None:
-            return self.value
-        if not all(0 <= component < len(current) for component in self.components):
+            return current if self.value is None else self.value
+        if max(self.components) >= len(current):
             raise ValueError(
                 f"components {list(self.components)} of {block.name} are to be held: "
                 f"they are numbered from 0 to {len(current) - 1}"
             )
-        return (block.place or _place)(current, self.components, self.value)
+        return current if self.value is None else self._place(block, current, self._held_values(block, current))
 
-    def restore(self, changed: Any, held: Any) -> Any:
+    def restore(self, block: Block[Any, Any], changed: Any, held: Any) -> Any:
         """`changed`, with the held part as it is in `held`."""
-        return held if self.components is None else _place(changed, self.components, held[list(self.components)])
+        return held if self.components is None else self._place(block, changed, held[list(self.components)])
+
+    def agrees(self, given: Any, written: Any) -> bool:
+        """Whether the held part of two fields is the same, but for rounding."""
+        if self.components is not None:
+            given, written = given[list(self.components)], written[list(self.components)]
+        if _shape(given) != _shape(written):
+            return False
+        apart = abs(given - written) <= _ROUNDING * abs(written)
+        return bool(apart.all()) if hasattr(apart, "all") else bool(apart)
+
+    def _held_values(self, block: Block[Any, Any], current: Any) -> Any:
+        """The values of the held components, also where one is given for all of them, or the whole field is."""
+        slots = current[list(self.components or ())]
+        if _shape(self.value) == _shape(current) != _shape(slots):
+            return (0 * current + self.value)[list(self.components or ())]
+        if _shape(self.value) in (_shape(slots), _shape(slots)[1:]):
+            return 0 * slots + self.value
+        raise ValueError(
+            f"components {list(self.components or ())} of {block.name} are to be held at a value of shape "
+            f"{_shape(self.value)}: it must be {_shape(slots)}, or {_shape(slots)[1:]} for each"
+        )
+
+    def _place(self, block: Block[Any, Any], into: Any, values: Any) -> Any:
+        components = self.components or ()
+        if block.place is not None:
+            return block.place(into, components, values)
+        copy = into.copy()
+        copy[list(components)] = values
+        return copy
 
 
-def _place(field: Any, components: tuple[int, ...], value: Any) -> Any:
-    copy = field.copy()
-    copy[list(components)] = value
-    return copy
+def _shape(value: Any) -> tuple[int, ...]:
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    return (len(value), *_shape(value[0])) if isinstance(value, list | tuple) and value else ()
 
 
 Holds = Mapping[str, Fixed]
@@ -75,7 +119,11 @@ Holds = Mapping[str, Fixed]
 def _holds(given: Holds | Set[str] | Sequence[str]) -> Holds:
     if isinstance(given, str):
         raise TypeError(f"hold was given as the string {given!r}: give a set of block names, such as {{{given!r}}}")
-    return dict(given) if isinstance(given, Mapping) else {name: Fixed() for name in sorted(given)}
+    holds = dict(given) if isinstance(given, Mapping) else {name: Fixed() for name in sorted(given)}
+    for name, fixed in holds.items():
+        if not isinstance(fixed, Fixed):
+            raise TypeError(f"{name} is to be held at {fixed!r}: give Fixed(value)")
+    return holds
 
 
 @final
@@ -94,7 +142,7 @@ class Frozen(SamePosterior):
     """
 
     inner: Model
-    hold: Holds = field(converter=_holds)
+    hold: Holds = field(converter=_holds, hash=False)
 
     def __attrs_post_init__(self) -> None:
         for block, fixed in self._held():
@@ -105,8 +153,14 @@ class Frozen(SamePosterior):
                 )
 
     def _held(self) -> list[tuple[Block[Any, Any], Fixed]]:
-        blocks = self.inner.blocks()
-        return [(find(blocks, name), fixed) for name, fixed in self.hold.items()]
+        blocks, every = self.inner.blocks(), innermost(self.inner).blocks()
+        held = []
+        for name, fixed in self.hold.items():
+            block = find(every, name)
+            if block.path not in {other.path for other in blocks}:
+                raise ValueError(f"{block.name} is held already, by {self.inner!r}: it can be held once")
+            held.append((find(blocks, name), fixed))
+        return held
 
     def blocks(self) -> Sequence[Block[Any, Any]]:
         held = {block.path: fixed.components for block, fixed in self._held()}
@@ -127,22 +181,27 @@ class Frozen(SamePosterior):
 
     def check_params(self, params: Any) -> None:
         self.inner.check_params(params)
-        if self._written(params) == params:
-            return
         for block, fixed in self._held():
-            if put(params, block.path, fixed.write(block, get(params, block.path))) != params:
-                given = get(params, block.path)
+            given = get(params, block.path)
+            written = get(put(params, block.path, fixed.write(block, given)), block.path)
+            if written is not given and not fixed.agrees(given, written):
                 raise ValueError(
-                    f"the start disagrees with the fixed {block.name}: it has {given!r}, fixed is "
-                    f"{fixed.write(block, given)!r}; give a start with the fixed value, or leave it free"
+                    f"the start disagrees with the fixed {block.name}: it has {given!r}, fixed is {written!r}; "
+                    "give a start with the fixed value, or leave it free"
                 )
 
     def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
         lifted, events = self.inner.lift(params, statistics)
+        if lifted is params:
+            return params, ()
+        return self.held_as(lifted, params), [event for event in events if not self._holds(event)]
+
+    def held_as(self, params: Any, reference: Any) -> Any:
+        """The parameters, with what is held as it is in the reference."""
         for block, fixed in self._held():
-            kept = fixed.restore(get(lifted, block.path), get(params, block.path))
-            lifted = put(lifted, block.path, kept)
-        return lifted, [event for event in events if not self._holds(event)]
+            kept = fixed.restore(block, get(params, block.path), get(reference, block.path))
+            params = put(params, block.path, kept)
+        return params
 
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         events = self.inner.diagnose(params, statistics)

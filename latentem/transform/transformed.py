@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from latentem.core import Block, Event, Expectation, Half, LatentModel, Path
@@ -100,8 +100,15 @@ class SamePosterior(Transformed):
         return self.inner.expectation(params, chunk)
 
 
-def innermost(model: Model) -> Model:
-    """The model under all transformers."""
+def layers(model: Model) -> Iterator[Model]:
+    """The model, the one inside it, and so on to the innermost."""
+    yield model
     while isinstance(model, Transformed):
         model = model.inner
-    return model
+        yield model
+
+
+def innermost(model: Model) -> Model:
+    """The model under all transformers."""
+    *_, last = layers(model)
+    return last
