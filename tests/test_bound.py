@@ -141,3 +141,34 @@ def test_labels_that_cannot_be_are_refused():
     ]:
         with pytest.raises(ValueError, match=words):
             lem.fit(MODEL, X, allowed=allowed)
+
+
+def test_a_posterior_for_other_data_is_refused():
+    """Mass where a row may not belong, or other multiplicities than the rows' weights, would break the bound."""
+    allowed = np.eye(3, dtype=bool)[LABELS]
+    with pytest.raises(ValueError, match="may not belong"):
+        lem.lower_bound(MODEL, PARAMS, lem.Rows(X, allowed=allowed), np.full((60, 3), 1 / 3))
+    weighted = lem.Rows(X, np.full(60, 5.0))
+    with pytest.raises(ValueError, match="multiplicities"):
+        lem.lower_bound(MODEL, PARAMS, weighted, lem.LabelPosterior(np.full((60, 3), 1 / 3)))
+    books = lem.lower_bound(MODEL, PARAMS, weighted, np.full((60, 3), 1 / 3))
+    assert books.bound == pytest.approx(5 * lem.lower_bound(MODEL, PARAMS, X, np.full((60, 3), 1 / 3)).bound, rel=1e-12)
+
+
+def test_a_list_of_chunks_is_one_data_set():
+    """The bound of rows in two chunks is that of the rows in one."""
+    q = np.full((60, 3), 1 / 3)
+    assert lem.lower_bound(MODEL, PARAMS, [lem.Rows(X[:25]), lem.Rows(X[25:])], q) == lem.lower_bound(
+        MODEL, PARAMS, X, q
+    )
+
+
+def test_what_a_row_weighs_changes_nothing_about_the_row():
+    """Predictions and scores of single rows ignore weights, also zero ones; the mean score counts them."""
+    fit = lem.fit(MODEL, X, n_starts=3)
+    weights = np.tile([1.0, 0.0, 3.0], 20)
+    rows = lem.Rows(X, weights)
+    assert np.array_equal(fit.predict(rows), fit.predict(X))
+    np.testing.assert_array_equal(fit.score_samples(rows), fit.score_samples(X))
+    np.testing.assert_array_equal(fit.posterior(rows).weights, fit.posterior(X).weights)
+    assert fit.score(rows) == pytest.approx(np.average(fit.score_samples(X), weights=weights), rel=1e-12)

@@ -99,3 +99,63 @@ def test_frozen_without_a_value_holds_what_the_start_has():
     assert np.array_equal(result.params.components.means, start.components.means)
     assert np.array_equal(result.params.weights, start.weights)
     assert not np.array_equal(result.params.components.covariances, start.components.covariances)
+
+
+def test_a_fit_takes_its_own_result_as_a_start():
+    """Weights held in part: every start, and the result as a start, agree with the fixed value."""
+    for value in (0.1, 0.2, 0.37):
+        for seed in range(4):
+            model = lem.GaussianMixture(3, weights=lem.Fixed([value], components=[0]))
+            fit = lem.fit(model, FAITHFUL, rng=seed, n_starts=3, stop=lem.gain_below(1e-3))
+            assert lem.fit(model, FAITHFUL, start=fit.params, stop=lem.gain_below(1e-3)).params.weights[0] == value
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (lambda: lem.Fixed(components=[5]), "numbered from 0 to 1"),
+        (lambda: lem.Fixed(components=[-1]), "different whole numbers"),
+        (lambda: lem.Fixed(components=[0, 0]), "different whole numbers"),
+        (lambda: lem.Fixed([1.0, 2.0, 3.0], components=[0]), "must be"),
+        (lambda: lem.Fixed.uniform(), "only weights can be uniform"),
+        (lambda: [[1.0, 2.0]], "give Fixed"),
+    ],
+)
+def test_bad_holds_are_refused_by_name(held, words):
+    """Components that are not there, twice the same, values of another shape: an error each."""
+    with pytest.raises((ValueError, TypeError), match=words):
+        lem.fit(lem.Frozen(lem.GaussianMixture(2), {"means": held()}), FAITHFUL)
+
+
+@pytest.mark.parametrize("value", [[[2.0, 54.0]], [2.0, 54.0], [[2.0, 54.0], [0.0, 0.0]]])
+def test_a_held_value_may_be_the_part_one_component_or_the_whole_field(value):
+    """A value for component 0 may be given as a table of one, as its row, or as the whole field."""
+    fit = lem.fit(lem.GaussianMixture(2, means=lem.Fixed(value, components=0)), FAITHFUL, n_starts=3)
+    assert fit.params.components.means[0].tolist() == [2.0, 54.0]
+
+
+def test_what_is_held_already_is_said_so():
+    """Holding what a recipe holds is an error that says that it is held."""
+    with pytest.raises(ValueError, match="held already"):
+        lem.Frozen(lem.KMeans(2), {"weights": lem.Fixed([0.3, 0.7])})
+
+
+def test_a_held_zero_weight_contradicts_pseudo_counts():
+    """A weight fixed at zero has probability zero under pseudo-counts: an error before any step."""
+    with pytest.raises(ValueError, match="rules out"):
+        lem.fit(lem.GaussianMixture(2, weights=lem.Fixed([1.0, 0.0]), prior=lem.PseudoCounts(1.0)), FAITHFUL)
+
+
+def test_what_is_held_in_part_is_the_same_in_every_start():
+    """Held at whatever the start has, a component is held where the first start has it, so that ends compare."""
+    seen = set()
+    model = lem.Frozen(lem.GaussianMixture(2), {"means": lem.Fixed(components=[0])})
+    lem.fit(model, FAITHFUL, callback=lambda state: seen.add(state.params.components.means[0].tobytes()))
+    assert len(seen) == 1
+
+
+def test_the_inertia_shines_through():
+    """K-means with a centre held still reports its inertia, and prints it."""
+    fit = lem.fit(lem.Frozen(lem.KMeans(3), {"means": lem.Fixed([4.0, 75.0], components=[0])}), FAITHFUL)
+    assert fit.inertia == pytest.approx(((FAITHFUL - fit.params.components.means[fit.predict(FAITHFUL)]) ** 2).sum())
+    assert "inertia" in str(fit)

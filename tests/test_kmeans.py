@@ -190,3 +190,22 @@ def test_identity_covariances_hold_the_density_at_unit_width():
     np.testing.assert_allclose(fit.predict_proba(FAITHFUL), wanted, atol=1e-12)
     assert float(fit.params.components.covariances) == 1.0
     assert fit.n_parameters == 5
+
+
+def test_a_held_centre_is_not_moved_and_no_event_says_so():
+    """An empty cluster whose centre is held stays where it is."""
+    model = lem.Frozen(lem.KMeans(3), {"means": lem.Fixed([900.0, 900.0], components=[0])})
+    fit = lem.fit(model, FAITHFUL, n_starts=2)
+    assert [event.kind for event in fit.events] == ["empty"]
+    assert set(fit.history.kind.tolist()) == {"start", "plain"}
+
+
+def test_a_prior_on_the_centres_leaves_empty_clusters_to_the_prior():
+    """With pseudo-statistics the move would not be free: nothing is moved, and the other centres are the M-step's."""
+    plain = lem.KMeans(3)
+    chunk = plain.chunk(FAITHFUL)
+    pseudo = 0.05 * plain.statistics(chunk, lem.LabelPosterior(np.eye(3)[np.arange(272) % 3]))
+    model = lem.WithPrior(plain, pseudo)
+    start = plain.params([[2.0, 55.0], [4.3, 80.0], [900.0, 900.0]])
+    with_repair = lem.EM(repair=lem.reseed_empty).run(model, start, FAITHFUL)
+    assert with_repair.params == lem.EM().run(model, start, FAITHFUL).params

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -159,3 +160,22 @@ def test_known_labels_enter_the_starts():
     labels[rows] = 1
     for start in made(lem.GaussianMixture(2), FAITHFUL, n_starts=2, allowed=labels):
         assert start.components.means[1, 0] < start.components.means[0, 0]
+
+
+def test_a_seed_sequence_is_not_used_up():
+    """The same SeedSequence gives the same fit twice."""
+    seeds = np.random.SeedSequence(5)
+    one, other = (lem.fit(lem.KMeans(6), FAITHFUL, rng=seeds, n_starts=2) for _ in range(2))
+    assert one.params == other.params == lem.fit(lem.KMeans(6), FAITHFUL, rng=5, n_starts=2).params
+
+
+def test_a_fit_that_is_stopped_does_not_call_another_run_converged():
+    """When the callback stops a fit whose best run is another, the status is that of the stop."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(60, 1)), rng.normal(size=(60, 1)) + 2, np.full((25, 1), 1.0)])
+    for seed in range(6):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit = lem.fit(lem.GaussianMixture(3), x, rng=seed, callback=lambda state: state.status is not None)
+        assert fit.converged == (not caught)
+        assert np.isfinite(fit.history.remaining[-1]) or "callback" in str(caught[0].message)

@@ -71,7 +71,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             raise ValueError(
                 f"rows with {features.shape[1]} statistics were given: the parameters have {natural.shape[1]}"
             )
-        return self.log_base(x)[:, None] + _products(features, natural) - self._partition(params)
+        with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
+            return self.log_base(x)[:, None] + _products(features, natural) - self._partition(params)
 
     @final
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
@@ -84,7 +85,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         natural = self._natural(params)
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
         partitions = np.where(statistics.count == 0, 0.0, self._partition(params)) * statistics.count
-        return float(products.sum() - partitions.sum() + statistics.log_base)
+        return float(products.sum()) - float(partitions.sum()) + statistics.log_base
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, Any]]:
         return [self._block()]
