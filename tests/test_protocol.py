@@ -152,6 +152,14 @@ def test_an_unbounded_density_is_named():
         lem.EM().run(model, model.params([0.5, 0.5], np.ones((2, 2))), FAITHFUL)
 
 
+def test_components_that_the_data_do_not_part_are_an_event():
+    """Two Poissons on counts of one: they end as the same distribution, and the fit says so."""
+    x = np.random.default_rng(0).poisson(3, (50, 1))
+    fit = lem.fit(lem.Mixture(lem.Poisson(), 2), x)
+    assert [event.kind for event in fit.events] == ["coincident"]
+    assert fit.log_likelihood == pytest.approx(lem.fit(lem.Mixture(lem.Poisson(), 1), x).log_likelihood, abs=1e-6)
+
+
 def test_rules_compose_with_plain_functions():
     """A stop rule composes with any function of a State, and refuses what is none."""
     rule = lem.remaining_below() | (lambda state: None)

@@ -14,7 +14,8 @@ from latentem.arrays import Array, Labels, frozen_array, frozen_params, matrix, 
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
 
-_SAME = 1e-10
+_SAME = 1e-4
+"""Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
 
 
 @final

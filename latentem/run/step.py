@@ -32,12 +32,13 @@ class Step:
         expected_log_joint: Q, the expected complete-data log likelihood.
         entropy: H, the entropy of the posterior.
         log_prior: log p(params) up to a constant.
-        e_gain: What the E half gained: KL(old q || new q).
+        e_gain: What the E half gained: temperature x KL(old q || new q).
         m_gain: What the M half gained.
-        movement: Symmetric divergence between these parameters and the next; at least 0.
+        movement: Symmetric divergence between these parameters and the next; at least 0, but for rounding, where
+            the M-step is a joint maximum.
         remaining: Estimate of the objective still to be gained; infinity while there is no estimate.
         passes: Passes over the data so far.
-        seconds: Since the run began.
+        seconds: Spent in this run so far.
     """
 
     index: int
