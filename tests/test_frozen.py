@@ -154,6 +154,19 @@ def test_what_is_held_in_part_is_the_same_in_every_start():
     assert len(seen) == 1
 
 
+def test_parts_can_be_held_one_after_the_other():
+    """Holding one component and then another holds both, and counts both."""
+    plain = lem.GaussianMixture(3)
+    for name, one, other in (("means", [2.0, 54.0], [4.0, 75.0]), ("weights", 0.2, 0.3)):
+        once = lem.Frozen(plain, {name: lem.Fixed([one], components=[0])})
+        twice = lem.Frozen(once, {name: lem.Fixed([other], components=[1])})
+        fit = lem.fit(twice, FAITHFUL, n_starts=3, stop=lem.gain_below(1e-6))
+        held = fit.params.components.means[:2] if name == "means" else fit.params.weights[:2]
+        np.testing.assert_allclose(held, [one, other], rtol=1e-12)
+        assert fit.n_parameters == 17 - np.size(one) - np.size(other)
+        assert lem.fit(twice, FAITHFUL, start=fit.params, stop=lem.gain_below(1e-6)).converged
+
+
 def test_the_inertia_shines_through():
     """K-means with a centre held still reports its inertia, and prints it."""
     fit = lem.fit(lem.Frozen(lem.KMeans(3), {"means": lem.Fixed([4.0, 75.0], components=[0])}), FAITHFUL)

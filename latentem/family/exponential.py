@@ -154,7 +154,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             natural = self._natural(params)
             return (len(natural) - len(held)) * natural.shape[1]
 
-        return Block((), maximize, size, self._block)
+        return Block((), maximize, size, lambda more: self._block((*held, *more)))
 
 
 @final

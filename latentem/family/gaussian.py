@@ -115,7 +115,7 @@ class Gaussian(Family[Moments, GaussianParams]):
         def size(params: GaussianParams) -> int:
             return (len(params.means) - len(held)) * params.means.shape[1]
 
-        return Block(("means",), maximize, size, self._means)
+        return Block(("means",), maximize, size, lambda more: self._means((*held, *more)))
 
     def _covariances(self, held: tuple[int, ...] = ()) -> Block[Moments, GaussianParams]:
         def maximize(statistics: Moments, params: GaussianParams) -> Array:
@@ -134,7 +134,10 @@ class Gaussian(Family[Moments, GaussianParams]):
             k, d = params.means.shape
             return self.structure.size(k - len(held), d)
 
-        return Block(("covariances",), maximize, size, None if self.structure.tied else self._covariances)
+        def holding(more: tuple[int, ...]) -> Block[Moments, GaussianParams]:
+            return self._covariances((*held, *more))
+
+        return Block(("covariances",), maximize, size, None if self.structure.tied else holding)
 
     def _estimate(self, statistics: Moments, means: Array, current: Array) -> Array:
         """The maximisers without a floor, one an axis entry; `current` where nothing is known."""

@@ -236,7 +236,21 @@ class Mixture(LatentModel[Rows, LabelPosterior, MixtureStatistics, MixtureParams
             counts = statistics.weights + (0.0 if self.prior is None else self.prior.count)
             return _shared(counts, held, params.weights[list(held)])
 
-        return Block(("weights",), maximize, lambda params: max(self.k - 1 - len(held), 0), self._weights, _shared)
+        return Block(
+            path=("weights",),
+            maximize=maximize,
+            size=lambda params: max(self.k - 1 - len(held), 0),
+            holding=lambda more: self._weights((*held, *more)),
+            place=lambda field, components, values: _held_at(field, held, components, values),
+        )
+
+
+def _held_at(field: Array, held: tuple[int, ...], components: tuple[int, ...], values: Any) -> Array:
+    """Weights with some components at values, what is held already as it is, and the rest shared out."""
+    earlier = [j for j in held if j not in components]
+    return _shared(
+        field, (*earlier, *components), np.concatenate([field[earlier], np.broadcast_to(values, len(components))])
+    )
 
 
 def _shared(shares: Array, held: tuple[int, ...], values: Any) -> Array:
