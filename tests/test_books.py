@@ -82,7 +82,10 @@ def test_a_block_that_is_no_maximiser_is_named():
 
         def blocks(self):
             weights, means, covariances = self.inner.blocks()
-            ridge = lambda s, p: covariances.maximize(s, p) + 5.0 * np.eye(2)  # noqa: E731 - one expression
+
+            def ridge(statistics, params):
+                return covariances.maximize(statistics, params) + 5.0 * np.eye(2)
+
             return [weights, means, lem.Block(covariances.path, ridge, covariances.size)]
 
     x = lem.datasets.old_faithful()

@@ -77,7 +77,12 @@ class Impatient(SamePosterior):
 def test_a_second_ctrl_c_raises():
     """The first interrupt is answered with the best so far; another one while that is made up raises."""
     pressed = []
-    callback = lambda state: pressed.append(1) or interrupt() if state.step.index == 3 else None  # noqa: E731
+
+    def callback(state):
+        if state.step.index == 3:
+            pressed.append(1)
+            interrupt()
+
     with pytest.warns(lem.ConvergenceWarning), pytest.raises(KeyboardInterrupt):
         lem.fit(Impatient(lem.GaussianMixture(2)), overlapping(), n_starts=3, callback=callback)
     assert pressed == [1]
@@ -121,7 +126,10 @@ def test_fits_in_threads_do_not_disturb_each_other():
     """Eight fits at once, of one model object and of several, give the bits that they give alone."""
     x = overlapping()
     jobs = [(MODELS[i % 2], x[i : i + 200], i) for i in range(8)]
-    fit = lambda model, data, seed: lem.fit(model, data, rng=seed, n_starts=2, stop=lem.remaining_below(1e-6))  # noqa: E731
+
+    def fit(model, data, seed):
+        return lem.fit(model, data, rng=seed, n_starts=2, stop=lem.remaining_below(1e-6))
+
     alone = [fit(*job) for job in jobs]
     together = [None] * len(jobs)
 

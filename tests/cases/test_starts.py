@@ -95,7 +95,11 @@ def test_restart_i_does_not_depend_on_how_many_there_are(model):
 
     def begun(count, rng):
         seen = []
-        first = lambda state: seen.append(state.params) if state.step.index == 0 else None  # noqa: E731
+
+        def first(state, seen=seen):
+            if state.step.index == 0:
+                seen.append(state.params)
+
         lem.fit(model, x, n_starts=count, rng=rng, callback=first, stop=lem.movement_below(1e-3))
         return seen
 
