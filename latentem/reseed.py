@@ -64,5 +64,4 @@ def reseed_empty(
 
 def _at(base: Mixture, block: Any, params: Any, row: Any, component: int) -> Any:
     chunk = Rows(row[None])
-    alone = base.labelled(chunk, np.eye(base.k)[[component]])
-    return block.apply(base.statistics(chunk, alone), params)
+    return block.apply(base.gathered(chunk, np.eye(base.k)[[component]]), params)

@@ -15,7 +15,6 @@ import numpy as np
 from latentem.arrays import Array
 from latentem.core import LatentModel, Path, Unavailable, tree_sum
 from latentem.data import Rows, weight_of
-from latentem.posterior import LabelPosterior
 from latentem.run import Start
 from latentem.transform import Frozen, innermost, layers
 
@@ -31,7 +30,7 @@ class Labelled(Protocol):
     def k(self) -> int: ...
     @property
     def location(self) -> Path: ...
-    def labelled(self, chunk: Any, responsibilities: Array) -> Any: ...
+    def gathered(self, chunk: Any, responsibilities: Array, weight: Array | None = None) -> Any: ...
 
 
 def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
@@ -187,13 +186,9 @@ def statistics_of(model: Model, chunks: Sequence[Rows], responsibilities: Array,
     def parts() -> Any:
         begin = 0
         for chunk in chunks:
-            part = slice(begin, begin + len(chunk))
+            part = slice(begin, begin + len(chunk.x))
             begin = part.stop
-            if weight is None:
-                posterior = base.labelled(chunk, responsibilities[part])
-            else:
-                posterior = LabelPosterior(responsibilities[part], weight[part])
-            yield model.statistics(chunk, posterior)
+            yield base.gathered(chunk, responsibilities[part], None if weight is None else weight[part])
 
     return tree_sum(parts())
 
@@ -204,7 +199,7 @@ def _given(model: Model, chunks: Sequence[Any], start: Any) -> Any:
     if not given_as_table or not isinstance(base, Labelled):
         model.check_params(start)
         return start
-    n, k = sum(len(chunk) for chunk in chunks), base.k
+    n, k = sum(len(chunk.x) for chunk in chunks), base.k
     array = np.asarray(start)
     if array.shape == (n,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= k:

@@ -6,7 +6,7 @@ from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
 from latentem.core.passes import e_step, log_likelihood, objective
-from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Posterior
+from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Hidden, Posterior
 
 __all__ = [
     "Additive",
@@ -20,6 +20,7 @@ __all__ = [
     "HasLabels",
     "HasMode",
     "HasPower",
+    "Hidden",
     "LatentModel",
     "Path",
     "Posterior",

@@ -159,6 +159,6 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
 
 
 def observations(chunk: Any) -> float:
-    """How much a chunk counts: the sum of its weights, or the number of its units."""
-    weight = getattr(chunk, "weight", None)
-    return float(len(chunk)) if weight is None else float(weight.sum())
+    """How much a chunk counts: what it says itself (rows by weight, time steps), or the number of its units."""
+    counted = getattr(chunk, "observations", None)
+    return float(len(chunk) if counted is None else counted)

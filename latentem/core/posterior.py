@@ -34,6 +34,18 @@ class HasDraw(Posterior, Protocol):
     def draw(self, seed: int) -> Posterior: ...
 
 
+class Hidden(Protocol):
+    """q(h | z) for what a unit leaves hidden beside its label z: one distribution a unit and label."""
+
+    def entropies(self) -> Any:
+        """Entropy of each in nats, shape (n, k)."""
+        ...
+
+    def power(self, exponent: float) -> tuple[Hidden, Any]:
+        """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k)."""
+        ...
+
+
 @runtime_checkable
 class HasLabels(Posterior, Protocol):
     """The latent of a unit is a label."""

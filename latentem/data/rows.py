@@ -29,7 +29,7 @@ class Rows(Value):
     """A chunk of independent units, one a row.
 
     Attributes:
-        x: The values, shape (n, d).
+        x: The values, shape (n, d); NaN where one is missing and the model takes that.
         weight: How much each unit counts, shape (n,), at least 0; None counts each once.
         allowed: Which components a unit may belong to, boolean of shape (n, k); None allows all.
 
@@ -66,6 +66,16 @@ class Rows(Value):
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def observations(self) -> float:
+        """How much the rows count: their number, or the sum of their weights."""
+        return float(len(self) if self.weight is None else self.weight.sum())
+
+    @property
+    def row_weight(self) -> Array:
+        """How much each row counts, shape (n,), ones where nothing was said."""
+        return np.ones(len(self)) if self.weight is None else self.weight
+
     def __getitem__(self, part: slice) -> Rows:
         return Rows(
             self.x[part],
@@ -74,7 +84,7 @@ class Rows(Value):
         )
 
 
-def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = None) -> Rows:
+def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = None, missing: bool = False) -> Rows:
     """A table as one chunk, checked; an array of float64 is viewed, never copied and never written to.
 
     Args:
@@ -84,28 +94,32 @@ def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = No
         allowed: Known labels, shape (n,), whole numbers with -1 for unknown; or the components that
             each row may belong to, boolean of shape (n, k).
         k: How many components there are, to check `allowed` against.
+        missing: Whether NaN stands for a missing value, and a masked entry of a masked array too.
 
     Raises:
         TypeError: the data are not real numbers.
-        ValueError: the data are not a table, are empty, or hold NaN or infinity.
+        ValueError: the data are not a table, are empty, or hold infinity, or NaN where none may be missing.
     """
     if isinstance(data, Rows):
         if weights is not None or allowed is not None:
             raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-        return checked([data], k)[0]
+        return checked([data], k, missing=missing)[0]
     if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
-        return _joined(checked(data, k))
-    x = _table(data)
+        return _joined(checked(data, k, missing=missing))
+    x = _table(data, missing)
     labels = None if allowed is None else _allowed_components(allowed, len(x), k)
     chunk = Rows(x, None if weights is None else _numbers(weights, "weights"), labels)
-    return checked([chunk], k, columns_of(data))[0]
+    return checked([chunk], k, columns_of(data), missing)[0]
 
 
-def checked(chunks: Sequence[Rows], k: int | None = None, names: Sequence[str] | None = None) -> list[Rows]:
+def checked(
+    chunks: Sequence[Rows], k: int | None = None, names: Sequence[str] | None = None, missing: bool = False
+) -> list[Rows]:
     """Chunks of one table, as they are, but for rows of weight zero: they get the values of one that counts.
 
     Raises:
-        ValueError: the chunks do not fit together or `k` components, no row counts, or a value is not finite.
+        ValueError: the chunks do not fit together or `k` components, no row counts, a value is not finite, or a
+            column has no value at all.
     """
     if len({chunk.x.shape[1] for chunk in chunks}) > 1 or len({chunk.allowed is None for chunk in chunks}) > 1:
         shapes = [chunk.x.shape for chunk in chunks]
@@ -116,14 +130,21 @@ def checked(chunks: Sequence[Rows], k: int | None = None, names: Sequence[str] |
     for chunk in chunks:
         if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
             raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-        if not (finite := np.isfinite(chunk.x)).all():
-            row, column = (int(i[0]) for i in np.nonzero(~finite))
+        sound = ~np.isinf(chunk.x) if missing else np.isfinite(chunk.x)
+        if not sound.all():
+            row, column = (int(i[0]) for i in np.nonzero(~sound))
             name = repr(names[column]) if names else str(column)
             raise ValueError(
-                f"row {begin + row}, column {name} is {chunk.x[row, column]}: every value must be finite; "
-                "leave out rows with missing values, or fill them in, before fitting"
+                f"row {begin + row}, column {name} is {chunk.x[row, column]}: every value must be finite"
+                + (", or NaN where it is missing" if missing else "")
+                + "; leave out rows with missing values, or fill them in, before fitting"
             )
         begin += len(chunk)
+    if missing:
+        absent = np.all([np.isnan(chunk.x[chunk.row_weight > 0]).all(axis=0) for chunk in chunks], axis=0)
+        if absent.any():
+            column = int(absent.argmax())
+            raise ValueError(f"column {repr(names[column]) if names else column} has no value at all: leave it out")
     return [_without_absent(chunk) for chunk in chunks]
 
 
@@ -157,10 +178,12 @@ def columns_of(data: Any) -> tuple[str, ...] | None:
     return tuple(str(name) for name in columns)
 
 
-def _table(data: Any) -> Array:
+def _table(data: Any, missing: bool) -> Array:
     if not hasattr(data, "columns") and hasattr(data, "toarray") and hasattr(data, "nnz"):
         raise TypeError("a sparse matrix was given: convert it with .toarray() if it fits into memory")
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        if missing:
+            return _table(np.ma.filled(data.astype(np.float64), np.nan), missing)
         raise ValueError("a masked array with masked entries was given: leave out those rows, or fill them in")
     named = columns_of(data) is not None and len(data.shape) == 2
     x = _frame(data) if named else _numbers(data, "data")
@@ -223,6 +246,6 @@ def _allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.b
     return (array[:, None] == np.arange(k)) | (array[:, None] == -1)
 
 
-def weight_of(chunks: Sequence[Rows]) -> Array:
+def weight_of(chunks: Sequence[Any]) -> Array:
     """The weights of all rows of some chunks, shape (n,)."""
-    return np.concatenate([np.ones(len(c)) if c.weight is None else c.weight for c in chunks])
+    return np.concatenate([chunk.row_weight for chunk in chunks])

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, Event, Path, Unavailable, Vector
+from latentem.core import Block, Event, Hidden, Path, Unavailable, Vector
 
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
@@ -41,6 +41,19 @@ class Family(abc.ABC, Generic[S, P]):
     @abc.abstractmethod
     def count(self, params: P) -> int:
         """The number of components k in the parameters."""
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether a row may hold NaN, for a value that is missing at random."""
+        return False
+
+    def infer(self, params: P, x: Array) -> tuple[Array, Hidden | None]:
+        """Log densities as `log_density` gives them, and q(h | x_n, z = k) where a component has latents h of its own."""
+        return self.log_density(params, x), None
+
+    def expected(self, x: Array, weights: Array, hidden: Any) -> S:
+        """The statistics as `infer` leaves them expected, where a component has latents of its own."""
+        return self.statistics(x, weights)
 
     def log_prior(self, params: P) -> float:
         """log p(params) up to a constant."""

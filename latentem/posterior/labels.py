@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Self, final
 
@@ -10,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, matrix, own
-from latentem.core import Value
+from latentem.core import Hidden, Value
 
 _ROUNDING = 1e-9
 
@@ -23,6 +24,7 @@ class LabelPosterior(Value):
     Attributes:
         weights: Label probabilities, shape (n, k); rows sum to one.
         multiplicity: How many times each unit counts, shape (n,); ones unless given.
+        hidden: q(h | z) where a component has latents of its own, or None.
 
     Sample weights live here and nowhere else: statistics and entropy both read them from this
     value, so they cannot enter one and miss the other.
@@ -33,6 +35,7 @@ class LabelPosterior(Value):
 
     weights: Array = matrix()
     multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL, hash=False)
+    hidden: Hidden | None = None
     _log_weights: Array | None = field(default=None, converter=frozen_or_none, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -50,21 +53,21 @@ class LabelPosterior(Value):
             )
 
     @classmethod
-    def from_log(cls, log_joint: Array, multiplicity: Array | None = None) -> Self:
+    def from_log(cls, log_joint: Array, multiplicity: Array | None = None, hidden: Hidden | None = None) -> Self:
         """From unnormalised log probabilities, shape (n, k); each row must have one that is finite."""
         shifted = log_joint - log_joint.max(axis=1, keepdims=True)
         weights = np.exp(shifted)
         total = weights.sum(axis=1, keepdims=True)
         weights /= total
         shifted -= np.log(total)
-        return cls(own(weights), multiplicity, own(shifted))
+        return cls(own(weights), multiplicity, hidden, own(shifted))
 
     @classmethod
-    def of_labels(cls, labels: Any, k: int, multiplicity: Array | None = None) -> Self:
+    def of_labels(cls, labels: Any, k: int, multiplicity: Array | None = None, hidden: Hidden | None = None) -> Self:
         """All the weight of each unit on the label given for it, shape (n,)."""
         weights = np.zeros((len(labels), k))
         weights[np.arange(len(labels)), labels] = 1.0
-        return cls(own(weights), multiplicity)
+        return cls(own(weights), multiplicity, hidden)
 
     @cached_property
     def log_weights(self) -> Array:
@@ -77,7 +80,8 @@ class LabelPosterior(Value):
     def entropy(self) -> float:
         """H[q] in nats, with 0 log 0 = 0."""
         surprise = np.where(self.weights > 0, self.log_weights, 0.0)
-        return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise))) + 0.0  # never minus zero
+        of_labels = float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
+        return of_labels + hidden_entropy(self.hidden, self.counts)
 
     def counts(self) -> Array:
         """Weight of each unit in each component, times its multiplicity, shape (n, k)."""
@@ -92,12 +96,13 @@ class LabelPosterior(Value):
         return self.weights
 
     def mode(self) -> LabelPosterior:
-        """All the weight of each unit on its most probable label."""
-        return LabelPosterior.of_labels(self.labels(), self.weights.shape[1], self.multiplicity)
+        """All the weight of each unit on its most probable label; what else is hidden keeps its distribution."""
+        return LabelPosterior.of_labels(self.labels(), self.weights.shape[1], self.multiplicity, self.hidden)
 
     def power(self, exponent: float) -> LabelPosterior:
         """Q to a positive power, renormalised unit by unit."""
-        return LabelPosterior.from_log(exponent * self.log_weights, self.multiplicity)
+        hidden, log_mass = hidden_power(self.hidden, exponent)
+        return LabelPosterior.from_log(exponent * self.log_weights + log_mass, self.multiplicity, hidden)
 
     def draw(self, seed: int) -> LabelPosterior:
         """A point mass at labels drawn from q; the same q and seed draw the same labels."""
@@ -105,4 +110,17 @@ class LabelPosterior(Value):
         rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
         cumulative = self.weights.cumsum(axis=1)
         below = cumulative[:, :-1] <= rng.random(len(self.weights))[:, None] * cumulative[:, -1:]
-        return LabelPosterior.of_labels(below.sum(axis=1), self.weights.shape[1], self.multiplicity)
+        return LabelPosterior.of_labels(below.sum(axis=1), self.weights.shape[1], self.multiplicity, self.hidden)
+
+
+def hidden_entropy(hidden: Hidden | None, counts: Callable[[], Array]) -> float:
+    """E[H[h | z]] in nats under the counts of the labels, shape (n, k); never minus zero."""
+    if hidden is None:
+        return 0.0
+    each = counts()
+    return float(np.where(each > 0, each * hidden.entropies(), 0.0).sum())
+
+
+def hidden_power(hidden: Hidden | None, exponent: float) -> tuple[Hidden | None, Any]:
+    """Q(h | z) to a power, renormalised, and the log of what it was divided by."""
+    return (None, 0.0) if hidden is None else hidden.power(exponent)

@@ -1,0 +1,177 @@
+"""What all models over a family share: units, or time steps, that each belong to one of k components."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, TypeVar
+
+import numpy as np
+from attrs import evolve
+
+from latentem.arrays import Array
+from latentem.core import Block, Degenerate, Event, Hidden, LatentModel, Path
+from latentem.family import Family
+
+_EMPTY = 1e-10
+_CHUNK = 2**15
+
+X = TypeVar("X")
+R = TypeVar("R", bound=Any)
+S = TypeVar("S", bound=Any)
+P = TypeVar("P", bound=Any)
+
+
+def natural_number(instance: Any, attribute: Any, value: Any) -> None:
+    """A validator for the number of components."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of components, at least 1")
+
+
+def a_family(instance: Any, attribute: Any, value: Any) -> None:
+    """A validator for what the components are."""
+    if not isinstance(value, Family):
+        raise TypeError(f"family was given as {value!r}: give a Family, such as Gaussian() or Poisson()")
+
+
+class ComponentModel(LatentModel[X, R, S, P]):
+    """A latent structure over k components of one family.
+
+    It says how labels come about; the family says what a row looks like, given its label. Parameters and
+    statistics both hold the family's under the name `part`. A chunk has rows `x`, shape (n, d), their `row_weight`,
+    shape (n,), and `allowed`, boolean of shape (n, k) or None.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def family(self) -> Family[Any, Any]:
+        """What the components are."""
+
+    @property
+    @abc.abstractmethod
+    def k(self) -> int:
+        """How many there are."""
+
+    @property
+    @abc.abstractmethod
+    def part(self) -> str:
+        """The field of parameters and statistics that is the family's."""
+
+    @abc.abstractmethod
+    def units(self, statistics: S) -> Array:
+        """Expected number of rows in each component, shape (k,)."""
+
+    @abc.abstractmethod
+    def gathered(self, chunk: X, responsibilities: Array, weight: Array | None = None) -> S:
+        """Statistics of rows with these responsibilities, (n, k), independent of one another: how a start is made.
+
+        Args:
+            chunk: The rows.
+            responsibilities: Of each row, shape (n, k).
+            weight: How much each row counts, shape (n,), instead of the chunk's own weights.
+        """
+
+    @property
+    def location(self) -> Path:
+        """Path of the block that says where the components are."""
+        return (self.part, *self.family.blocks()[0].path)
+
+    def infer(self, params: P, chunk: Any) -> tuple[Array, Hidden | None]:
+        """Log densities of the rows, shape (n, k), minus infinity where a row may not be, and what else is latent."""
+        density, hidden = self.family.infer(self._own(params), chunk.x)
+        if chunk.allowed is not None:
+            density = np.where(chunk.allowed, density, -np.inf)
+        return density, hidden
+
+    def refuse_unsound(self, log_joint: Array, chunk: Any) -> None:
+        """Refuse log densities, shape (n, k), that leave a row without a posterior.
+
+        Raises:
+            Degenerate: one is not a number or infinite, or all of one row are minus infinity.
+        """
+        highest = log_joint.max(axis=1)
+        if not (highest < np.inf).all():
+            row = int(np.argmin(highest < np.inf))
+            component = int(np.argmin(log_joint[row] < np.inf))
+            raise Degenerate(component, "density", f"its log at the row {chunk.x[row]} is {log_joint[row, component]}")
+        impossible = highest == -np.inf
+        if impossible.any():
+            raise Degenerate(
+                None,
+                "posterior",
+                f"the density of the row {chunk.x[int(impossible.argmax())]} is zero under every component that it "
+                "may belong to",
+                "start from wider components, or leave out the row",
+            )
+
+    def emitted(self, chunk: Any, weights: Array, hidden: Hidden | None) -> Any:
+        """The family's statistics of the rows under weights, shape (n, k)."""
+        if hidden is None:
+            return self.family.statistics(chunk.x, weights)
+        return self.family.expected(chunk.x, weights, hidden)
+
+    def family_blocks(self) -> list[Block[S, P]]:
+        """The blocks of the family, as this model's own."""
+        return [block.within(self.part) for block in self.family.blocks()]
+
+    def log_prior(self, params: P) -> float:
+        return self.family.log_prior(self._own(params))
+
+    def rounding(self, params: P) -> float:
+        return self.family.rounding(self._own(params))
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        units = self.units(statistics)
+        events = [
+            Event(
+                "empty",
+                f"component {j} has no units",
+                "use fewer components or another start; where weights are learnt, PseudoCounts keeps it alive",
+                j,
+            )
+            for j in np.flatnonzero(units <= _EMPTY * units.sum()).tolist()
+        ]
+        for i, j in self.family.coincident(self._own(params)):
+            if self.alike(params, i, j):
+                events.append(
+                    Event(
+                        "coincident",
+                        f"components {i} and {j} are the same distribution, and EM cannot part them",
+                        "start from components that differ, or use fewer",
+                        j,
+                    )
+                )
+        return [*events, *self.family.diagnose(self._own(params), self._own(statistics))]
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        own = self._own(params)
+        lifted, events = self.family.lift(own, self._own(statistics))
+        return (params, ()) if lifted is own else (evolve(params, **{self.part: lifted}), events)
+
+    def describe(self, params: P, statistics: S) -> Mapping[str, Array]:
+        return {"units": self.units(statistics), **self.family.describe(self._own(params))}
+
+    def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
+        n = sum(np.count_nonzero(chunk.row_weight) for chunk in chunks)
+        if n < self.k:
+            raise ValueError(
+                f"{n} rows were given for {self.k} components: give at least {self.k} that count, or lower k"
+            )
+        within = frozenset(path[1:] for path in held if path[:1] == (self.part,))
+        self.family.check([chunk.x for chunk in chunks], within)
+
+    def check_params(self, params: P) -> None:
+        self.family.check_params(self._own(params), self.k)
+
+    def rows_a_chunk(self, columns: int) -> int:
+        """How many rows a chunk should have: so many that (rows, k) and (rows, columns) stay in cache."""
+        return max(256, _CHUNK // max(self.k, columns))
+
+    def alike(self, params: P, i: int, j: int) -> bool:
+        """Whether nothing else tells two components of the same density apart, either."""
+        return True
+
+    def _own(self, value: Any) -> Any:
+        return getattr(value, self.part)

@@ -1,0 +1,127 @@
+"""Fields that are probabilities: their prior, and their block of the M-step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.special import xlogy
+
+from latentem.arrays import Array
+from latentem.core import Block
+
+ROUNDING = 1e-9
+"""How far a sum of probabilities may be from one."""
+
+
+def _at_least_zero(instance: Any, attribute: Any, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{attribute.name} was given as {value!r}: give a finite number, at least 0")
+
+
+@final
+@frozen
+class PseudoCounts:
+    """Weights ~ Dirichlet(1 + count, ..., 1 + count): as if `count` more units were in every component."""
+
+    count: float = field(default=1.0, validator=_at_least_zero)
+
+    def log_density(self, probabilities: Array) -> float:
+        """log p(probabilities) up to a constant, in nats, summed over all of them."""
+        return float(xlogy(self.count, probabilities).sum())
+
+
+NO_COUNTS = PseudoCounts(0.0)
+
+
+def refuse_off_simplex(name: str, probabilities: Array) -> None:
+    """Refuse what are no probabilities along the last axis.
+
+    Raises:
+        ValueError: one is negative, or they do not sum to one.
+    """
+    if not ((probabilities >= 0).all() and (abs(probabilities.sum(axis=-1) - 1) <= ROUNDING).all()):
+        raise ValueError(f"{name} were given as {probabilities}: they must be at least 0 and sum to 1")
+
+
+def simplex_block(
+    name: str, counts: Callable[[Any], Array], prior: PseudoCounts, held: tuple[int, ...] = ()
+) -> Block[Any, Any]:
+    """The block of one vector of probabilities, shape (k,): counts over their sum, with some held where they are.
+
+    Args:
+        name: The field.
+        counts: From statistics, the expected counts, shape (k,).
+        prior: Its pseudo-counts are added.
+        held: Numbers of the probabilities that stay as they are; the others share what is left.
+    """
+
+    def maximize(statistics: Any, params: Any) -> Array:
+        return shared(counts(statistics) + prior.count, held, getattr(params, name)[list(held)])
+
+    return Block(
+        path=(name,),
+        maximize=maximize,
+        size=lambda params: max(len(getattr(params, name)) - 1 - len(held), 0),
+        holding=lambda more: simplex_block(name, counts, prior, (*held, *more)),
+        place=lambda value, components, values: _held_at(value, held, components, values),
+    )
+
+
+def rows_block(
+    name: str, counts: Callable[[Any], Array], prior: PseudoCounts, held: tuple[int, ...] = ()
+) -> Block[Any, Any]:
+    """The block of one distribution a row, shape (k, k): each row is maximised alone; a row without counts stays.
+
+    Args:
+        name: The field.
+        counts: From statistics, the expected counts, shape (k, k).
+        prior: Its pseudo-counts are added.
+        held: Numbers of the rows that stay as they are.
+    """
+
+    def maximize(statistics: Any, params: Any) -> Array:
+        new = normalised(counts(statistics) + prior.count, getattr(params, name))
+        new[list(held)] = getattr(params, name)[list(held)]
+        return new
+
+    def place(value: Array, rows: tuple[int, ...], values: Any) -> Array:
+        new = value.copy()
+        new[list(rows)] = values
+        return new
+
+    return Block(
+        path=(name,),
+        maximize=maximize,
+        size=lambda params: (len(getattr(params, name)) - len(held)) * (len(getattr(params, name)) - 1),
+        holding=lambda more: rows_block(name, counts, prior, (*held, *more)),
+        place=place,
+    )
+
+
+def normalised(counts: Array, otherwise: Any) -> Array:
+    """Counts over their sum along the last axis; `otherwise` where there are none."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, counts / np.where(total > 0, total, 1.0), otherwise)
+
+
+def shared(shares: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array:
+    """Weights with some held at values, and what they leave shared out in proportion to `shares`."""
+    free = np.ones(len(shares), dtype=bool)
+    free[list(held)] = False
+    new = np.zeros(len(shares))
+    new[list(held)] = values
+    total = shares[free].sum()
+    rest = shares[free] / total if total > 0 else np.full(free.sum(), 1 / max(free.sum(), 1))
+    new[free] = max(1 - new.sum(), 0.0) * rest
+    return new
+
+
+def _held_at(field: Array, held: tuple[int, ...], components: tuple[int, ...], values: Any) -> Array:
+    """Weights with some components at values, what is held already as it is, and the rest shared out."""
+    earlier = [j for j in held if j not in components]
+    return shared(
+        field, (*earlier, *components), np.concatenate([field[earlier], np.broadcast_to(values, len(components))])
+    )
