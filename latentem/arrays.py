@@ -90,3 +90,27 @@ def matrix(shape: str = "(n, k)") -> Any:
 def array() -> Any:
     """A field that holds an array of any shape."""
     return field(converter=frozen_array, eq=EQUAL, hash=False)
+
+
+def part() -> Any:
+    """A field that holds parameters or statistics of another kind: an array, made read-only, or a value."""
+    return field(converter=frozen_params, eq=EQUAL, hash=False)
+
+
+def frozen_lengths(values: Any) -> Labels:
+    """How many rows each of some stretches has, as a read-only array.
+
+    Raises:
+        ValueError: one is no whole number of at least 1.
+    """
+    lengths = np.array(values)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not len(lengths) or not (lengths > 0).all():
+        raise ValueError(f"lengths were given as {values!r}: give the number of rows of each, whole and at least 1")
+    lengths = lengths.astype(np.int64)
+    lengths.flags.writeable = False
+    return lengths
+
+
+def extents() -> Any:
+    """A field that holds how many rows each of some stretches has."""
+    return field(converter=frozen_lengths, eq=EQUAL, hash=False)

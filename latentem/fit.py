@@ -128,6 +128,18 @@ class Fit:
         labels: Labels = np.concatenate([q.labels() for q in self._labelled(data, "predict")])
         return labels
 
+    def decode(self, data: Any) -> list[Labels]:
+        """The most probable path of states through each sequence (Viterbi), one vector of shape (t,) for each.
+
+        Raises:
+            Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
+        """
+        chunks = self._chunks(data)
+        if not all(hasattr(chunk, "lengths") for chunk in chunks):
+            raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
+        edges = np.concatenate([chunk.lengths for chunk in chunks]).cumsum()[:-1]
+        return np.split(self.predict(data), edges)
+
     def predict_proba(self, data: Any) -> Array:
         """The posterior probability of each component for each row, shape (n, k)."""
         return np.concatenate([q.marginals() for q in self._labelled(data, "predict_proba")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any, final
 
@@ -10,6 +10,8 @@ import numpy as np
 from attrs import field, fields, frozen
 
 from latentem.arrays import own
+from latentem.core import ColumnError, Path
+from latentem.data import Rows
 from latentem.family import Floor, Full, Gaussian, InverseWishart, Spherical, Structure, Tied
 from latentem.model import Mixture, MixtureParams, MixtureStatistics, PseudoCounts
 from latentem.transform import Fixed, Frozen, Hard, Transformed
@@ -130,6 +132,19 @@ class KMeans(Transformed):
         params = MixtureParams(weights, Gaussian(Tied(Spherical())).params(means, variance))
         self.check_params(params)
         return params
+
+    def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
+        begin = 0
+        for chunk in chunks:
+            if (missing := np.isnan(chunk.x)).any():
+                row, column = (int(i[0]) for i in np.nonzero(missing))
+                raise ColumnError(
+                    column,
+                    f"is missing a value in row {begin + row}, and K-means takes no missing values: leave out such "
+                    "rows, fill them in, or fit a GaussianMixture",
+                )
+            begin += len(chunk)
+        super().check(chunks, held)
 
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Any]:
         return {"units": statistics.weights, "centre": params.components.means}

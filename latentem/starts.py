@@ -33,6 +33,13 @@ class Labelled(Protocol):
     def gathered(self, chunk: Any, responsibilities: Array, weight: Array | None = None) -> Any: ...
 
 
+@runtime_checkable
+class Guessing(Protocol):
+    """A model that can begin from some q of its own: the same for all chunks, a function of the seed."""
+
+    def guess(self, chunk: Any, seed: int) -> Any: ...
+
+
 def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
     """The starts of a fit: the given one, or `n_starts` random ones, of which the i-th depends on `rng` and i alone.
 
@@ -52,6 +59,9 @@ def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: 
     if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
         raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
     base = innermost(model)
+    if isinstance(base, Guessing):
+        seeds = [int(child.generate_state(1)[0]) for child in children(rng, int(n_starts))]
+        return [Start("a random guess of the latents", partial(_guessed, model, base, chunks, seed)) for seed in seeds]
     if not isinstance(base, Labelled):
         raise Unavailable(f"{type(base).__name__} knows no random starts: give start=params")
     seeder = Seeder(model, base, chunks)
@@ -103,8 +113,8 @@ class Seeder:
 
     def __init__(self, model: Model, base: Labelled, chunks: Sequence[Rows]) -> None:
         self._model, self._base, self._chunks = model, base, chunks
-        self._x = np.concatenate([chunk.x for chunk in chunks])
         self._weight = weight_of(chunks)
+        self._x = _filled(np.concatenate([chunk.x for chunk in chunks]), self._weight)
         self._allowed = None if chunks[0].allowed is None else np.concatenate([chunk.allowed for chunk in chunks])
         self._pooled = self._statistics(np.full((len(self._x), base.k), 1 / base.k))
         self._reference: Any = None
@@ -178,6 +188,16 @@ class Seeder:
         return statistics_of(self._model, self._chunks, responsibilities, weight)
 
 
+def _filled(x: Array, weight: Array) -> Array:
+    """The rows with the mean of its column in the place of each missing value: only for distances."""
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    present = np.where(missing, 0.0, weight[:, None])
+    means = (present * np.where(missing, 0.0, x)).sum(axis=0) / present.sum(axis=0)
+    return np.where(missing, means, x)
+
+
 def statistics_of(model: Model, chunks: Sequence[Rows], responsibilities: Array, weight: Array | None = None) -> Any:
     """The statistics of the data under given responsibilities, (n, k), and row weights instead of their own, (n,)."""
     base = innermost(model)
@@ -191,6 +211,10 @@ def statistics_of(model: Model, chunks: Sequence[Rows], responsibilities: Array,
             yield base.gathered(chunk, responsibilities[part], None if weight is None else weight[part])
 
     return tree_sum(parts())
+
+
+def _guessed(model: Model, base: Guessing, chunks: Sequence[Any], seed: int) -> Any:
+    return model.first(tree_sum(model.statistics(chunk, base.guess(chunk, seed)) for chunk in chunks))
 
 
 def _given(model: Model, chunks: Sequence[Any], start: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,26 +28,64 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def components(described: Mapping[str, Array], columns: Sequence[str] | None) -> str:
-    """The components, one a line.
+    """The components, one a line; what is NaN stays blank.
 
     Args:
-        described: Names to arrays of shape (k,), one figure a component, or (k, d), one a column of the data.
+        described: Names to arrays of shape (k,), one figure a component, or (k, d), one a column of the data. A
+            name may speak of a column as x0, x1, ...
         columns: Names of the data columns, or None.
     """
-    whole = {name: values for name, values in described.items() if values.ndim == 1}
     parts = {name: values for name, values in described.items() if values.ndim == 2}
-    k, d = len(next(iter(described.values()))), max((values.shape[1] for values in parts.values()), default=0)
-    names = list(columns) if columns is not None and len(columns) == d else [f"x{i}" for i in range(d)]
-    header = ["component", *whole]
-    cells = [[str(j), *(f"{values[j]:.5g}" for values in whole.values())] for j in range(k)]
-    for i in range(min(d, _COLUMNS)):
-        header.append(f"{names[i]}: {' ± '.join(parts)}")
-        for j in range(k):
-            cells[j].append(" ± ".join(f"{values[j, i]:.5g}" for values in parts.values()))
-    more = f"\n({d - _COLUMNS} more columns not shown)" if d > _COLUMNS else ""
+    d = max((values.shape[1] for values in parts.values()), default=0)
+    k = len(next(iter(described.values())))
+    header, cells = ["component"], [[str(j)] for j in range(k)]
+    for name, values in described.items():
+        if values.ndim == 1:
+            header.append(_in_words(name, columns))
+            _append(cells, [values])
+    shown = [i for i in range(d) if any(_at(values, i) is not None for values in parts.values())]
+    for i in shown[:_COLUMNS]:
+        for names, figures in _together(
+            {name: at for name, values in parts.items() if (at := _at(values, i)) is not None}
+        ):
+            header.append(f"{_in_words(f'x{i}', columns)}: {' ± '.join(names)}")
+            _append(cells, figures)
+    more = f"\n({len(shown) - _COLUMNS} more columns not shown)" if len(shown) > _COLUMNS else ""
     lines = [header, *cells]
     wide = max(map(len, table(lines).splitlines())) > _WIDTH
     return table(list(zip(*lines, strict=True)) if wide else lines) + more
+
+
+def _in_words(name: str, columns: Sequence[str] | None) -> str:
+    """A name with its columns by theirs, where they have names."""
+
+    def word(found: re.Match[str]) -> str:
+        i = int(found[1])
+        return found[0] if columns is None or i >= len(columns) else columns[i]
+
+    return re.sub(r"\bx(\d+)\b", word, name)
+
+
+def _at(values: Array, column: int) -> Array | None:
+    """The figures of one column, shape (k,), or None where it has none."""
+    figures = values[:, column] if column < values.shape[1] else None
+    return None if figures is None or np.isnan(figures).all() else figures
+
+
+def _together(figures: Mapping[str, Array]) -> list[tuple[list[str], list[Array]]]:
+    """Names with their figures; those of the same components in one cell."""
+    groups: dict[bytes, tuple[list[str], list[Array]]] = {}
+    for name, values in figures.items():
+        names, ours = groups.setdefault(np.isnan(values).tobytes(), ([], []))
+        names.append(name)
+        ours.append(values)
+    return list(groups.values())
+
+
+def _append(cells: Sequence[list[str]], figures: Sequence[Array]) -> None:
+    for j, cell in enumerate(cells):
+        blank = np.isnan(figures[0][j])
+        cell.append("" if blank else " ± ".join(f"{values[j]:.5g}" for values in figures))
 
 
 def counted(count: float, noun: str) -> str:

@@ -68,3 +68,21 @@ def lloyd(x, centres, steps):
             centres[j] = x[labels == j].mean(axis=0)
         path.append(centres.copy())
     return path
+
+
+def jacobian_rank(log_densities, vector, step=1e-5):
+    """How many numbers determine the density: the rank of d log p(rows) / d parameters, by central differences.
+
+    Args:
+        log_densities: From a vector of parameters, however redundant, the log densities of many rows.
+        vector: Where.
+        step: Of the differences.
+    """
+    columns = []
+    for i in range(len(vector)):
+        shift = np.zeros(len(vector))
+        shift[i] = step * max(1.0, abs(vector[i]))
+        columns.append((log_densities(vector + shift) - log_densities(vector - shift)) / (2 * shift[i]))
+    jacobian = np.transpose(columns)
+    scale = np.linalg.norm(jacobian, axis=0)
+    return int(np.linalg.matrix_rank(jacobian / np.where(scale > 0, scale, 1.0), tol=1e-6 * np.sqrt(len(jacobian))))

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+import numpy as np
+import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, Event, Hidden, Path, Unavailable, Vector
+from latentem.core import Block, ColumnError, Event, Hidden, Path, Unavailable, Vector
+
+if TYPE_CHECKING:
+    from latentem.family.part import Part
 
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
@@ -42,18 +48,58 @@ class Family(abc.ABC, Generic[S, P]):
     def count(self, params: P) -> int:
         """The number of components k in the parameters."""
 
+    @final
+    def on(self, *columns: int) -> Part:
+        """This family over some columns of the row, numbered from 0; it does not see the others.
+
+        Raises:
+            ValueError: a column is no whole number of at least 0, or is given twice.
+        """
+        from latentem.family.part import Part  # which is a family itself
+
+        return Part(self, columns)
+
     @property
     def takes_missing(self) -> bool:
         """Whether a row may hold NaN, for a value that is missing at random."""
         return False
 
     def infer(self, params: P, x: Array) -> tuple[Array, Hidden | None]:
-        """Log densities as `log_density` gives them, and q(h | x_n, z = k) where a component has latents h of its own."""
+        """The log densities of `log_density`, and q(h | x_n, z = k) where a component has latents h of its own."""
         return self.log_density(params, x), None
 
     def expected(self, x: Array, weights: Array, hidden: Any) -> S:
         """The statistics as `infer` leaves them expected, where a component has latents of its own."""
         return self.statistics(x, weights)
+
+    def sharing(self, statistics: S, x: Array, weight: Array) -> S:
+        """The statistics of components that have only a share of the rows x, whose weights are (n,) in all.
+
+        Where a constraint is relative to all the data, as a floor is, this says what they are: responsibilities
+        that sum to one would have said so themselves.
+        """
+        return statistics
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Which rows can occur at all, shape (n,): those that `check` does not refuse.
+
+        Asked only where rows may come from elsewhere. Write it where they are many: this one asks row by row.
+        """
+        held = frozenset(block.path for block in self.blocks())
+        if not len(x) or self._takes(x, held):
+            return np.ones(len(x), dtype=bool)
+        rows, which = np.unique(x, axis=0, return_inverse=True)
+        return np.array([self._takes(row[None], held) for row in rows])[which.reshape(-1)]
+
+    @final
+    def _takes(self, x: Array, held: Set[Path]) -> bool:
+        try:
+            self.check([x], held)
+        except ColumnError:  # a column that cannot be fitted can occur
+            return True
+        except ValueError:
+            return False
+        return True
 
     def log_prior(self, params: P) -> float:
         """log p(params) up to a constant."""
@@ -94,5 +140,8 @@ class Family(abc.ABC, Generic[S, P]):
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the family")
 
     def describe(self, params: P) -> Mapping[str, Array]:
-        """What a table of components should show: names to arrays of shape (k, d) or (k,)."""
+        """What a table of components should show: names to arrays of shape (k, d) or (k,).
+
+        NaN where there is nothing to show. In a name, x0 is the first column: it is put in words where it has a name.
+        """
         return {}

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array
 from latentem.core import Degenerate
+from latentem.family.missing import Completion, Mask, correlated, uncorrelated
 from latentem.family.structure import VANISHED, Shape, Structure
 
 _ASYMMETRY = 1e-10
@@ -40,6 +41,15 @@ class Full(Shape):
 
     def variances(self, second: Array, count: float, d: int) -> Array:
         return np.diagonal(second) / count
+
+    def columns(self, second: Array) -> Array:
+        return np.diagonal(second)
+
+    def kept(self, columns: Array) -> Array:
+        return columns
+
+    def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
+        return correlated(x, missing, means, covariances)
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
         roots = np.stack([_cholesky(matrix, i) for i, matrix in enumerate(covariances)])
@@ -98,6 +108,14 @@ class _Uncorrelated(Shape):
 
     __slots__ = ()
 
+    def columns(self, second: Array) -> Array:
+        return second
+
+    def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
+        variances = covariances.reshape(len(covariances), -1)
+        _refuse_nonpositive(variances.min(axis=1))
+        return uncorrelated(x, missing, means, np.broadcast_to(variances, means.shape))
+
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y * whitener
 
@@ -136,6 +154,9 @@ class Diagonal(_Uncorrelated):
 
     def variances(self, second: Array, count: float, d: int) -> Array:
         return second / count
+
+    def kept(self, columns: Array) -> Array:
+        return columns
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
         _refuse_nonpositive(covariances.min(axis=1))
@@ -177,6 +198,9 @@ class Spherical(_Uncorrelated):
 
     def variances(self, second: Array, count: float, d: int) -> Array:
         return np.asarray(second / (count * d))
+
+    def kept(self, columns: Array) -> Array:
+        return np.asarray(columns.sum())
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
         _refuse_nonpositive(covariances)

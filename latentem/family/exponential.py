@@ -7,15 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 from attrs import evolve, fields, frozen
-from scipy.special import gammaln
 
-from latentem.arrays import Array, Labels, frozen_array, frozen_params, matrix, vector
+from latentem.arrays import Array, frozen_array, frozen_params, matrix, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
+_ALIKE = _SAME**2
+"""Symmetric divergence in nats below which two components are one."""
+_LEAST = float(np.log(np.finfo(float).smallest_subnormal))
+"""What minus infinity counts as where it is compared: the log of the smallest positive float."""
+_NOTHING = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Sums of weights below this are none: a ratio of them has no digits."""
 
 
 @final
@@ -39,8 +45,9 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     A family writes `natural`, `log_partition` and `from_mean`, and `T` and `log_base` where they are
     not the identity and zero. The parameters are whatever `from_mean` returns: an array whose first
-    axis is the component, or a value of your own. T must be minimal for `n_parameters` to be right, and
-    natural parameters may be minus infinity but not plus: docs/mathematics.md.
+    axis is the component, or a value of your own. Where the columns of T are linearly related, as in
+    (x, 1 - x), write `free` too, for `n_parameters` to be right. Natural parameters may be minus infinity
+    but not plus: docs/mathematics.md.
     """
 
     __slots__ = ()
@@ -63,7 +70,19 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     @abc.abstractmethod
     def from_mean(self, mean: Array) -> Any:
-        """Parameters under which E[T(x) | z = k] is `mean`, shape (k, p): the maximum likelihood ones."""
+        """Parameters under which E[T(x) | z = k] is `mean`, shape (k, p): the maximum likelihood ones.
+
+        Raises:
+            Degenerate: there are none, since the likelihood is unbounded.
+        """
+
+    def mean(self, params: Any) -> Array | None:
+        """E[T(x) | z = k], shape (k, p), by which components that are one are told from others; None if not written."""
+        return None
+
+    def free(self, params: Any) -> int:
+        """How many free numbers one component has."""
+        return self._natural(params).shape[1]
 
     @final
     def log_density(self, params: Any, x: Array) -> Array:
@@ -79,7 +98,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
         per_row = weights.sum(axis=1)
         log_base = np.where(per_row > 0, self.log_base(x), 0.0)
-        return ExponentialStatistics(weights.sum(axis=0), weights.T @ self.T(x), float(per_row @ log_base))
+        count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self.T(x))
+        return ExponentialStatistics(count, total, float(per_row @ log_base))
 
     @final
     def log_joint(self, params: Any, statistics: ExponentialStatistics) -> float:
@@ -93,20 +113,19 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     @final
     def first(self, statistics: ExponentialStatistics) -> Any:
-        pooled = statistics.total.sum(axis=0) / statistics.count.sum()
-        empty = (statistics.count == 0)[:, None]
-        count = np.where(statistics.count == 0, 1.0, statistics.count)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
-            return frozen_params(self.from_mean(np.where(empty, pooled, statistics.total / count[:, None])))
+        return self._estimate(statistics, statistics.count == 0)
 
     @final
     def count(self, params: Any) -> int:
         return len(self._natural(params))
 
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.isfinite(self.log_base(x))
+
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         begin = 0
         for chunk in chunks:
-            outside = ~np.isfinite(self.log_base(chunk))
+            outside = ~self.support(chunk)
             if outside.any():
                 row = int(outside.argmax())
                 raise ValueError(f"row {begin + row}, {chunk[row]}, is outside the support of {type(self).__name__}")
@@ -117,10 +136,16 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
-        natural = self._natural(params)
-        with np.errstate(invalid="ignore"):
-            same = np.isclose(natural[:, None], natural, rtol=_SAME, atol=0).all(axis=2)
-        return [(i, j) for i, j in np.argwhere(np.triu(same, 1)).tolist()]
+        natural, mean = self._natural(params), self.mean(params)
+        apart = np.where(np.isinf(natural), _LEAST, natural)
+        pairs = []
+        for i in range(len(natural) - 1):
+            if mean is None:
+                same = np.isclose(natural[i + 1 :], natural[i], rtol=_SAME, atol=0).all(axis=1)
+            else:  # KL both ways: a difference of natural parameters alone means nothing, near 0 least of all
+                same = ((apart[i + 1 :] - apart[i]) * (mean[i + 1 :] - mean[i])).sum(axis=1) < _ALIKE
+            pairs += [(i, j) for j in (i + 1 + np.flatnonzero(same)).tolist()]
+        return pairs
 
     def describe(self, params: Any) -> Mapping[str, Array]:
         plain = isinstance(params, np.ndarray) and params.ndim <= 2
@@ -144,57 +169,31 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return self.log_partition(params)
 
+    def _estimate(self, statistics: ExponentialStatistics, unknown: Any) -> Any:
+        """The maximum likelihood parameters; components in the mask `unknown` have those of all data."""
+        pooled = statistics.total.sum(axis=0) / statistics.count.sum()
+        count = np.where(unknown, 1.0, statistics.count)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
+            return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, statistics.total / count)))
+
     def _block(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, Any]:
         def maximize(statistics: ExponentialStatistics, params: Any) -> Any:
             kept = statistics.count == 0
             kept[list(held)] = True
-            return _keep(kept, params, self.first(statistics)) if kept.any() else self.first(statistics)
+            if kept.all():
+                return params
+            new = self._estimate(statistics, kept)  # never at what is known of a kept one: that may be degenerate
+            return _keep(kept, params, new) if kept.any() else new
 
         def size(params: Any) -> int:
-            natural = self._natural(params)
-            return (len(natural) - len(held)) * natural.shape[1]
+            return (self.count(params) - len(held)) * self.free(params)
 
         return Block((), maximize, size, lambda more: self._block((*held, *more)))
 
 
-@final
-@frozen
-class Poisson(ExponentialFamily):
-    """Counts: independent Poisson columns. The parameters are the rates, shape (k, d)."""
-
-    def params(self, rates: Any) -> Array:
-        """Rates given by hand, checked at once.
-
-        Raises:
-            ValueError: not of shape (k, d), or a rate is negative or not finite.
-        """
-        checked = frozen_array(rates)
-        if checked.ndim != 2 or not (np.isfinite(checked).all() and (checked >= 0).all()):
-            raise ValueError(f"rates were given as {checked}: give finite rates of at least 0, shape (k, d)")
-        return checked
-
-    def log_base(self, x: Array) -> Array:
-        inside = (x >= 0) & (x == np.floor(x))
-        return np.where(inside, -gammaln(np.where(inside, x, 0) + 1), -np.inf).sum(axis=1)
-
-    def natural(self, params: Array) -> Array:
-        return np.log(params)
-
-    def log_partition(self, params: Array) -> Array:
-        return params.sum(axis=1)
-
-    def from_mean(self, mean: Array) -> Array:
-        return mean
-
-    def check_params(self, params: Array, k: int) -> None:
-        if len(self.params(params)) != k:
-            raise ValueError(f"rates of shape {params.shape} were given for {k} components: give (k, d)")
-
-    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return frozen_array(rng.poisson(params[labels]))
-
-    def describe(self, params: Array) -> Mapping[str, Array]:
-        return {"rate": params}
+def _but_nothing(sums: Array) -> Array:
+    """Sums, with those that are next to nothing as zero."""
+    return np.where(np.abs(sums) < _NOTHING, 0.0, sums)
 
 
 def _products(features: Array, natural: Array) -> Array:

@@ -9,7 +9,64 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive
+from latentem.family.missing import Completion
 from latentem.family.structure import Shape
+
+_LEAST = np.finfo(float).tiny / np.finfo(float).eps
+"""The smallest sum of weights: below, a ratio of sums has no digits."""
+
+
+@final
+@frozen
+class ColumnMoments(Additive):
+    """Moments of the observed cells, column by column, whatever the component: the data's alone, and not q's.
+
+    Attributes:
+        shape: The structure of one covariance.
+        origin: What each column's moments are about, shape (d,).
+        count: Sum of the weights of the rows in which it is observed, shape (d,).
+        first: Sum of weight (x - origin), shape (d,).
+        second: Sum of weight (x - origin)^2, shape (d,), or over all columns where the structure keeps only that.
+    """
+
+    shape: Shape
+    origin: Array = vector("(d,)")
+    count: Array = vector("(d,)")
+    first: Array = vector("(d,)")
+    second: Array = array()
+
+    @classmethod
+    def of(cls, x: Array, weight: Array, shape: Shape) -> Self:
+        """Of rows x, shape (n, d), NaN where a cell is missing, with weights (n,)."""
+        missing = np.isnan(x)
+        each = np.where(missing, 0.0, weight[:, None])
+        count = each.sum(axis=0)
+        count = np.where(count > _LEAST, count, 0.0)
+        cells = np.where(missing, 0.0, x)
+        near = cells[each.argmax(axis=0), np.arange(x.shape[1])]
+        origin = near + (each * (cells - near)).sum(axis=0) / np.where(count > 0, count, np.inf)
+        y = np.where(missing | (count == 0), 0.0, x - origin)
+        return cls(shape, own(origin), own(count), own(weight @ y), shape.kept(weight @ (y * y)))
+
+    def about(self, origin: Array) -> Self:
+        """The same moments about another origin, shape (d,)."""
+        shift = self.origin - origin
+        added = self.shape.kept((2 * self.first + self.count * shift) * shift)
+        return evolve(self, origin=origin, first=self.first + self.count * shift, second=self.second + added)
+
+    def variances(self) -> Array:
+        """Variances of the columns, (d,), or over all cells where the structure keeps only that; 0 where unknown."""
+        total = self.shape.kept(self.count)
+        spread = self.first**2 / np.where(self.count == 0, 1.0, self.count)
+        return np.asarray((self.second - self.shape.kept(spread)) / np.where(total == 0, 1.0, total))
+
+    def __add__(self, other: Self) -> Self:
+        origin = np.where(np.abs(other.count) > np.abs(self.count), other.origin, self.origin)
+        a, b = self.about(origin), other.about(origin)
+        return evolve(a, count=a.count + b.count, first=a.first + b.first, second=a.second + b.second)
+
+    def __rmul__(self, factor: float) -> Self:
+        return evolve(self, count=factor * self.count, first=factor * self.first, second=factor * self.second)
 
 
 @final
@@ -23,6 +80,8 @@ class Moments(Additive):
         count: Sum of weights, shape (k,).
         first: Sum of weight (x - origin), shape (k, d).
         second: Sum of weight (x - origin)(x - origin)', in that structure's own shape, (k, ...).
+        observed: Those of the data themselves, column by column, where they do not follow from these: where cells
+            are missing or weights are not the responsibilities alone. None elsewhere.
 
     The chunk chooses the origin, its own weighted mean: moments about a distant origin cancel. A sum
     keeps for each component the origin of the operand with the larger |count|.
@@ -33,28 +92,32 @@ class Moments(Additive):
     count: Array = vector("(k,)")
     first: Array = matrix("(k, d)")
     second: Array = array()
+    observed: ColumnMoments | None = None
 
     @classmethod
-    def of(cls, x: Array, weights: Array, shape: Shape) -> Self:
-        """Of rows x, shape (n, d), with weights (n, k)."""
+    def of(cls, x: Array, weights: Array, shape: Shape, completion: Completion | None = None) -> Self:
+        """Of rows x, shape (n, d), with weights (n, k); expected ones where cells are missing and completed."""
         count = weights.sum(axis=0)
-        live = count > np.finfo(float).tiny / np.finfo(float).eps  # below, a ratio of sums has no digits
+        live = count > _LEAST
         count = np.where(live, count, 0.0)
         k, d = len(count), x.shape[1]
         origin = np.zeros((k, d))
         first = np.zeros((k, d))
         second = np.zeros((k, *shape.one(d)))
-        for j in np.flatnonzero(live):
-            weight, rows = weights[:, j], x
+        for j in np.flatnonzero(live).tolist():
+            weight, rows = weights[:, j], x if completion is None else completion.filled(x, j)
             present = weight > 0
             if 2 * np.count_nonzero(present) < len(x):  # hard assignment: most rows are elsewhere
-                weight, rows = weight[present], x[present]
+                weight, rows = weight[present], rows[present]
             near = rows[int(weight.argmax())]
             origin[j] = near + weight @ (rows - near) / count[j]
             y = rows - origin[j]
             first[j] = weight @ y
             second[j] = shape.scatter(y, weight)
-        return cls(shape, own(origin), own(count), own(first), own(second))
+            if completion is not None:
+                second[j] += completion.added(weights[:, j], j, shape)
+        observed = None if completion is None else ColumnMoments.of(x, weights.sum(axis=1), shape)
+        return cls(shape, own(origin), own(count), own(first), own(second), observed)
 
     def about(self, origin: Array) -> Self:
         """The same moments about another origin, shape (k, d) or (d,)."""
@@ -90,14 +153,41 @@ class Moments(Additive):
 
         A column that does not vary counts as having variance one: there is no scale to be relative to.
         """
-        variances = self.shape.variances(*self.pooled(), self.origin.shape[1])
+        if self.observed is not None:
+            variances = self.observed.variances()
+        else:
+            variances = self.shape.variances(*self.pooled(), self.origin.shape[1])
         return np.where(variances > 0, variances, 1.0)
+
+    def columns(self) -> ColumnMoments:
+        """Those of the data, column by column: summed over the components, where no cell is missing."""
+        if self.observed is not None:
+            return self.observed
+        anchor = self.origin[int(np.abs(self.count).argmax())]
+        there, count = self.about(anchor), np.full(len(anchor), self.count.sum())
+        return ColumnMoments(
+            self.shape, anchor, count, there.first.sum(axis=0), self.shape.columns(there.second.sum(axis=0))
+        )
 
     def __add__(self, other: Self) -> Self:
         larger = (np.abs(other.count) > np.abs(self.count))[:, None]
         origin = np.where(larger, other.origin, self.origin)
         a, b = self.about(origin), other.about(origin)
-        return evolve(self, origin=origin, count=a.count + b.count, first=a.first + b.first, second=a.second + b.second)
+        known = self.observed is not None or other.observed is not None
+        return evolve(
+            self,
+            origin=origin,
+            count=a.count + b.count,
+            first=a.first + b.first,
+            second=a.second + b.second,
+            observed=self.columns() + other.columns() if known else None,
+        )
 
     def __rmul__(self, factor: float) -> Self:
-        return evolve(self, count=factor * self.count, first=factor * self.first, second=factor * self.second)
+        return evolve(
+            self,
+            count=factor * self.count,
+            first=factor * self.first,
+            second=factor * self.second,
+            observed=None if self.observed is None else factor * self.observed,
+        )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from latentem.arrays import Array
+from latentem.family.missing import Completion, Mask
 
 VANISHED = 1e-24
 """Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""
@@ -89,6 +90,31 @@ class Shape(Structure):
     @abc.abstractmethod
     def variances(self, second: Array, count: float, d: int) -> Array:
         """What the floor is relative to: the columns' variances for one pooled second moment, or their mean."""
+
+    @abc.abstractmethod
+    def columns(self, second: Array) -> Array:
+        """What `variances` reads of one second moment: the columns' own, (d,), or their sum."""
+
+    @abc.abstractmethod
+    def kept(self, columns: Array) -> Array:
+        """The same of values for each column: (d,) -> (d,), or their sum."""
+
+    @abc.abstractmethod
+    def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
+        """For rows with missing cells, the log density of the observed ones and what is known of the others.
+
+        Args:
+            x: The rows, shape (n, d).
+            missing: Which cells are missing, boolean of shape (n, d).
+            means: Shape (k, d).
+            covariances: One a component, or a single one where they are tied.
+
+        Returns:
+            Log densities in nats, shape (n, k), and q(missing cells | observed cells, z = k).
+
+        Raises:
+            Degenerate: a covariance is not positive definite.
+        """
 
     @abc.abstractmethod
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:

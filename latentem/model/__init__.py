@@ -1,6 +1,19 @@
-"""Models: a latent structure over a family."""
+"""Models: a latent structure, most of them over a family."""
 
+from latentem.model.factor import FactorAnalysis, FactorParams, FactorStatistics
+from latentem.model.hmm import HiddenMarkov, HiddenMarkovParams, HiddenMarkovStatistics
 from latentem.model.mixture import Mixture, MixtureParams, MixtureStatistics
 from latentem.model.simplex import PseudoCounts
 
-__all__ = ["Mixture", "MixtureParams", "MixtureStatistics", "PseudoCounts"]
+__all__ = [
+    "FactorAnalysis",
+    "FactorParams",
+    "FactorStatistics",
+    "HiddenMarkov",
+    "HiddenMarkovParams",
+    "HiddenMarkovStatistics",
+    "Mixture",
+    "MixtureParams",
+    "MixtureStatistics",
+    "PseudoCounts",
+]

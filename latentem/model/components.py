@@ -14,7 +14,6 @@ from latentem.core import Block, Degenerate, Event, Hidden, LatentModel, Path
 from latentem.family import Family
 
 _EMPTY = 1e-10
-_CHUNK = 2**15
 
 X = TypeVar("X")
 R = TypeVar("R", bound=Any)
@@ -79,11 +78,13 @@ class ComponentModel(LatentModel[X, R, S, P]):
         return (self.part, *self.family.blocks()[0].path)
 
     def infer(self, params: P, chunk: Any) -> tuple[Array, Hidden | None]:
-        """Log densities of the rows, shape (n, k), minus infinity where a row may not be, and what else is latent."""
+        """Masked log densities of the rows, shape (n, k), and what else is latent in a component."""
         density, hidden = self.family.infer(self._own(params), chunk.x)
-        if chunk.allowed is not None:
-            density = np.where(chunk.allowed, density, -np.inf)
-        return density, hidden
+        return self.masked(density, chunk), hidden
+
+    def masked(self, density: Array, chunk: Any) -> Array:
+        """Log densities of the rows, shape (n, k), minus infinity where a row may not be."""
+        return density if chunk.allowed is None else np.where(chunk.allowed, density, -np.inf)
 
     def refuse_unsound(self, log_joint: Array, chunk: Any) -> None:
         """Refuse log densities, shape (n, k), that leave a row without a posterior.
@@ -164,10 +165,6 @@ class ComponentModel(LatentModel[X, R, S, P]):
 
     def check_params(self, params: P) -> None:
         self.family.check_params(self._own(params), self.k)
-
-    def rows_a_chunk(self, columns: int) -> int:
-        """How many rows a chunk should have: so many that (rows, k) and (rows, columns) stay in cache."""
-        return max(256, _CHUNK // max(self.k, columns))
 
     def alike(self, params: P, i: int, j: int) -> bool:
         """Whether nothing else tells two components of the same density apart, either."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
@@ -14,8 +13,11 @@ from latentem.core import Additive, Block, Value
 from latentem.data import Rows, checked, rows, split
 from latentem.family import Family
 from latentem.model.components import ComponentModel, a_family, natural_number
-from latentem.model.simplex import NO_COUNTS, PseudoCounts, refuse_off_simplex, shared, simplex_block
+from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
 from latentem.posterior import LabelPosterior
+
+_CHUNK = 2**15
+"""Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
 
 
 @final
@@ -83,7 +85,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
         density, hidden = self.infer(params, chunk)
-        log_joint = _log(params.weights) + density
+        log_joint = log_of(params.weights) + density
         self.refuse_unsound(log_joint, chunk)
         return LabelPosterior.from_log(log_joint, chunk.weight, hidden)
 
@@ -108,10 +110,8 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return MixtureParams(shared(statistics.weights + self._prior.count), self.family.first(statistics.components))
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
-        density = self.family.log_density(params.components, chunk.x)
-        if chunk.allowed is not None:
-            density = np.where(chunk.allowed, density, -np.inf)
-        evidence: Array = logsumexp(_log(params.weights) + density, axis=1)
+        density = self.masked(self.family.log_density(params.components, chunk.x), chunk)
+        evidence: Array = logsumexp(log_of(params.weights) + density, axis=1)
         return evidence
 
     def sample(self, params: MixtureParams, size: int, rng: Any) -> tuple[Array, Any]:
@@ -139,7 +139,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
                 raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
             return checked(data, self.k, missing=self.family.takes_missing)
         chunk = self.chunk(data, weights, allowed)
-        return split(chunk, self.rows_a_chunk(chunk.x.shape[1]))
+        return split(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights
@@ -150,8 +150,3 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     @property
     def _prior(self) -> PseudoCounts:
         return self.prior or NO_COUNTS
-
-
-def _log(weights: Array) -> Array:
-    with np.errstate(divide="ignore"):
-        return np.log(weights)

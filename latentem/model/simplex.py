@@ -101,6 +101,12 @@ def rows_block(
     )
 
 
+def log_of(probabilities: Array) -> Array:
+    """Log probabilities in nats; minus infinity for zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(probabilities)
+
+
 def normalised(counts: Array, otherwise: Any) -> Array:
     """Counts over their sum along the last axis; `otherwise` where there are none."""
     total = counts.sum(axis=-1, keepdims=True)

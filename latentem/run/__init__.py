@@ -1,7 +1,10 @@
-"""The runner and its books. It sees models, never data arrays."""
+"""The runners and their books. They see models, never data arrays."""
 
 from latentem.run.em import EM
+from latentem.run.incremental import Incremental
+from latentem.run.online import Online, OnlineState
 from latentem.run.restarts import Start, StartReport, hits, run_all
+from latentem.run.runner import Runner
 from latentem.run.step import Ending, History, Result, State, Status, Step
 from latentem.run.stop import (
     StopRule,
@@ -16,7 +19,11 @@ __all__ = [
     "EM",
     "Ending",
     "History",
+    "Incremental",
+    "Online",
+    "OnlineState",
     "Result",
+    "Runner",
     "Start",
     "StartReport",
     "State",

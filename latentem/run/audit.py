@@ -56,6 +56,20 @@ class Books:
         return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
 
 
+@final
+@frozen
+class Pass:
+    """Parameters, what an E-step left behind, and what the two come to."""
+
+    params: Any
+    expectation: Expectation[Any]
+    books: Books
+
+    @classmethod
+    def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
+        return cls(params, expectation, Books.of(model, params, expectation))
+
+
 def gains(model: Model, params: Any, statistics: Any, before: Books, after: Books) -> dict[Half, float]:
     """What each half of a step gained: M from the statistics of the pass before to these parameters, then E."""
     crossed = model.log_joint(params, statistics)
@@ -75,12 +89,23 @@ def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:
     )
 
 
-def verdict(audited: frozenset[Half], gains: dict[Half, float], allowance: float) -> Half | None:
-    """The audited half that lost more than the allowance, or whose gain is not a number; None if both are sound."""
-    for half, gain in gains.items():
-        if half in audited and not gain >= -allowance:
-            return half
-    return None
+def audit(model: Model, before: Pass, after: Pass, where: str) -> tuple[dict[Half, float], str | None]:
+    """What each half from one pass to the next gained; and, if one lost that may not, a sentence on it.
+
+    A half loses if its gain is below what rounding explains, or is no number.
+    """
+    gained = gains(model, after.params, before.expectation.statistics, before.books, after.books)
+    allowance = max(before.books.slack, after.books.slack)
+    for half, gain in gained.items():
+        if half in model.audited and not gain >= -allowance:
+            who = "posterior"
+            if half == "M":
+                who = blame(model, before.params, after.params, before.expectation.statistics)
+            return gained, (
+                f"the {half} half of {where} lost {-gain:.3g} nats in {who}, "
+                f"more than rounding explains ({allowance:.2g}): it is no maximiser"
+            )
+    return gained, None
 
 
 def blame(model: Model, before: Any, after: Any, statistics: Any) -> str:

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Generator, Sequence
-from numbers import Integral
 from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Event, Half, LatentModel, e_step
-from latentem.run.audit import Books, blame, gains, movement, remaining, verdict
-from latentem.run.course import Callback, Course
-from latentem.run.step import Ending, History, Result, State, Status, Step
-from latentem.run.stop import StopRule, remaining_below
+from latentem.core import Degenerate, Event, e_step
+from latentem.run.audit import Pass, audit, movement
+from latentem.run.ledger import UNKNOWN, Ledger
+from latentem.run.runner import Model, Runner, Stop, a_rule, decide, whole
+from latentem.run.step import Ending, State, Status
+from latentem.run.stop import remaining_below
 
-Model = LatentModel[Any, Any, Any, Any]
 Repair = Callable[[Model, State[Any, Any], Any, Sequence[Any]], tuple[Any, Sequence[Event]]]
-
-
-def _rule(instance: Any, attribute: Any, value: Any) -> None:
-    if not callable(value):
-        raise TypeError(f"stop was given as {value!r}: give a stop rule, such as remaining_below(1e-12)")
-
-
-def _steps(instance: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of steps, at least 0")
 
 
 @final
 @frozen
-class EM:
+class EM(Runner):
     """Expectation maximisation (Dempster, Laird and Rubin, 1977) as coordinate ascent on Q + H.
 
     Attributes:
@@ -42,23 +30,9 @@ class EM:
             events; it is audited with the M half. None repairs nothing.
     """
 
-    stop: StopRule | Callable[[State[Any, Any]], Status | None] = field(factory=remaining_below, validator=_rule)
-    max_steps: int = field(default=10_000, validator=_steps)
+    stop: Stop = field(factory=remaining_below, validator=a_rule)
+    max_steps: int = field(default=10_000, validator=whole(0, "steps"))
     repair: Repair | None = None
-
-    def run(self, model: Model, params: Any, data: Any, *, callback: Callback | None = None) -> Result[Any, Any]:
-        """Iterate to the end. The result reports the bound of the parameters that it returns.
-
-        Args:
-            model: What is fitted.
-            params: Where to start.
-            data: What `model.chunks` takes.
-            callback: Sees each State; the run stops when it returns something true.
-
-        Raises:
-            Degenerate: the start itself is no density for these data. Later, it is a status.
-        """
-        return Course(self.iterate(model, params, data), callback).finish()
 
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each E-step: E, record, stop?, M. The last one has a status.
@@ -67,92 +41,50 @@ class EM:
         """
         chunks = model.chunks(data)
         model.check_params(params)
-        clock = time.perf_counter()
-        spent, passes = 0.0, 1
+        ledger = Ledger(model)
         expectation = e_step(model, params, chunks)
-        lifted, done = model.lift(params, expectation.statistics)
+        ledger.passes += 1
+        lifted = ledger.lift(params, expectation)
         if lifted is not params:
-            params, expectation, passes = lifted, e_step(model, lifted, chunks), 2
-        events = tuple(evolve(event, step=0) for event in done)
-        books = Books.of(model, params, expectation)
-        steps: list[Step] = []
-        kind, previous = "start", None
-        gained: dict[Half, float] = {"E": math.nan, "M": math.nan}
+            params, expectation = lifted, e_step(model, lifted, chunks)
+            ledger.passes += 1
+        now = Pass.of(model, params, expectation)
+        kind, gained, previous = "start", UNKNOWN, None
         while True:
-            following, moved, failure = _m_step(model, params, expectation.statistics, previous)
-            q, h = books.expected_log_joint, books.entropy
-            spent += time.perf_counter() - clock
-            steps.append(
-                Step(
-                    index=len(steps),
-                    kind=kind,
-                    bound=q + h,
-                    objective=q + model.temperature * h + books.log_prior,
-                    expected_log_joint=q,
-                    entropy=h,
-                    log_prior=books.log_prior,
-                    e_gain=gained["E"],
-                    m_gain=gained["M"],
-                    movement=moved,
-                    remaining=remaining([*(step.movement for step in steps[-3:]), moved], model.smooth),
-                    passes=passes,
-                    seconds=spent,
-                )
-            )
-            events = _noted(events, model.diagnose(params, expectation.statistics), len(steps) - 1)
-            state: State[Any, Any] = State(params, expectation, History(steps, len(steps)), events, books.blur)
-            state = evolve(state, status=failure or self._decide(state))
+            following, moved, failure = _m_step(model, now, previous)
+            state = ledger.record(kind, now, gained, moved)
+            state = evolve(state, status=failure or decide(self.stop, self.max_steps, state))
             yield state
             if state.status is not None:
                 return
 
-            clock = time.perf_counter()  # what happened since the yield is not this run's time
+            ledger.resume()
             kind = "plain"
             if self.repair is not None:
                 following, done = self.repair(model, state, following, chunks)
                 if done:
                     kind = "repaired"
-                    events = (*events, *(evolve(event, step=len(steps)) for event in done))
+                    ledger.note(done)
             try:
-                new = e_step(model, following, chunks)
+                new = Pass.of(model, following, e_step(model, following, chunks))
             except Degenerate as error:
                 yield state.ended(Ending.DEGENERATE, str(error))
                 return
-            passes += 1
-            new_books = Books.of(model, following, new)
-            gained = gains(model, following, expectation.statistics, books, new_books)
-            allowance = max(books.slack, new_books.slack)
-            half = verdict(model.audited, gained, allowance)
-            if half is not None:
-                who = "posterior" if half == "E" else blame(model, params, following, expectation.statistics)
-                yield state.ended(
-                    Ending.OBJECTIVE_FELL,
-                    f"the {half} half of step {len(steps)} lost {-gained[half]:.3g} nats in {who}, "
-                    f"more than rounding explains ({allowance:.2g}): it is no maximiser",
-                )
+            ledger.passes += 1
+            gained, lost = audit(model, now, new, f"step {ledger.index}")
+            if lost is not None:
+                yield state.ended(Ending.OBJECTIVE_FELL, lost)
                 return
-            previous = expectation.statistics if kind == "plain" else None
-            params, expectation, books = following, new, new_books
-
-    def _decide(self, state: State[Any, Any]) -> Status | None:
-        status = self.stop(state)
-        if status is None and state.step.index >= self.max_steps:
-            return Status(Ending.MAX_STEPS, f"{self.max_steps} steps were taken and the stop rule was not met")
-        return status
+            previous = now.expectation.statistics if kind == "plain" else None
+            now = new
 
 
-def _m_step(model: Model, params: Any, statistics: Any, previous: Any) -> tuple[Any, float, Status | None]:
+def _m_step(model: Model, at: Pass, previous: Any) -> tuple[Any, float, Status | None]:
     """The next parameters, the movement towards them (NaN where there is no pass before), and why there are none."""
+    statistics = at.expectation.statistics
     try:
-        following = model.m_step(statistics, params)
-        moved = math.nan if previous is None else movement(model, params, following, statistics, previous)
+        following = model.m_step(statistics, at.params)
+        moved = math.nan if previous is None else movement(model, at.params, following, statistics, previous)
     except Degenerate as error:
-        return params, math.nan, Status(Ending.DEGENERATE, str(error))
+        return at.params, math.nan, Status(Ending.DEGENERATE, str(error))
     return following, moved, None
-
-
-def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:
-    """What was done so far, and what is found now, with the step since which it has been so."""
-    since = {event.subject: event.step for event in before}
-    done = [event for event in before if event.clean]
-    return (*done, *(evolve(event, step=since.get(event.subject, step)) for event in found))

@@ -11,10 +11,9 @@ from attrs import frozen
 
 from latentem.core import Degenerate, Event, LatentModel
 from latentem.run.course import Callback, Course
-from latentem.run.em import EM
+from latentem.run.runner import Runner
 from latentem.run.step import Ending, Result, Status
 
-TRIAL_STEPS = 20
 FINALISTS = 3
 SAME_MODE = 1e-7
 """Nats an observation within which two ends are the same mode."""
@@ -57,7 +56,11 @@ class StartReport:
 
 
 def run_all(
-    em: EM, model: LatentModel[Any, Any, Any, Any], starts: Sequence[Start], data: Any, callback: Callback | None = None
+    runner: Runner,
+    model: LatentModel[Any, Any, Any, Any],
+    starts: Sequence[Start],
+    data: Any,
+    callback: Callback | None = None,
 ) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
@@ -72,8 +75,8 @@ def run_all(
     halted: Status | None = None
     for start in starts:
         try:
-            course = Course(em.iterate(model, start.make(), data), callback)
-            course.advance(TRIAL_STEPS if len(starts) > 1 else None)
+            course = Course(runner.iterate(model, start.make(), data), callback)
+            course.advance(runner.trial if len(starts) > 1 else None)
         except Degenerate as error:
             courses.append(error)
             continue

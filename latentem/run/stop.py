@@ -9,6 +9,9 @@ from attrs import field, frozen
 
 from latentem.run.step import Ending, State, Status
 
+_NOISE = 1e-27
+"""Movement relative to Q that rounding makes of none: it is quadratic in what moves."""
+
 Decision = Callable[[State[Any, Any]], Status | None]
 
 
@@ -62,10 +65,10 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
         if state.step.movement == 0:
             return Status(Ending.CONVERGED, "nothing moved between two passes")
         recent = state.history[-passes:]
-        if len(recent) == passes and all(abs(step.movement) < state.blur for step in recent):
-            return Status(
-                Ending.CONVERGED, "what still moves is less than rounding, for the parameters are ill-conditioned"
-            )
+        noise = max(state.blur, _NOISE * (observations + abs(state.step.expected_log_joint)))
+        if len(recent) == passes and all(abs(step.movement) < noise for step in recent):
+            why = ", for the parameters are ill-conditioned" if noise == state.blur else ""
+            return Status(Ending.CONVERGED, f"what still moves is less than rounding{why}")
         last = [step.remaining for step in recent]
         if len(last) == passes and max(last) < nats * observations:
             sentence = f"the estimated remaining gain is {last[-1] / observations:.2g} nats an observation"

@@ -102,14 +102,8 @@ def test_no_argument_is_written_to(model):
 
 
 REFUSED = {
-    "NaN": (np.where(WHOLE[7, 1] == WHOLE, np.nan, WHOLE), ValueError, "nan"),
     "infinity": (np.where(np.arange(160).reshape(80, 2) == 11, np.inf, WHOLE), ValueError, r"row 5, column 1 is inf"),
     "minus infinity": (np.where(np.arange(160).reshape(80, 2) == 4, -np.inf, WHOLE), ValueError, r"row 2, column 0"),
-    "NaN in pandas": (pd.DataFrame({"a": [1.0, 2, 3], "b": [1.0, np.nan, 2]}), ValueError, "row 1, column 'b' is nan"),
-    "NA in pandas": (pd.DataFrame({"a": [1, 2, 3], "b": [1, None, 2]}, dtype="Int64"), ValueError, "row 1, column 'b'"),
-    "null in polars": (pl.DataFrame({"a": [1, 2, 3], "b": [1, None, 2]}), ValueError, "row 1, column 'b'"),
-    "null in polars mixed": (pl.DataFrame({"a": [1.0, 2, 3], "b": [True, None, False]}), ValueError, "column 'b'"),
-    "masked": (np.ma.masked_array(WHOLE, mask=WHOLE == 5), ValueError, "masked"),
     "complex": (WHOLE + 1j, TypeError, "complex"),
     "strings": (WHOLE.astype(str), TypeError, "<U"),
     "list of strings": ([["1", "2"], ["3", "4"]], TypeError, "<U"),
@@ -135,6 +129,27 @@ REFUSED = {
     "frame of no columns": (pd.DataFrame(index=range(5)), ValueError, r"shape \(5, 0\)"),
     "one row": (WHOLE[:1], ValueError, "1 rows"),
 }
+
+
+MISSING = {
+    "NaN": (np.where(WHOLE[7, 1] == WHOLE, np.nan, WHOLE), ValueError, "nan"),
+    "NaN in pandas": (pd.DataFrame({"a": [1.0, 2, 3], "b": [1.0, np.nan, 2]}), ValueError, "row 1, column 'b' is nan"),
+    "NA in pandas": (pd.DataFrame({"a": [1, 2, 3], "b": [1, None, 2]}, dtype="Int64"), ValueError, "row 1, column 'b'"),
+    "null in polars": (pl.DataFrame({"a": [1, 2, 3], "b": [1, None, 2]}), ValueError, "row 1, column 'b'"),
+    "null in polars mixed": (pl.DataFrame({"a": [1.0, 2, 3], "b": [True, None, False]}), ValueError, "column 'b'"),
+    "masked": (np.ma.masked_array(WHOLE, mask=WHOLE == 5), ValueError, "masked"),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_values_are_taken_by_gaussians_and_refused_by_name_elsewhere(kind):
+    """NaN, NA, null and masked entries are missing values to a Gaussian mixture; K-means and Poisson refuse them."""
+    data, error, words = MISSING[kind]
+    assert np.isfinite(lem.fit(lem.GaussianMixture(1), data).log_likelihood)
+    with pytest.raises(error, match=words):
+        lem.fit(lem.Mixture(lem.Poisson(), 1), data)
+    with pytest.raises(ValueError, match=r"is missing a value in row \d+, and K-means takes no missing"):
+        lem.fit(lem.KMeans(1), data)
 
 
 @pytest.mark.parametrize("kind", REFUSED)

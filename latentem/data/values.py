@@ -1,0 +1,172 @@
+"""What comes in as data, as arrays: tables of numbers, labels, and whether every cell is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latentem.arrays import Array, frozen_array
+
+_LIGHTEST = 1e-100
+
+
+def mask(value: Any) -> npt.NDArray[np.bool_] | None:
+    """A converter for booleans: read-only, copied unless nobody can write to them."""
+    if value is None:
+        return None
+    allowed = np.array(value, dtype=bool) if np.asarray(value).flags.writeable else np.asarray(value)
+    allowed.flags.writeable = False
+    return allowed
+
+
+def columns_of(data: Any) -> tuple[str, ...] | None:
+    """Column names of a DataFrame (anything with `columns` and `shape`), or None."""
+    columns = getattr(data, "columns", None)
+    if columns is None or not hasattr(data, "shape"):
+        return None
+    return tuple(str(name) for name in columns)
+
+
+def table(data: Any, missing: bool = False) -> Array:
+    """Data as an array of shape (n, d); one of float64 is viewed. `missing`: masked entries become NaN.
+
+    Raises:
+        TypeError: the data are not real numbers.
+        ValueError: they are no table, or an empty one.
+    """
+    if not hasattr(data, "columns") and hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise TypeError("a sparse matrix was given: convert it with .toarray() if it fits into memory")
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        if missing:
+            return table(np.ma.filled(data.astype(np.float64), np.nan), missing)
+        raise ValueError("a masked array with masked entries was given: leave out those rows, or fill them in")
+    named = columns_of(data) is not None and len(data.shape) == 2
+    x = _frame(data) if named else numbers(data, "data")
+    if x.ndim != 2:
+        hint = ": for one column, give x[:, None]" if x.ndim == 1 else ""
+        raise ValueError(f"data of shape {x.shape} were given: give a table of shape (rows, columns){hint}")
+    if 0 in x.shape:
+        raise ValueError(f"data of shape {x.shape} were given: give at least one row and one column")
+    return x
+
+
+def _frame(data: Any) -> Array:
+    whole = np.asarray(data)
+    if whole.dtype.kind in "biuf":
+        return numbers(whole, "data")
+    names = columns_of(data) or ()
+    series = [data.iloc[:, i] if hasattr(data, "iloc") else data.to_series(i) for i in range(len(names))]
+    return np.column_stack([numbers(s, f"column {name!r}") for s, name in zip(series, names, strict=True)])
+
+
+def numbers(data: Any, what: str) -> Array:
+    """Data as an array of float64; one that is so already is viewed.
+
+    Raises:
+        TypeError, ValueError: they are not real numbers, or ragged.
+    """
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ValueError(f"{what} of ragged rows were given: every row must have the same length") from error
+    if array.dtype.kind == "O" and hasattr(data, "to_numpy"):
+        array = _nullable(data, array)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} of type {array.dtype} were given: give real numbers (integers, booleans or floats)")
+    if array.dtype == np.float64 and array.dtype.isnative:
+        view = array.view(np.ndarray)
+        view = view[...]
+        view.flags.writeable = False
+        return view
+    return frozen_array(array)
+
+
+def _nullable(series: Any, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if getattr(getattr(series, "dtype", None), "kind", "O") not in "biuf":
+        return array
+    converted: npt.NDArray[Any] = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return converted
+
+
+def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:
+    """Known labels, shape (n,), -1 for unknown, or a boolean table (n, k), as such a table.
+
+    Raises:
+        TypeError, ValueError: it is neither, or a label is out of range.
+    """
+    array = np.asarray(allowed)
+    if array.ndim == 2:
+        if array.dtype != bool:
+            raise TypeError(f"allowed of type {array.dtype} was given: a table must be boolean, shape (n, k)")
+        return array
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"allowed of shape {array.shape} and type {array.dtype} was given: give whole-number labels of shape "
+            f"({n},) with -1 for unknown, or a boolean table of shape (n, k)"
+        )
+    k = int(array.max()) + 1 if k is None else k
+    if array.max() >= k or array.min() < -1:
+        worst = int(array.max() if array.max() >= k else array.min())
+        raise ValueError(f"allowed holds the label {worst}: labels run from 0 to {k - 1}, with -1 for unknown")
+    return (array[:, None] == np.arange(k)) | (array[:, None] == -1)
+
+
+def refuse_unsound(x: Array, place: Callable[[int], str], names: Sequence[str] | None, missing: bool) -> None:
+    """Refuse infinities, and NaN where none may be missing; `place` says in words which row it is.
+
+    Raises:
+        ValueError: naming the row and the column.
+    """
+    sound = ~np.isinf(x) if missing else np.isfinite(x)
+    if not sound.all():
+        row, column = (int(i[0]) for i in np.nonzero(~sound))
+        name = repr(names[column]) if names else str(column)
+        raise ValueError(
+            f"{place(row)}, column {name} is {x[row, column]}: every value must be finite"
+            + (", or NaN where it is missing" if missing else "")
+            + "; leave out rows with missing values, or fill them in, before fitting"
+        )
+
+
+def refuse_absent_columns(tables: Sequence[Array], names: Sequence[str] | None = None) -> None:
+    """Refuse tables of which a column is NaN throughout.
+
+    Raises:
+        ValueError: naming the column.
+    """
+    absent = np.all([np.isnan(x).all(axis=0) for x in tables], axis=0)
+    if absent.any():
+        column = int(absent.argmax())
+        raise ValueError(f"column {repr(names[column]) if names else column} has no value at all: leave it out")
+
+
+def refuse_weights(weight: Array, n: int, unit: str) -> None:
+    """Refuse what are no weights of n units.
+
+    Raises:
+        ValueError: another shape, or one is negative or not finite, or all are beyond the range of sums.
+    """
+    if weight.shape != (n,):
+        raise ValueError(f"weights have shape {weight.shape}: give one a {unit}, shape ({n},)")
+    if not (np.isfinite(weight).all() and (weight >= 0).all()):
+        worst = int(np.argmin(np.where(np.isfinite(weight), weight, -np.inf)))
+        raise ValueError(f"the weight of {unit} {worst} is {weight[worst]}: weights must be finite and at least 0")
+    heaviest = weight.max(initial=0)
+    if not (heaviest == 0 or _LIGHTEST <= heaviest <= 1 / _LIGHTEST):
+        raise ValueError(f"the largest weight is {heaviest}: rescale the weights to be near 1")
+
+
+def refuse_mask(allowed: npt.NDArray[np.bool_], n: int) -> None:
+    """Refuse what does not say for each of n rows where it may belong.
+
+    Raises:
+        ValueError: another shape, or a row that may belong nowhere.
+    """
+    if allowed.ndim != 2 or len(allowed) != n:
+        raise ValueError(f"allowed has shape {allowed.shape}: give one row a unit, shape ({n}, k)")
+    if not allowed.any(axis=1).all():
+        row = int(np.argmin(allowed.any(axis=1)))
+        raise ValueError(f"row {row} is allowed in no component: allow at least one")

@@ -1,0 +1,168 @@
+"""Categories: Categorical columns, and Multinomial rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.special import gammaln
+
+from latentem.arrays import Array, Labels, frozen_array
+from latentem.core import Unavailable
+from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
+from latentem.family.exponential import ExponentialFamily
+
+_ROUNDING = 1e-9
+
+
+@final
+@frozen
+class Categorical(ExponentialFamily):
+    """Columns of categories 0, 1, ..., levels - 1, independent given the component; NaN is missing at random.
+
+    The parameters are probabilities, shape (k, d, largest number of levels), zero beyond a column's own
+    levels. A mixture of these is latent class analysis.
+
+    Attributes:
+        levels: How many categories there are: one number, or a tuple, one a column.
+    """
+
+    levels: int | tuple[int, ...] = field(converter=whole_numbers, validator=one_or_each)
+
+    def params(self, probabilities: Any) -> Array:
+        """Probabilities given by hand, checked at once.
+
+        Raises:
+            ValueError: wrong shape, not summing to one over the levels, or not zero beyond them.
+        """
+        array = frozen_array(probabilities)
+        if array.ndim != 3 or 0 in array.shape or array.shape[2] != np.max(self.levels):
+            raise ValueError(
+                f"probabilities have shape {array.shape}: give (k, d, {np.max(self.levels)}), the last axis for levels"
+            )
+        beyond = ~self._slots(array.shape[1])
+        if not (
+            (array >= 0).all() and (np.abs(array.sum(axis=2) - 1) <= _ROUNDING).all() and not array[:, beyond].any()
+        ):
+            raise ValueError(
+                f"probabilities were given as {array}: they must be at least 0, sum to 1 over the levels of a column, "
+                "and be 0 beyond them"
+            )
+        return array
+
+    @property
+    def takes_missing(self) -> bool:
+        return True
+
+    def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
+        hot: Mask = x[:, :, None] == np.arange(np.max(self.levels))
+        return hot[:, self._slots(x.shape[1])].astype(np.float64)
+
+    def log_base(self, x: Array) -> Array:
+        inside = whole(x) & (x < one_each(self.levels, x.shape[1], "levels"))
+        return np.where((inside | np.isnan(x)).all(axis=1), 0.0, -np.inf)
+
+    def natural(self, params: Array) -> Array:
+        return np.log(self.mean(params))
+
+    def log_partition(self, params: Array) -> Array:
+        return np.zeros(len(params))
+
+    def from_mean(self, mean: Array) -> Array:
+        slots = self._slots(len(self.levels) if isinstance(self.levels, tuple) else mean.shape[1] // self.levels)
+        shares = np.zeros((len(mean), *slots.shape))
+        shares[:, slots] = mean
+        seen = shares.sum(axis=2, keepdims=True)
+        uniform = slots / slots.sum(axis=1, keepdims=True)
+        return np.where(seen > 0, shares / np.where(seen > 0, seen, 1.0), uniform)
+
+    def mean(self, params: Array) -> Array:
+        return params[:, self._slots(params.shape[1])]
+
+    def free(self, params: Array) -> int:
+        d = params.shape[1]
+        return int(one_each(self.levels, d, "levels").sum()) - d
+
+    def check_params(self, params: Array, k: int) -> None:
+        if len(self.params(params)) != k:
+            raise ValueError(f"probabilities of {len(params)} components were given: the model has {k}")
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        levels = one_each(self.levels, params.shape[1], "levels")
+        steps = params.cumsum(axis=2)[labels]
+        x = (rng.random((*steps.shape[:2], 1)) * steps[:, :, -1:] >= steps).sum(axis=2)
+        return frozen_array(np.minimum(x, levels - 1))
+
+    def describe(self, params: Array) -> Mapping[str, Array]:
+        return {f"P(x{i} = {level})": params[:, i, level] for i, level in np.argwhere(self._slots(params.shape[1]))}
+
+    def _slots(self, d: int) -> Mask:
+        """Which levels a column has, boolean of shape (d, largest number of levels)."""
+        levels = one_each(self.levels, d, "levels")
+        slots: Mask = np.arange(levels.max()) < levels[:, None]
+        return slots
+
+
+@final
+@frozen
+class Multinomial(ColumnFamily):
+    """Rows of counts over d outcomes. The parameters are the probabilities of the outcomes, shape (k, d).
+
+    Attributes:
+        total: What every row adds up to; None lets each row have its own, given which it is distributed.
+    """
+
+    total: int | None = field(default=None)
+
+    parameter: ClassVar[str] = "probability"
+    parameters: ClassVar[str] = "probabilities"
+    rule: ClassVar[str] = "probabilities of at least 0 that sum to 1 in each row"
+
+    @total.validator
+    def _positive(self, attribute: Any, value: Any) -> None:
+        if value is not None and not natural_number(value):
+            raise ValueError(f"total was given as {value!r}: give a whole number, at least 1, or None")
+
+    def params(self, probabilities: Any) -> Array:
+        """Probabilities given by hand, checked at once.
+
+        Raises:
+            ValueError: not of shape (k, d), negative, or not summing to one over the outcomes.
+        """
+        return self.checked(probabilities)
+
+    def sound(self, values: Array) -> Any:
+        return (values >= 0) & (np.abs(values.sum(axis=1, keepdims=True) - 1) <= _ROUNDING)
+
+    def log_base(self, x: Array) -> Array:
+        totals = x.sum(axis=1)
+        whole_rows = whole(x).all(axis=1)
+        inside = whole_rows if self.total is None else whole_rows & (totals == self.total)
+        x, totals = np.where(whole(x), x, 0.0), np.where(inside, totals, 0.0)
+        return np.where(inside, gammaln(totals + 1) - gammaln(x + 1).sum(axis=1), -np.inf)
+
+    def natural(self, params: Array) -> Array:
+        return np.log(params)
+
+    def log_partition(self, params: Array) -> Array:
+        return np.zeros(len(params))
+
+    def from_mean(self, mean: Array) -> Array:
+        seen = mean.sum(axis=1, keepdims=True)
+        return np.where(seen > 0, mean / np.where(seen > 0, seen, 1.0), 1 / mean.shape[1])
+
+    def mean(self, params: Array) -> Array:
+        return (self.total or 1) * params
+
+    def free(self, params: Array) -> int:
+        return params.shape[1] - 1
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        if self.total is None:
+            raise Unavailable(
+                "Multinomial() does not know what rows add up to: give it a total, Multinomial(total=...)"
+            )
+        shares = params / params.sum(axis=1, keepdims=True)
+        return frozen_array(rng.multinomial(self.total, shares[labels]))

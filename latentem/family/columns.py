@@ -1,0 +1,125 @@
+"""What the families of independent columns share."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latentem.arrays import Array, Labels, frozen_array
+from latentem.core import ColumnError, Degenerate
+from latentem.family.exponential import ExponentialFamily
+
+_LARGEST, _SMALLEST = 1e140, 1e-140
+
+Mask = npt.NDArray[np.bool_]
+
+
+class ColumnFamily(ExponentialFamily):
+    """An exponential family whose parameters are one array, shape (k, d)."""
+
+    __slots__ = ()
+
+    parameter: ClassVar[str]
+    parameters: ClassVar[str]
+    rule: ClassVar[str]
+
+    @abc.abstractmethod
+    def sound(self, values: Array) -> Any:
+        """Which values may be parameters, boolean of the same shape or of one that broadcasts to it."""
+
+    def checked(self, values: Any) -> Array:
+        """Parameters as a read-only array.
+
+        Raises:
+            ValueError: not of shape (k, d), or a value is not allowed.
+        """
+        array = frozen_array(values)
+        if array.ndim != 2 or 0 in array.shape or not np.all(self.sound(array)):
+            raise ValueError(f"{self.parameters} were given as {array}: give {self.rule}, shape (k, d)")
+        return array
+
+    def check_params(self, params: Any, k: int) -> None:
+        checked = self.checked(params)
+        if len(checked) != k:
+            raise ValueError(f"{self.parameters} of shape {checked.shape} were given for {k} components: give (k, d)")
+
+    def describe(self, params: Array) -> Mapping[str, Array]:
+        return {self.parameter: params}
+
+
+def whole_numbers(value: Any) -> Any:
+    """A converter: a list as a tuple, so that the family can be compared and hashed."""
+    return tuple(value) if isinstance(value, list | tuple | np.ndarray) else value
+
+
+def natural_number(value: Any) -> bool:
+    """Whether it is a whole number of at least 1."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
+
+
+def one_or_each(instance: Any, attribute: Any, value: Any) -> None:
+    """A validator for a whole number, or one a column."""
+    if not all(map(natural_number, value if isinstance(value, tuple) and value else (value,))):
+        raise ValueError(
+            f"{attribute.name} was given as {value!r}: give a whole number, at least 1, or a tuple, one a column"
+        )
+
+
+def one_each(value: int | tuple[int, ...], d: int, name: str) -> Labels:
+    """Whole numbers, one a column, shape (d,).
+
+    Raises:
+        ValueError: there are more or fewer than columns.
+    """
+    if isinstance(value, tuple) and len(value) != d:
+        raise ValueError(f"{name} were given for {len(value)} columns: there are {d}")
+    return np.broadcast_to(np.asarray(value, dtype=np.int64), (d,))
+
+
+def whole(x: Array) -> Mask:
+    """Which values are whole numbers of at least 0."""
+    return (x >= 0) & (x == np.floor(x))
+
+
+def refuse_degenerate(sound: Mask, field: str, reason: str) -> None:
+    """Refuse maximisers, shape (k, d), where they are not sound.
+
+    Raises:
+        Degenerate: naming the first component, and the column.
+    """
+    if not sound.all():
+        j, column = (int(i[0]) for i in np.nonzero(~sound))
+        raise Degenerate(
+            j, field, f"{reason} in column {column}", "use fewer components, leave out the column, or use a prior"
+        )
+
+
+def refuse_extreme(chunks: Sequence[Array]) -> None:
+    """Refuse columns whose sums, or the inverses of these, are beyond the range of floats.
+
+    Raises:
+        ColumnError: naming the column.
+    """
+    largest = np.max([np.abs(x).max(axis=0) for x in chunks], axis=0)
+    extreme = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
+    if extreme.any():
+        column = int(extreme.argmax())
+        raise ColumnError(
+            column, f"goes up to {largest[column]:g}, too near the end of the range of floats: give it in other units"
+        )
+
+
+def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
+    """Refuse columns that do not vary.
+
+    Raises:
+        ColumnError: naming the column.
+    """
+    low, high = np.min([x.min(axis=0) for x in chunks], axis=0), np.max([x.max(axis=0) for x in chunks], axis=0)
+    if (low == high).any():
+        column = int((low == high).argmax())
+        raise ColumnError(column, f"is constant ({low[column]:g}), {consequence}")

@@ -1,0 +1,201 @@
+"""Counts, and successes: Poisson, Geometric, Bernoulli and Binomial columns."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.special import betaln, gammaln
+
+from latentem.arrays import Array, Labels, frozen_array
+from latentem.family.columns import ColumnFamily, one_each, one_or_each, whole, whole_numbers
+
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+
+
+@final
+@frozen
+class Poisson(ColumnFamily):
+    """Counts: independent Poisson columns. The parameters are the rates, shape (k, d)."""
+
+    parameter: ClassVar[str] = "rate"
+    parameters: ClassVar[str] = "rates"
+    rule: ClassVar[str] = "finite rates of at least 0"
+
+    def params(self, rates: Any) -> Array:
+        """Rates given by hand, checked at once.
+
+        Raises:
+            ValueError: not of shape (k, d), or a rate is negative or not finite.
+        """
+        return self.checked(rates)
+
+    def sound(self, values: Array) -> Any:
+        return np.isfinite(values) & (values >= 0)
+
+    def log_base(self, x: Array) -> Array:
+        inside = whole(x)
+        return np.where(inside, -gammaln(np.where(inside, x, 0) + 1), -np.inf).sum(axis=1)
+
+    def natural(self, params: Array) -> Array:
+        return np.log(params)
+
+    def log_partition(self, params: Array) -> Array:
+        return params.sum(axis=1)
+
+    def from_mean(self, mean: Array) -> Array:
+        return mean
+
+    def mean(self, params: Array) -> Array:
+        return params
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        return frozen_array(rng.poisson(params[labels]))
+
+
+@final
+@frozen
+class Geometric(ColumnFamily):
+    """Failures before the first success, 0, 1, 2, ...: p(x) = p (1 - p)^x in each of d independent columns.
+
+    The parameters are the probabilities of success p, shape (k, d), above 0.
+    """
+
+    parameter: ClassVar[str] = "probability"
+    parameters: ClassVar[str] = "probabilities"
+    rule: ClassVar[str] = "probabilities above 0 and at most 1"
+
+    def params(self, probabilities: Any) -> Array:
+        """Probabilities of success given by hand, checked at once.
+
+        Raises:
+            ValueError: not of shape (k, d), or outside (0, 1].
+        """
+        return self.checked(probabilities)
+
+    def sound(self, values: Array) -> Any:
+        return (values > 0) & (values <= 1)
+
+    def log_base(self, x: Array) -> Array:
+        return np.where(whole(x).all(axis=1), 0.0, -np.inf)
+
+    def natural(self, params: Array) -> Array:
+        return np.log1p(-params)
+
+    def log_partition(self, params: Array) -> Array:
+        return -np.log(params).sum(axis=1)
+
+    def from_mean(self, mean: Array) -> Array:
+        return _share(np.ones_like(mean), mean)
+
+    def mean(self, params: Array) -> Array:
+        return (1 - params) / params
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        return frozen_array(rng.geometric(params[labels]) - 1)
+
+
+class Successes(ColumnFamily):
+    """Independent columns of successes and failures; the parameters are probabilities of success, shape (k, d).
+
+    T holds both, so probabilities of exactly 0 and 1 are as good as others.
+    """
+
+    __slots__ = ()
+
+    parameter: ClassVar[str] = "probability"
+    parameters: ClassVar[str] = "probabilities"
+    rule: ClassVar[str] = "probabilities between 0 and 1"
+
+    @abc.abstractmethod
+    def trials_of(self, d: int) -> Labels:
+        """Successes and failures together, one number a column, shape (d,)."""
+
+    def params(self, probabilities: Any) -> Array:
+        """Probabilities of success given by hand, checked at once.
+
+        Raises:
+            ValueError: not of shape (k, d), or outside [0, 1].
+        """
+        return self.checked(probabilities)
+
+    def sound(self, values: Array) -> Any:
+        return (values >= 0) & (values <= 1)
+
+    def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
+        missing = np.isnan(x)
+        return np.hstack([np.where(missing, 0.0, x), np.where(missing, 0.0, self.trials_of(x.shape[1]) - x)])
+
+    def natural(self, params: Array) -> Array:
+        return np.hstack([np.log(params), np.log1p(-params)])
+
+    def log_partition(self, params: Array) -> Array:
+        return np.zeros(len(params))
+
+    def from_mean(self, mean: Array) -> Array:
+        return _share(*np.hsplit(mean, 2))
+
+    def mean(self, params: Array) -> Array:
+        trials = self.trials_of(params.shape[1])
+        return np.hstack([trials * params, trials * (1 - params)])
+
+    def free(self, params: Array) -> int:
+        return params.shape[1]
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        return frozen_array(rng.binomial(self.trials_of(params.shape[1]), params[labels]))
+
+
+@final
+@frozen
+class Bernoulli(Successes):
+    """Columns of 0 and 1, independent given the component; NaN is a value missing at random.
+
+    The parameters are the probabilities of a 1, shape (k, d). A mixture of these is latent class analysis.
+    """
+
+    @property
+    def takes_missing(self) -> bool:
+        return True
+
+    def trials_of(self, d: int) -> Labels:
+        return np.ones(d, dtype=np.int64)
+
+    def log_base(self, x: Array) -> Array:
+        return np.where(((x == 0) | (x == 1) | np.isnan(x)).all(axis=1), 0.0, -np.inf)
+
+
+@final
+@frozen
+class Binomial(Successes):
+    """Successes out of a known number of trials, in independent columns.
+
+    The parameters are the probabilities of success, shape (k, d).
+
+    Attributes:
+        trials: How many trials a value is out of: one number, or a tuple, one a column.
+    """
+
+    trials: int | tuple[int, ...] = field(converter=whole_numbers, validator=one_or_each)
+
+    def trials_of(self, d: int) -> Labels:
+        return one_each(self.trials, d, "trials")
+
+    def log_base(self, x: Array) -> Array:
+        trials = self.trials_of(x.shape[1])
+        inside = whole(x) & (x <= trials)
+        x = np.where(inside, x, 0.0)
+        choices = -np.log1p(trials) - betaln(trials - x + 1, x + 1)
+        return np.where(inside, choices, -np.inf).sum(axis=1)
+
+
+def _share(part: Array, rest: Array) -> Array:
+    """The share of a part in the whole, part / (part + rest); a half where there is nothing.
+
+    It is 1 only where there is no rest: rounded up to 1, it would make what the rest came from impossible.
+    """
+    together = part + rest
+    share = np.where(together > 0, part / np.where(together > 0, together, 1.0), 0.5)
+    return np.where(rest > 0, np.minimum(share, _BELOW_ONE), share)

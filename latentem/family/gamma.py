@@ -1,0 +1,183 @@
+"""The gamma family, by means and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, final
+
+import numpy as np
+from attrs import frozen
+from scipy.special import digamma, gammaln, polygamma
+
+from latentem.arrays import Array, Labels, frozen_array, matrix
+from latentem.core import Block, Path, Value
+from latentem.family.columns import refuse_constant, refuse_degenerate, refuse_extreme
+from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+
+_EPS = float(np.finfo(float).eps)
+_NARROW = 64 * _EPS
+"""Differences of mean logs below this, relative to their size, are rounding."""
+_WIDEST = 1e100
+_NOTICED = 1e-11
+_STEPS = 20
+_SETTLED = 1e-9
+"""A step after which the next one is below rounding, since each squares the last."""
+_SERIES_FROM = 10.0
+_SERIES = (1 / 2, 1 / 12, 0, -1 / 120, 0, 1 / 252, 0, -1 / 240, 0, 1 / 132, 0, -691 / 32760, 0, 1 / 12)
+"""Coefficients of 1 / a, 1 / a^2, ... in log a - digamma(a) (DLMF 5.11.2)."""
+
+
+@final
+@frozen
+class GammaParams(Value):
+    """Means and shapes of k times d gamma distributions; a standard deviation is mean / sqrt(shape).
+
+    Attributes:
+        means: Shape (k, d), above 0.
+        shapes: Shape (k, d), above 0. The rates of the other parametrisation are shapes / means.
+
+    Raises:
+        ValueError: shapes disagree, or a value is not positive and finite.
+    """
+
+    means: Array = matrix("(k, d)")
+    shapes: Array = matrix("(k, d)")
+
+    def __attrs_post_init__(self) -> None:
+        if self.means.shape != self.shapes.shape:
+            raise ValueError(f"means have shape {self.means.shape} and shapes {self.shapes.shape}: both must be (k, d)")
+        for name, values in (("means", self.means), ("shapes", self.shapes)):
+            if not (np.isfinite(values) & (values > 0)).all():
+                raise ValueError(f"{name} were given as {values}: give finite ones above 0")
+
+
+@final
+@frozen
+class Gamma(ExponentialFamily):
+    """Positive values: independent gamma columns, T = (x, log x).
+
+    log p(x) = a log (a / m) - log Gamma(a) + (a - 1) log x - a x / m, with mean m and shape a. These two are
+    orthogonal: means have a closed form whatever the shapes. Shapes have none; Newton's method, started from
+    Minka's (2002) approximation, finds them to machine precision.
+    """
+
+    def params(self, means: Any, shapes: Any) -> GammaParams:
+        """Parameters given by hand, checked at once.
+
+        Raises:
+            ValueError: not both of shape (k, d), or a value is not positive and finite.
+        """
+        return GammaParams(means, shapes)
+
+    def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
+        return np.hstack([x, np.log(np.where(x > 0, x, 1.0))])
+
+    def log_base(self, x: Array) -> Array:
+        return np.where(x > 0, -np.log(np.where(x > 0, x, 1.0)), -np.inf).sum(axis=1)
+
+    def natural(self, params: GammaParams) -> Array:
+        return np.hstack([-params.shapes / params.means, params.shapes])
+
+    def log_partition(self, params: GammaParams) -> Array:
+        return (gammaln(params.shapes) + params.shapes * np.log(params.means / params.shapes)).sum(axis=1)
+
+    def from_mean(self, mean: Array) -> GammaParams:
+        means, logs = np.hsplit(mean, 2)
+        refuse_degenerate(means > 0, "means", "its values are 0, or nearly,")
+        return GammaParams(means, _shapes(np.log(means) - logs, logs))
+
+    def mean(self, params: GammaParams) -> Array:
+        return np.hstack([params.means, np.log(params.means) - _excess(params.shapes)[0]])
+
+    def blocks(self) -> Sequence[Block[ExponentialStatistics, GammaParams]]:
+        return [self._means(), self._shapes()]
+
+    def _means(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
+        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
+            kept, mean, _ = _averages(statistics, held)
+            return np.where(kept, params.means, mean)
+
+        return Block(("means",), maximize, _size(held), lambda more: self._means((*held, *more)))
+
+    def _shapes(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
+        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
+            kept, mean, logs = _averages(statistics, held)
+            # The second bracket is zero where the mean is the average, as it is unless it is held.
+            with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
+                ratio = mean / params.means
+                gap = (np.log(mean) - logs) + (ratio - 1 - np.log(ratio))
+            return np.where(kept, params.shapes, _shapes(np.where(kept, 1.0, gap), logs))
+
+        return Block(("shapes",), maximize, _size(held), lambda more: self._shapes((*held, *more)))
+
+    def rounding(self, params: GammaParams) -> float:
+        """What the terms of a log density, each about the shape or its multiple, lose where they cancel."""
+        size = params.shapes * (1 + np.abs(np.log(params.means)) + np.abs(np.log(params.shapes)))
+        relative = _EPS * float(size.sum(axis=1).max())
+        return relative if relative > _NOTICED else 0.0
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_extreme(chunks)
+        if ("shapes",) not in held:
+            refuse_constant(chunks, "so the likelihood is unbounded: leave it out, or hold the shapes")
+
+    def check_params(self, params: GammaParams, k: int) -> None:
+        if not isinstance(params, GammaParams) or len(params.means) != k:
+            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+
+    def sample(self, params: GammaParams, labels: Labels, rng: Any) -> Array:
+        x = rng.gamma(params.shapes[labels], (params.means / params.shapes)[labels])
+        return frozen_array(np.maximum(x, np.finfo(float).tiny))  # a small shape draws values that underflow to zero
+
+    def describe(self, params: GammaParams) -> Mapping[str, Array]:
+        return {"mean": params.means, "sd": params.means / np.sqrt(params.shapes)}
+
+
+def _size(held: tuple[int, ...]) -> Any:
+    return lambda params: (len(params.means) - len(held)) * params.means.shape[1]
+
+
+def _averages(statistics: ExponentialStatistics, held: tuple[int, ...]) -> tuple[Any, Array, Array]:
+    """Which components are kept, (k, 1), and averages of x and of log x, (k, d); 1 and 0 for those kept."""
+    kept = statistics.count == 0
+    kept[list(held)] = True
+    count = np.where(kept, 1.0, statistics.count)[:, None]
+    mean, logs = np.hsplit(statistics.total / count, 2)
+    refuse_degenerate(kept[:, None] | (mean > 0), "means", "its values are 0, or nearly,")
+    return kept[:, None], np.where(kept[:, None], 1.0, mean), np.where(kept[:, None], 0.0, logs)
+
+
+def _excess(a: Array) -> tuple[Array, Array]:
+    """log a - digamma(a), and its derivative by log a relative to it; by their series where they would cancel."""
+    small, large = np.minimum(a, _SERIES_FROM), np.maximum(a, _SERIES_FROM)
+    terms = np.array(_SERIES) * (1 / large[..., None]) ** np.arange(1, len(_SERIES) + 1)
+    series = terms.sum(axis=-1)
+    slope = -(terms * np.arange(1, len(_SERIES) + 1)).sum(axis=-1) / series
+    direct = np.log(small) - digamma(small)
+    bent = (1 - small * polygamma(1, small)) / direct
+    return np.where(a < _SERIES_FROM, direct, series), np.where(a < _SERIES_FROM, bent, slope)
+
+
+def _shapes(gap: Array, logs: Array) -> Array:
+    """The shapes a, (k, d), at which log a - digamma(a) is `gap`, the log of the mean less the mean of the logs.
+
+    Newton's method on the logarithms of both, between which the slope is about -1 everywhere.
+
+    Raises:
+        Degenerate: a gap is zero to rounding: the component's values do not vary.
+    """
+    refuse_degenerate(
+        (gap > _NARROW * (1 + np.abs(logs))) & (gap < _WIDEST),
+        "shapes",
+        "unbounded: its values do not vary, to rounding,",
+    )
+    a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
+    for _ in range(_STEPS):
+        excess, slope = _excess(a)
+        step = np.log(gap / excess) / slope
+        a = a * np.exp(step)
+        if (np.abs(step) <= _SETTLED).all():
+            break
+    return a

@@ -1,0 +1,214 @@
+"""Poisson and logistic regressions as components."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+from scipy.special import expit, gammaln, logit
+
+from latentem.arrays import Array, Labels, own
+from latentem.core import Block, Event, Unavailable
+from latentem.family.design import NO_INFORMATION, Design
+from latentem.family.newton import maximise
+from latentem.family.predictor import Coefficients, described, linear_predictor, refuse_other_rows
+from latentem.family.sample import SampleFamily, WeightedSample
+
+_EDGE = 1e-12
+
+
+class CanonicalRegression(SampleFamily[Coefficients]):
+    """A generalised linear model with its canonical link (McCullagh and Nelder, 1989, ch. 2).
+
+    A row is (covariates..., response): the response is the last column, as in `np.column_stack([x, y])`.
+    There may be no covariates. The coefficients have no closed form: Newton's method, that is iteratively
+    reweighted least squares with its steps halved where they overshoot, takes them to machine precision
+    from the current ones, and never below these.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def log_response(self, predictor: Array, y: Array) -> Array:
+        """log p(y) in nats at each linear predictor, broadcast; without regard to the support."""
+
+    @abc.abstractmethod
+    def response(self, predictor: Array) -> tuple[Array, Array]:
+        """Mean and variance of the response at each linear predictor."""
+
+    @abc.abstractmethod
+    def link(self, mean: float) -> float:
+        """The predictor at which the response has this mean."""
+
+    @abc.abstractmethod
+    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
+        """Which responses can occur."""
+
+    @abc.abstractmethod
+    def draw(self, predictor: Array, rng: Any) -> Array:
+        """One response at each linear predictor."""
+
+    @final
+    def params(self, coefficients: Any) -> Coefficients:
+        """Coefficients given by hand, the intercept first, shape (k, p + 1), checked at once.
+
+        Raises:
+            ValueError: of another shape, or a value is not finite.
+        """
+        return Coefficients(coefficients)
+
+    @final
+    def log_density(self, params: Coefficients, x: Array) -> Array:
+        refuse_other_rows(x, params.coefficients)
+        covariates, y = x[:, :-1], x[:, -1:]
+        inside = self.possible(y)
+        return np.where(inside, self.log_response(self._predictor(params, covariates), np.where(inside, y, 0)), -np.inf)
+
+    @final
+    def estimate(self, x: Array, weight: Array, current: Coefficients | None) -> Coefficients:
+        design, y = Design.of(x[:, :-1], weight), x[:, -1]
+        columns, share = design.columns, design.share
+
+        def joint(coefficients: Array) -> tuple[float, Array, Array]:
+            with np.errstate(over="ignore", invalid="ignore"):  # a step too far is minus infinity, and halved
+                predictor = columns @ coefficients
+                mean, variance = self.response(predictor)
+                value = float(share @ self.log_response(predictor, y))
+                return value, columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
+
+        # Half a success more keeps the flat start finite where no response, or every one, is a success.
+        total = weight.sum()
+        flat = np.zeros(columns.shape[1])
+        flat[0] = self.link((float(share @ y) * total + 0.5) / (total + 1))
+        starts = [flat] if current is None else [design.standardised(current.coefficients)[0], flat]
+        best = max(starts, key=lambda start: joint(start)[0])
+        return Coefficients(design.destandardised(maximise(joint, best)[None]))
+
+    def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
+        return [self.block(("coefficients",), self.estimate)]
+
+    @final
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return self.possible(x[:, -1])
+
+    def diagnose(self, params: Coefficients, statistics: WeightedSample) -> Sequence[Event]:
+        """Components whose optimum is at infinity (Albert and Anderson, 1984), at the end of the walk there."""
+        return [
+            Event(
+                "separated",
+                f"the rows of component {j} separate its responses, so that its coefficients grow without end",
+                "use fewer components or covariates, or look for covariates that tell one response from the rest",
+                j,
+                "coefficients",
+            )
+            for j in np.flatnonzero(statistics.count > 0).tolist()
+            if self._information(params.coefficients[[j]], *statistics.component(j)) < NO_INFORMATION
+        ]
+
+    def respond(self, params: Coefficients, covariates: Array, labels: Labels, rng: Any) -> Array:
+        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
+        predictor = self._predictor(params, covariates)
+        return own(np.asarray(self.draw(predictor[np.arange(len(labels)), labels], rng), dtype=np.float64))
+
+    def sample(self, params: Coefficients, labels: Labels, rng: Any) -> Array:
+        """Responses where there are no covariates.
+
+        Raises:
+            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
+        """
+        return rows_of_responses(self, params, labels, rng)
+
+    def describe(self, params: Coefficients) -> Mapping[str, Array]:
+        return described(params.coefficients)
+
+    def _predictor(self, params: Coefficients, covariates: Array) -> Array:
+        return linear_predictor(params.coefficients, covariates)
+
+    def _information(self, coefficients: Array, x: Array, weight: Array) -> float:
+        design = Design.of(x[:, :-1], weight)
+        with np.errstate(over="ignore"):
+            _, variance = self.response(design.columns @ design.standardised(coefficients)[0])
+        return design.information(variance)
+
+
+@final
+@frozen
+class PoissonRegression(CanonicalRegression):
+    """Counts whose log mean is linear in the covariates; a row is (covariates..., count).
+
+    There is no closed form: see `CanonicalRegression`. A mean beyond the range of floats has density zero.
+    """
+
+    def log_response(self, predictor: Array, y: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return y * predictor - np.exp(predictor) - gammaln(y + 1)
+
+    def response(self, predictor: Array) -> tuple[Array, Array]:
+        mean = np.exp(predictor)
+        return mean, mean
+
+    def link(self, mean: float) -> float:
+        return float(np.log(mean))
+
+    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
+        return (y >= 0) & (y == np.floor(y))
+
+    def draw(self, predictor: Array, rng: Any) -> Array:
+        return rng.poisson(np.exp(predictor))
+
+
+def _whole(instance: Any, attribute: Any, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number, at least 1")
+
+
+@final
+@frozen
+class LogisticRegression(CanonicalRegression):
+    """Successes out of `trials` whose log odds are linear in the covariates; a row is (covariates..., successes).
+
+    There is no closed form: see `CanonicalRegression`. Where the covariates separate the responses of a
+    component, its coefficients stay finite and an event names it. With one trial a row, mixtures of these
+    are identified only where the covariates repeat enough (Follmann and Lambert, 1991).
+
+    Attributes:
+        trials: How many a row has; 1 makes the response 0 or 1.
+    """
+
+    trials: int = field(default=1, validator=_whole)
+
+    def log_response(self, predictor: Array, y: Array) -> Array:
+        n = self.trials
+        choices = gammaln(n + 1) - gammaln(y + 1) - gammaln(n - y + 1)
+        return choices - y * np.logaddexp(0, -predictor) - (n - y) * np.logaddexp(0, predictor)
+
+    def response(self, predictor: Array) -> tuple[Array, Array]:
+        success = expit(predictor)
+        return self.trials * success, self.trials * success * expit(-predictor)
+
+    def link(self, mean: float) -> float:
+        return float(logit(np.clip(mean / self.trials, _EDGE, 1 - _EDGE)))
+
+    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
+        return (y >= 0) & (y <= self.trials) & (y == np.floor(y))
+
+    def draw(self, predictor: Array, rng: Any) -> Array:
+        return rng.binomial(self.trials, expit(predictor))
+
+
+def rows_of_responses(family: Any, params: Any, labels: Labels, rng: Any) -> Array:
+    """Rows that are responses alone, for a regression on nothing.
+
+    Raises:
+        Unavailable: there are covariates.
+    """
+    if params.coefficients.shape[1] > 1:
+        raise Unavailable(
+            f"{type(family).__name__} says nothing of how covariates come about: "
+            "draw responses with family.respond(params, covariates, labels, rng)"
+        )
+    return family.respond(params, np.empty((len(labels), 0)), labels, rng)[:, None]

@@ -1,0 +1,207 @@
+"""Negative binomial components: counts that vary more than Poisson ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, frozen
+from numpy.polynomial.polynomial import polyval
+from scipy.optimize import brentq
+from scipy.special import digamma, gammaln
+
+from latentem.arrays import Array, Labels, matrix, own
+from latentem.core import Block, Value
+from latentem.family.sample import SampleFamily, WeightedSample
+
+_LARGE = 15.0
+"""Argument from which Stirling's series are exact to rounding."""
+_DISPERSIONS = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 49)])
+"""Where the search for maxima looks, times the mean."""
+_LOG_FACTORIAL = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+_MOST_STEPS = 10_000
+"""Largest count whose score is summed step by step, which is quicker than Stirling's series while there are few."""
+_SMALL = 0.05
+_BENT = tuple((-1) ** i / (i + 2) for i in range(14))
+_BENT_MEAN = tuple((-1) ** i * (i + 1) / (i + 2) for i in range(14))
+
+
+@final
+@frozen
+class NegativeBinomialParams(Value):
+    """Means and dispersions of k negative binomial components; variance = mean + dispersion mean^2.
+
+    Attributes:
+        means: At least 0, shape (k, d).
+        dispersions: At least 0, where 0 is Poisson, shape (k, d).
+
+    Raises:
+        ValueError: shapes disagree, or a value is negative or not finite.
+    """
+
+    means: Array = matrix("(k, d)")
+    dispersions: Array = matrix("(k, d)")
+
+    def __attrs_post_init__(self) -> None:
+        if self.means.shape != self.dispersions.shape:
+            raise ValueError(
+                f"means are {self.means.shape} and dispersions {self.dispersions.shape}: give one of each, (k, d)"
+            )
+        for name, values in (("means", self.means), ("dispersions", self.dispersions)):
+            if not (np.isfinite(values).all() and (values >= 0).all()):
+                raise ValueError(f"{name} were given as {values}: give finite numbers of at least 0")
+
+
+@final
+@frozen
+class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
+    """Counts: independent columns of variance mean + dispersion mean^2 (the NB2 of Cameron and Trivedi, 1986).
+
+    The means are weighted means, whatever the dispersions. A dispersion has no closed form: every root of its
+    score is bracketed and found to machine precision, and the best of these, 0 (Poisson, the maximum
+    where the counts do not vary more than that) and the current value is taken.
+    """
+
+    def params(self, means: Any, dispersions: Any) -> NegativeBinomialParams:
+        """Parameters given by hand, checked at once; both of shape (k, d).
+
+        Raises:
+            ValueError: wrong shapes, or values that are negative or not finite.
+        """
+        return NegativeBinomialParams(means, dispersions)
+
+    def log_density(self, params: NegativeBinomialParams, x: Array) -> Array:
+        inside = self.support(x)
+        total = np.zeros((len(x), len(params.means)))
+        for column, mean, dispersion in zip(x.T, params.means.T, params.dispersions.T, strict=True):
+            values, which = np.unique(np.where(inside, column, 0.0), return_inverse=True)  # counts repeat
+            total += _log_density(values[:, None], mean, dispersion)[which]
+        return np.where(inside[:, None], total, -np.inf)
+
+    def estimate(self, x: Array, weight: Array, current: NegativeBinomialParams | None) -> NegativeBinomialParams:
+        start = current or NegativeBinomialParams(*(own(np.ones((1, x.shape[1]))) for _ in range(2)))
+        return self._with_dispersions(x, weight, self._with_means(x, weight, start))
+
+    def blocks(self) -> Sequence[Block[WeightedSample, NegativeBinomialParams]]:
+        return [self.block(("means",), self._with_means), self.block(("dispersions",), self._with_dispersions)]
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return ((x >= 0) & (x == np.floor(x))).all(axis=1)
+
+    def sample(self, params: NegativeBinomialParams, labels: Labels, rng: Any) -> Array:
+        means, dispersions = params.means[labels], params.dispersions[labels]
+        varying = dispersions > 0
+        shape = 1 / np.where(varying, dispersions, 1.0)  # a Poisson count of a gamma rate
+        return own(rng.poisson(np.where(varying, means / shape * rng.gamma(shape), means)).astype(float))
+
+    def describe(self, params: NegativeBinomialParams) -> Mapping[str, Array]:
+        return {"mean": params.means, "dispersion": params.dispersions}
+
+    def _with_means(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
+        return evolve(current, means=(weight @ x / weight.sum())[None])
+
+    def _with_dispersions(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
+        best = [
+            _dispersion(column, weight, mean, now)
+            for column, mean, now in zip(x.T, current.means[0], current.dispersions[0], strict=True)
+        ]
+        return evolve(current, dispersions=np.array([best]))
+
+
+def _log_density(x: Array, mean: Array, dispersion: Array) -> Array:
+    """log p in nats, broadcast; the form of Loader (2000), in which no large numbers cancel: docs/mathematics.md."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        size = 1 / dispersion
+        present = np.where(x > 0, x, 1.0)
+        excess = (present - mean) / (1 + dispersion * mean)
+        grown = np.log1p(dispersion * present) - np.log1p(dispersion * mean)
+        change, share = dispersion * excess, -excess / present
+        # size log((1 + dispersion x) / (1 + dispersion mean)) and x log(mean / x times the same ratio)
+        first = np.where(change > -0.5, excess * _per_unit(change), size * grown)
+        second = present * np.where(np.abs(share) < 0.5, np.log1p(share), np.log(mean / present) + grown)
+        corrections = _stirling(present + size) - _stirling(size) - _stirling(present)
+        constant = -0.5 * (np.log(2 * np.pi) + np.log(present) + np.log1p(dispersion * present))
+        positive = first + second + corrections + constant
+    return np.where(x > 0, positive, -mean * _per_unit(dispersion * mean))
+
+
+def _dispersion(x: Array, weight: Array, mean: float, current: float) -> float:
+    """The best dispersion of one column at a given mean; the current one where nothing depends on it."""
+    if mean == 0:
+        return current
+    values, which = np.unique(x, return_inverse=True)
+    counts = np.bincount(which, weight).astype(np.float64)
+    score = _score_of(values, counts, mean)
+    grid = _DISPERSIONS / mean
+    scores = score(grid)
+    tops = np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0))
+    found = [0.0, current, *(_root(score, grid[i], grid[i + 1]) for i in tops)]
+    heights = _log_density(values, np.array(mean), np.array(found)[:, None]) @ counts
+    tolerance = 1e-14 * np.abs(heights).max()
+    # Of equals the root: values differ by rounding where the derivative still tells them apart.
+    return next(found[i] for i in reversed(range(len(found))) if heights[i] >= heights.max() - tolerance)
+
+
+def _root(score: Callable[[Any], Any], low: float, high: float) -> float:
+    return float(brentq(lambda value: float(score(value)), low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps))
+
+
+def _score_of(values: Array, counts: Array, mean: float) -> Callable[[Any], Any]:
+    """The score of counted values, as a function of dispersions of any shape."""
+    if values[-1] > _MOST_STEPS:
+        return lambda dispersion: _score(values, mean, np.asarray(dispersion)[..., None]) @ counts
+    # The derivative of the log of prod (1 + dispersion j) over j < x, summed over the units that reach j.
+    steps = np.arange(1.0, values[-1])
+    reached = counts[::-1].cumsum()[::-1][np.searchsorted(values, steps, side="right")]
+    units, total = counts.sum(), counts @ values
+
+    def score(dispersion: Any) -> Any:
+        at = np.asarray(dispersion)
+        grown = (steps / (1 + at[..., None] * steps)) @ reached
+        return grown + units * mean * mean * _bent_mean(at * mean) - total * mean / (1 + at * mean)
+
+    return score
+
+
+def _score(x: Array, mean: float, dispersion: Array) -> Array:
+    """Derivative of log p by the dispersion, finite at 0, where it is ((x - mean)^2 - x) / 2."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        size = 1 / dispersion
+        grown = 1 + dispersion * x
+        steps = x * x * _bent(dispersion * x) - x / 2 / grown + _digamma_rest(x + size) / grown**2 - _digamma_rest(size)
+    return steps + mean * mean * _bent_mean(dispersion * mean) - x * mean / (1 + dispersion * mean)
+
+
+def _per_unit(t: Array) -> Array:
+    """log(1 + t) / t."""
+    return np.where(t == 0, 1.0, np.log1p(t) / np.where(t == 0, 1.0, t))
+
+
+def _bent(t: Array) -> Array:
+    """(t - log(1 + t)) / t^2, for t >= 0."""
+    large = np.maximum(t, _SMALL)
+    return np.where(t < _SMALL, polyval(np.minimum(t, _SMALL), _BENT), (large - np.log1p(large)) / large**2)
+
+
+def _bent_mean(t: Array) -> Array:
+    """(log(1 + t) - t / (1 + t)) / t^2, for t >= 0."""
+    large = np.maximum(t, _SMALL)
+    direct = (np.log1p(large) - large / (1 + large)) / large**2
+    return np.where(t < _SMALL, polyval(np.minimum(t, _SMALL), _BENT_MEAN), direct)
+
+
+def _stirling(z: Array) -> Array:
+    """log Gamma(z) less Stirling's (z - 1/2) log z - z + log(2 pi) / 2; 0 at infinity."""
+    inverse, small = 1 / np.maximum(z, _LARGE), np.minimum(z, _LARGE)
+    direct = gammaln(small) - (small - 0.5) * np.log(small) + small - 0.5 * np.log(2 * np.pi)
+    return np.where(z < _LARGE, direct, inverse * polyval(inverse**2, _LOG_FACTORIAL))
+
+
+def _digamma_rest(z: Array) -> Array:
+    """z^2 (log z - 1 / (2 z) - digamma(z)); 1/12 at infinity."""
+    inverse, small = 1 / np.maximum(z, _LARGE), np.minimum(z, _LARGE)
+    direct = small**2 * (np.log(small) - digamma(small)) - small / 2
+    return np.where(z < _LARGE, direct, polyval(inverse**2, _DIGAMMA))

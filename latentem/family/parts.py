@@ -1,0 +1,106 @@
+"""What wholes made of parts have in common: their values, the names of their parts, and what the parts leave hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, TypeVar, final
+
+import numpy as np
+from attrs import cmp_using, evolve, field, fields, frozen, has
+
+from latentem.arrays import Array, frozen_params, same
+from latentem.core import Additive, Block, Degenerate, Event, Hidden
+
+T = TypeVar("T")
+
+
+def _frozen_each(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(map(frozen_params, values))
+
+
+def _same_each(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(map(same, one, other))
+
+
+@final
+@frozen
+class Parts(Additive):
+    """Parameters or statistics of the parts of a whole, in their order; they add and scale part by part.
+
+    Attributes:
+        values: One a part: arrays, or values.
+    """
+
+    values: tuple[Any, ...] = field(converter=_frozen_each, eq=cmp_using(eq=_same_each), hash=False)
+
+    def __getitem__(self, part: int) -> Any:
+        return self.values[part]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(one + another for one, another in zip(self, other, strict=True))
+
+    def __rmul__(self, factor: float) -> Self:
+        return type(self)(factor * value for value in self)
+
+
+@final
+@frozen
+class Together:
+    """q of the parts of a row, independent of one another given its component; None where a part hides nothing."""
+
+    parts: tuple[Hidden | None, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[Hidden | None]) -> Self | None:
+        """Of these parts, or None if none of them hides anything."""
+        parts = tuple(parts)
+        return cls(parts) if any(part is not None for part in parts) else None
+
+    def entropies(self) -> Array:
+        return np.add.reduce([part.entropies() for part in self.parts if part is not None])
+
+    def power(self, exponent: float) -> tuple[Together, Array]:
+        raised = [None if part is None else part.power(exponent) for part in self.parts]
+        log_mass: Array = np.add.reduce([one[1] for one in raised if one is not None])
+        return Together(tuple(None if one is None else one[0] for one in raised)), log_mass
+
+
+def within(part: int, event: Event) -> Event:
+    """An event of a part as the whole's: its field by the name that the whole has for it."""
+    return event if event.field is None else evolve(event, field=f"{part}.{event.field}")
+
+
+def named(part: int, function: Callable[..., T], *arguments: Any) -> T:
+    """What a function of a part gives; what it finds degenerate has the whole's name for it."""
+    try:
+        return function(*arguments)
+    except Degenerate as error:
+        raise evolve(error, field=f"{part}.{error.field}") from None
+
+
+def block_of(part: int, block: Block[Any, Any]) -> Block[Any, Any]:
+    """A block of a part as the whole's."""
+    inner, holding = block.within(part), block.holding
+    return evolve(
+        inner,
+        maximize=lambda statistics, params: named(part, inner.maximize, statistics, params),
+        holding=None if holding is None else lambda components: block_of(part, holding(components)),
+    )
+
+
+def joined(one: Any, other: Any) -> Any:
+    """Parameters of two components, from those of each, in arrays or values whose first axis is the component."""
+    if isinstance(one, np.ndarray):
+        return np.concatenate([one, other])
+    if isinstance(one, Parts):
+        return Parts(map(joined, one, other))
+    if has(type(one)):
+        names = [each.name for each in fields(type(one))]
+        return evolve(one, **{name: joined(getattr(one, name), getattr(other, name)) for name in names})
+    return one

@@ -1,0 +1,85 @@
+"""Linear predictors: intercept + slopes . covariates, where offsets of the covariates cost no digits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from attrs import frozen
+
+from latentem.arrays import Array, matrix
+from latentem.core import Value
+
+
+@final
+@frozen
+class Coefficients(Value):
+    """Coefficients of k regressions on p covariates.
+
+    Attributes:
+        coefficients: The intercept, then the slopes, shape (k, p + 1).
+
+    Raises:
+        ValueError: not such a table, or a value is not finite.
+    """
+
+    coefficients: Array = matrix("(k, p + 1)")
+
+    def __attrs_post_init__(self) -> None:
+        refuse_coefficients(self.coefficients)
+
+
+def refuse_coefficients(coefficients: Array) -> None:
+    """Refuse what are no coefficients.
+
+    Raises:
+        ValueError: there is no column for the intercept, or a value is not finite.
+    """
+    if coefficients.shape[1] == 0 or not np.isfinite(coefficients).all():
+        raise ValueError(
+            f"coefficients were given as {coefficients}: give finite ones, the intercept first, shape (k, p + 1)"
+        )
+
+
+def refuse_other_rows(x: Array, coefficients: Array) -> None:
+    """Refuse rows that are not the covariates of these coefficients and a response, which is the last column.
+
+    Raises:
+        ValueError: the coefficients are for another number of covariates.
+    """
+    if x.shape[1] != coefficients.shape[1]:
+        raise ValueError(
+            f"rows of {x.shape[1]} columns were given: the parameters have {coefficients.shape[1] - 1} covariates, "
+            "and the response is one more column, the last"
+        )
+
+
+def level(coefficients: Array, at: Array) -> Array:
+    """Intercept + slopes . at, rounded once, shape (k,); `at` is one point, (p,), or one a component, (k, p).
+
+    A column of years or of seconds since 1970 makes terms that cancel; in rational arithmetic they do.
+    """
+    points = np.broadcast_to(at, (len(coefficients), coefficients.shape[1] - 1))
+    rows = zip(coefficients.tolist(), points.tolist(), strict=True)
+    return np.array([float(_affine(*map(Fraction, row), point=point)) for row, point in rows])
+
+
+def _affine(intercept: Fraction, *slopes: Fraction, point: list[float]) -> Fraction:
+    products = (slope * Fraction(value) for slope, value in zip(slopes, point, strict=True))
+    return sum(products, start=intercept)
+
+
+def linear_predictor(coefficients: Array, covariates: Array) -> Array:
+    """Intercept + slopes . covariates of each row in each component, shape (n, k)."""
+    centre = covariates.mean(axis=0)
+    return level(coefficients, centre) + (covariates - centre) @ coefficients[:, 1:].T
+
+
+def described(coefficients: Array) -> Mapping[str, Any]:
+    """What a table should show: the intercept, and the slopes, of which the response, the last column, has none."""
+    if coefficients.shape[1] == 1:
+        return {"intercept": coefficients[:, 0]}
+    none = np.full((len(coefficients), 1), np.nan)
+    return {"intercept": coefficients[:, 0], "slope": np.hstack([coefficients[:, 1:], none])}

@@ -1,0 +1,196 @@
+"""Families without sufficient statistics: they keep the rows themselves."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Callable, Iterable, Sequence, Set
+from typing import Any, Self, TypeVar, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, field, fields, frozen
+
+from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
+from latentem.core import Additive, Block, Degenerate, Path, get
+from latentem.family.base import Family
+
+P = TypeVar("P")
+
+_SAME = 1e-10
+"""Relative difference of parameters that is rounding. More would take two lines far from the origin for one."""
+
+
+@final
+@frozen
+class WeightedSample(Additive):
+    """Rows and how much each counts in each component: what is left where no smaller statistics suffice.
+
+    A sum concatenates; where both operands hold the same rows, their weights add. Memory grows with the
+    data, so there is no streaming, and a negative weight is what a difference leaves.
+
+    Attributes:
+        rows: Shape (n, d).
+        weights: Shape (n, k).
+
+    Raises:
+        ValueError: not one row of weights for each row.
+    """
+
+    rows: Array = field(converter=viewed_array, validator=axes(2, "(n, d)"), eq=EQUAL, hash=False)
+    weights: Array = matrix("(n, k)")
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.rows) != len(self.weights):
+            raise ValueError(f"{len(self.weights)} rows of weights were given for {len(self.rows)} rows: give one each")
+
+    @property
+    def count(self) -> Array:
+        """Sum of weights, shape (k,)."""
+        return self.weights.sum(axis=0)
+
+    def component(self, j: int) -> tuple[Array, Array]:
+        """Rows that count in a component, (m, d), and their weights, (m,)."""
+        weight = self.weights[:, j]
+        present = weight != 0
+        return (self.rows, weight) if present.all() else (self.rows[present], weight[present])
+
+    def pooled(self) -> tuple[Array, Array]:
+        """All rows, (n, d), and their weights over all components, (n,)."""
+        return WeightedSample(self.rows, self.weights.sum(axis=1, keepdims=True)).component(0)
+
+    def __add__(self, other: Self) -> Self:
+        # A difference of two passes over one chunk then has small weights, not large ones that cancel.
+        if self.rows is other.rows or np.array_equal(self.rows, other.rows):
+            return evolve(self, weights=own(self.weights + other.weights))
+        rows, weights = zip((self.rows, self.weights), (other.rows, other.weights), strict=True)
+        return evolve(self, rows=own(np.concatenate(rows)), weights=own(np.concatenate(weights)))
+
+    def __rmul__(self, factor: float) -> Self:
+        return evolve(self, weights=own(factor * self.weights))
+
+
+class SampleFamily(Family[WeightedSample, P]):
+    """A family that writes its log density and how one component is fitted to weighted rows.
+
+    The parameters are an array whose first axis is the component, or a value all of whose arrays have such
+    an axis. A family with a closed form should be an `ExponentialFamily`: this one keeps all rows.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def estimate(self, x: Array, weight: Array, current: P | None) -> P:
+        """Parameters of one component (a first axis of length one) that maximise weight @ log density.
+
+        Args:
+            x: Rows, shape (n, d).
+            weight: How much each counts, positive, shape (n,).
+            current: What the component has now, to start from and not to fall below; None at a start.
+
+        Raises:
+            Degenerate: there is no maximum; the component's number is filled in by the caller.
+        """
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Which rows can occur at all, shape (n,)."""
+        return np.ones(len(x), dtype=bool)
+
+    @final
+    def statistics(self, x: Array, weights: Array) -> WeightedSample:
+        return WeightedSample(x, weights)
+
+    @final
+    def log_joint(self, params: P, statistics: WeightedSample) -> float:
+        density = self.log_density(params, statistics.rows)
+        return float(np.einsum("nk,nk->", np.where(statistics.weights == 0, 0.0, density), statistics.weights))
+
+    def blocks(self) -> Sequence[Block[WeightedSample, P]]:
+        return [self.block((), self.estimate)]
+
+    @final
+    def first(self, statistics: WeightedSample) -> P:
+        def one(j: int) -> P:
+            known = statistics.count[j] > 0
+            return self.estimate(*(statistics.component(j) if known else statistics.pooled()), None)
+
+        return stacked([_named(j, one, j) for j in range(statistics.weights.shape[1])])
+
+    def count(self, params: P) -> int:
+        return _length(params)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        begin = 0
+        for chunk in chunks:
+            inside = self.support(chunk)
+            if not inside.all():
+                row = int(inside.argmin())
+                raise ValueError(f"row {begin + row}, {chunk[row]}, is outside the support of {type(self).__name__}")
+            begin += len(chunk)
+
+    def check_params(self, params: P, k: int) -> None:
+        if self.count(params) != k:
+            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+
+    def coincident(self, params: P) -> list[tuple[int, int]]:
+        each = [component(params, j) for j in range(self.count(params))]
+        pairs = itertools.combinations(range(len(each)), 2)
+        return [(i, j) for i, j in pairs if _alike(each[i], each[j])]
+
+    @final
+    def block(
+        self, path: Path, estimate: Callable[[Array, Array, P], P], held: tuple[int, ...] = ()
+    ) -> Block[WeightedSample, P]:
+        """The block at `path` (a field, or () for all), from what `estimate` gives for one component."""
+
+        def maximize(statistics: WeightedSample, params: P) -> Any:
+            live = statistics.count > 0
+            live[list(held)] = False
+            each = [component(params, j) for j in range(len(live))]
+            new = [_named(j, estimate, *statistics.component(j), old) if live[j] else old for j, old in enumerate(each)]
+            return get(stacked(new), path)
+
+        def size(params: P) -> int:
+            return (self.count(params) - len(held)) * _numbers(get(component(params, 0), path))
+
+        return Block(path, maximize, size, lambda more: self.block(path, estimate, (*held, *more)))
+
+
+def component(params: Any, j: int) -> Any:
+    """The parameters of one component, with a first axis of length one."""
+    return _by_field([params], lambda arrays: arrays[0][j : j + 1])
+
+
+def stacked(params: Sequence[Any]) -> Any:
+    """Parameters of several components, from those of each."""
+    return _by_field(params, lambda arrays: own(np.concatenate(arrays)))
+
+
+def _by_field(params: Sequence[Any], combine: Callable[[Sequence[Array]], Array]) -> Any:
+    if isinstance(params[0], np.ndarray):
+        return combine(params)
+    names = [f.name for f in fields(type(params[0]))]
+    return evolve(params[0], **{name: _by_field([getattr(p, name) for p in params], combine) for name in names})
+
+
+def _length(params: Any) -> int:
+    return len(params if isinstance(params, np.ndarray) else getattr(params, fields(type(params))[0].name))
+
+
+def _numbers(params: Any) -> int:
+    if isinstance(params, np.ndarray):
+        return params.size
+    return sum(_numbers(getattr(params, f.name)) for f in fields(type(params)))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return bool(np.isclose(one, other, rtol=_SAME, atol=0).all())
+    return all(_alike(getattr(one, f.name), getattr(other, f.name)) for f in fields(type(one)))
+
+
+def _named(j: int, make: Callable[..., P], *arguments: Any) -> P:
+    try:
+        return make(*arguments)
+    except Degenerate as error:
+        raise evolve(error, component=j) from None

@@ -1,0 +1,63 @@
+"""Latent scales of rows: gamma distributions, one a row and component."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+from attrs import frozen
+
+from latentem.arrays import Array, matrix, own, vector
+from latentem.core import Degenerate, Value
+from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
+
+
+@final
+@frozen
+class GammaScales(Value):
+    """q(u | x_n, z = k) = Gamma(shape_k, rate_nk). It obeys `Hidden`.
+
+    Attributes:
+        shape: Shape (k,), above 0.
+        rate: Shape (n, k), above 0.
+    """
+
+    shape: Array = vector("(k,)")
+    rate: Array = matrix("(n, k)")
+
+    def means(self) -> Array:
+        """E[u], shape (n, k)."""
+        return self.shape / self.rate
+
+    def excesses(self) -> Array:
+        """E[u - 1 - log u], shape (n, k): at least 0, and all its digits where u is nearly 1."""
+        mean = self.means()
+        apart = np.maximum((self.shape - self.rate) / self.rate, -0.5)
+        of_mean = np.where(mean < 0.5, mean - 1 - np.log(mean), less_log(apart))
+        return of_mean + log_less_digamma(self.shape)[0]
+
+    def entropies(self) -> Array:
+        a = self.shape
+        return 0.5 * (np.log(a) + LOG_2PI) + stirling(a) + (a - 1) * log_less_digamma(a)[0] - np.log(self.rate)
+
+    def power(self, exponent: float) -> tuple[GammaScales, Array]:
+        """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k).
+
+        Raises:
+            Degenerate: the power of one has no finite integral: exponent (shape - 1) + 1 is not above 0.
+        """
+        a = self.shape
+        raised = exponent * (a - 1) + 1
+        if not (raised > 0).all():
+            j = int(raised.argmin())
+            raise Degenerate(
+                j,
+                "posterior",
+                f"its latent scale is Gamma({a[j]:.3g}, ...), whose power {exponent:g} has no finite integral",
+                f"use an exponent below {1 / (1 - a[j]):.3g}, or hold dof at 1 or more",
+            )
+        constant = raised * np.log1p((1 - exponent) / (exponent * a)) - (1 - exponent)
+        constant += 0.5 * (exponent * np.log(a) - np.log(raised) + (1 - exponent) * LOG_2PI)
+        constant += stirling(raised) - exponent * stirling(a)
+        log_mass = (1 - exponent) * np.log(self.means()) + constant
+        return GammaScales(own(raised), own(exponent * self.rate)), log_mass

@@ -1,0 +1,69 @@
+"""A family among rows that it could not have drawn: their density is zero, and it does not see them."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from latentem.arrays import Array
+from latentem.core import Hidden
+from latentem.family.base import Family
+
+Mask = npt.NDArray[np.bool_]
+
+
+@final
+@frozen
+class OfSome:
+    """q(h | z) of some of the rows; nothing else is hidden of the others.
+
+    Attributes:
+        hidden: Of those rows.
+        rows: Which they are, boolean of shape (n,).
+    """
+
+    hidden: Hidden
+    rows: Mask
+
+    def entropies(self) -> Array:
+        return spread(self.hidden.entropies(), self.rows, 0.0)
+
+    def power(self, exponent: float) -> tuple[OfSome, Array]:
+        raised, log_mass = self.hidden.power(exponent)
+        return OfSome(raised, self.rows), spread(log_mass, self.rows, 0.0)
+
+
+def spread(values: Array, rows: Mask, otherwise: float) -> Array:
+    """Values of some rows, shape (m, k), among all, shape (n, k)."""
+    if rows.all():
+        return values
+    whole = np.full((len(rows), values.shape[1]), otherwise)
+    whole[rows] = values
+    return whole
+
+
+def density_at(family: Family[Any, Any], params: Any, x: Array, rows: Mask) -> Array:
+    """Log densities in nats, shape (n, k); minus infinity but in these rows."""
+    return spread(family.log_density(params, _some(x, rows)), rows, -np.inf)
+
+
+def infer_at(family: Family[Any, Any], params: Any, x: Array, rows: Mask) -> tuple[Array, Hidden | None]:
+    """The same, and what the family leaves hidden of these rows."""
+    density, hidden = family.infer(params, _some(x, rows))
+    some = hidden if hidden is None or rows.all() else OfSome(hidden, rows)
+    return spread(density, rows, -np.inf), some
+
+
+def statistics_at(family: Family[Any, Any], x: Array, weights: Array, hidden: Any, rows: Mask, total: Array) -> Any:
+    """The family's statistics of these rows, as of a share of rows whose weights are `total` in all, shape (n,)."""
+    own, x = hidden.hidden if isinstance(hidden, OfSome) else hidden, _some(x, rows)
+    weights, total = _some(weights, rows), _some(total, rows)
+    gathered = family.statistics(x, weights) if own is None else family.expected(x, weights, own)
+    return family.sharing(gathered, x, total)
+
+
+def _some(values: Array, rows: Mask) -> Array:
+    return values if rows.all() else values[rows]

@@ -1,0 +1,233 @@
+"""Hidden Markov models with any family as their emissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.special import xlogy
+
+from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, vector
+from latentem.core import Additive, Block, Degenerate, Value
+from latentem.data import Sequences, cut, sequences
+from latentem.family import Family
+from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.model.simplex import (
+    NO_COUNTS,
+    PseudoCounts,
+    log_of,
+    normalised,
+    refuse_off_simplex,
+    rows_block,
+    shared,
+    simplex_block,
+)
+from latentem.posterior import ChainPosterior
+from latentem.posterior.recursions import Packing, log_weights
+
+_SAME = 1e-4
+_CHUNK = 2**20
+"""Numbers in the tables of a chunk: so many that the sequences which take a step together make it worth its call."""
+
+
+@final
+@frozen
+class HiddenMarkovParams(Value):
+    """How a path begins and goes on, and the parameters of the family.
+
+    Attributes:
+        initial: Probabilities of the first state, shape (k,).
+        transitions: Probabilities of the next state, one row for each present state, shape (k, k).
+        emissions: The family's parameters.
+
+    Raises:
+        ValueError: shapes disagree, or probabilities are off the simplex.
+    """
+
+    initial: Array = vector("(k,)")
+    transitions: Array = matrix("(k, k)")
+    emissions: Any = part()
+
+    def __attrs_post_init__(self) -> None:
+        if self.transitions.shape != 2 * self.initial.shape:
+            raise ValueError(
+                f"transitions have shape {self.transitions.shape}: {len(self.initial)} initial probabilities "
+                f"need {2 * self.initial.shape}"
+            )
+        refuse_off_simplex("initial probabilities", self.initial)
+        refuse_off_simplex("transitions", self.transitions)
+
+
+@final
+@frozen
+class HiddenMarkovStatistics(Additive):
+    """Counts and the family's statistics, named as the parameters that they determine.
+
+    Attributes:
+        initial: Expected number of sequences that begin in each state, shape (k,).
+        transitions: Expected number of steps from each state to each other, shape (k, k).
+        emissions: The family's statistics.
+    """
+
+    initial: Array = vector("(k,)")
+    transitions: Array = matrix("(k, k)")
+    emissions: Any = part()
+
+
+@final
+@frozen
+class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatistics, HiddenMarkovParams]):
+    """p(x_1 .. x_t) summed over paths of states: initial, then transitions, and at each step an emission.
+
+    A chunk is whole sequences of any lengths. EM for it is the algorithm of Baum, Petrie, Soules and Weiss (1970);
+    `Hard` makes it Viterbi training (Juang and Rabiner, 1990). A transition that is zero stays zero.
+
+    Attributes:
+        family: What a state emits: any family of the mixtures.
+        k: How many states there are.
+        prior: Pseudo-counts on the initial state and on each row of the transitions, or None.
+    """
+
+    family: Family[Any, Any] = field(validator=a_family)
+    k: int = field(validator=natural_number)
+    prior: PseudoCounts | None = None
+
+    @property
+    def part(self) -> str:
+        return "emissions"
+
+    def params(self, initial: Any, transitions: Any, emissions: Any) -> HiddenMarkovParams:
+        """Parameters given by hand, checked at once; emissions as the family's `params` makes them.
+
+        Args:
+            initial: Shape (k,).
+            transitions: Shape (k, k), rows summing to one.
+            emissions: The family's parameters.
+
+        Raises:
+            ValueError: probabilities off the simplex, or emissions that are not this family's.
+        """
+        emissions = frozen_array(emissions) if isinstance(emissions, list) else emissions
+        params = HiddenMarkovParams(initial, transitions, emissions)
+        self.check_params(params)
+        return params
+
+    def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
+        density, hidden = self.infer(params, chunk)
+        self.refuse_unsound(density, chunk)
+        nodes = self._begun(params, chunk, density)
+        posterior = ChainPosterior(own(nodes), log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
+        if (row := posterior.impossible) is not None:
+            raise Degenerate(
+                None,
+                "posterior",
+                f"no path explains the sequence up to {chunk.place(row)}, {chunk.x[row]}",
+                "start from wider emissions, or allow more transitions",
+            )
+        return posterior
+
+    def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
+        if posterior.nodes.shape != (len(chunk.x), self.k):
+            raise ValueError(f"the posterior has shape {posterior.nodes.shape}: it must be {(len(chunk.x), self.k)}")
+        emissions = self.emitted(chunk, posterior.counts(), posterior.hidden)
+        return HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
+
+    def log_joint(self, params: HiddenMarkovParams, statistics: HiddenMarkovStatistics) -> float:
+        paths = xlogy(statistics.initial, params.initial).sum()
+        paths += xlogy(statistics.transitions, params.transitions).sum()
+        return float(paths) + self.family.log_joint(params.emissions, statistics.emissions)
+
+    def log_prior(self, params: HiddenMarkovParams) -> float:
+        paths = self._prior.log_density(params.initial) + self._prior.log_density(params.transitions)
+        return paths + self.family.log_prior(params.emissions)
+
+    def blocks(self) -> Sequence[Block[HiddenMarkovStatistics, HiddenMarkovParams]]:
+        return [
+            simplex_block("initial", lambda statistics: statistics.initial, self._prior),
+            rows_block("transitions", lambda statistics: statistics.transitions, self._prior),
+            *self.family_blocks(),
+        ]
+
+    def first(self, statistics: HiddenMarkovStatistics) -> HiddenMarkovParams:
+        return HiddenMarkovParams(
+            shared(statistics.initial + self._prior.count),
+            normalised(statistics.transitions + self._prior.count, 1 / self.k),
+            self.family.first(statistics.emissions),
+        )
+
+    def log_evidence(self, params: HiddenMarkovParams, chunk: Sequences) -> Array:
+        """log p(x_1 .. x_t | params) of each sequence, shape (s,), by a recursion in log space of its own."""
+        density = self.masked(self.family.log_density(params.emissions, chunk.x), chunk)
+        packing = Packing.of(chunk.lengths)
+        nodes = self._begun(params, chunk, density)
+        return log_weights(nodes[packing.index], log_of(params.transitions), packing)
+
+    def sample(self, params: HiddenMarkovParams, size: int, rng: Any) -> tuple[Array, Labels]:
+        """One sequence of `size` time steps: (x, states), shapes (size, d) and (size,)."""
+        cumulative = params.transitions.cumsum(axis=1)
+        uniform = rng.random(size)
+        states = np.empty(size, dtype=np.int64)
+        ahead = params.initial.cumsum()
+        for t in range(size):
+            states[t] = np.searchsorted(ahead[:-1], uniform[t] * ahead[-1], side="right")
+            ahead = cumulative[states[t]]
+        return self.family.sample(params.emissions, states, rng), states
+
+    def describe(self, params: HiddenMarkovParams, statistics: HiddenMarkovStatistics) -> Mapping[str, Array]:
+        to = {f"to {j}": params.transitions[:, j] for j in range(self.k)}
+        return {"initial": params.initial, **to, **super().describe(params, statistics)}
+
+    def check_params(self, params: HiddenMarkovParams) -> None:
+        if not isinstance(params, HiddenMarkovParams):
+            raise ValueError(f"{params!r} are no parameters of a hidden Markov model of {self.k} states")
+        if len(params.initial) != self.k:
+            raise ValueError(f"{len(params.initial)} initial probabilities were given: the model has {self.k} states")
+        if self._prior.count > 0 and not (params.initial.all() and params.transitions.all()):
+            raise ValueError(
+                f"initial probabilities or transitions hold a zero, which {self.prior} rules out: leave out the prior"
+            )
+        super().check_params(params)
+
+    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequences:
+        return sequences(data, weights, allowed, self.k, self.family.takes_missing)
+
+    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Sequences]:
+        if isinstance(data, list | tuple) and data and all(isinstance(part, Sequences) for part in data):
+            self.chunk(data, weights, allowed)  # is refused as one, and kept as it was cut
+            return data
+        chunk = self.chunk(data, weights, allowed)
+        return cut(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
+
+    def units(self, statistics: HiddenMarkovStatistics) -> Array:
+        return statistics.initial + statistics.transitions.sum(axis=0)
+
+    def gathered(
+        self, chunk: Sequences, responsibilities: Array, weight: Array | None = None
+    ) -> HiddenMarkovStatistics:
+        counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
+        begins = np.zeros(len(chunk.x), dtype=bool)
+        begins[chunk.lengths.cumsum() - chunk.lengths] = True
+        later = np.flatnonzero(~begins)
+        return HiddenMarkovStatistics(
+            counts[begins].sum(axis=0),
+            responsibilities[later - 1].T @ counts[later],
+            self.family.statistics(chunk.x, counts),
+        )
+
+    def alike(self, params: HiddenMarkovParams, i: int, j: int) -> bool:
+        swapped = np.arange(self.k)
+        swapped[[i, j]] = j, i
+        same = np.isclose(params.transitions[np.ix_(swapped, swapped)], params.transitions, rtol=_SAME, atol=0).all()
+        return bool(same and np.isclose(params.initial[i], params.initial[j], rtol=_SAME, atol=0))
+
+    def _begun(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
+        """Log potentials of the states of each row: the density, and at a first row the initial probability."""
+        nodes = density.copy()
+        nodes[chunk.lengths.cumsum() - chunk.lengths] += log_of(params.initial)
+        return nodes
+
+    @property
+    def _prior(self) -> PseudoCounts:
+        return self.prior or NO_COUNTS

@@ -1,0 +1,126 @@
+"""Posteriors over paths: one label a time step, each depending on the one before."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any, Self, final
+
+import numpy as np
+from attrs import field, frozen
+from scipy.special import xlogy
+
+from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matrix, own
+from latentem.core import Hidden, Value
+from latentem.posterior.labels import hidden_entropy, hidden_power
+from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, smooth
+
+
+@final
+@frozen
+class ChainPosterior(Value):
+    """Markov chains: q(z_1 .. z_t) is proportional to exp(sum nodes[t, z_t] + sum coupling[z_t, z_t+1]).
+
+    Attributes:
+        nodes: Log potentials of the states of each row, shape (n, k), for all chains one below the other.
+        coupling: Log potentials of neighbouring states, shape (k, k), the earlier one first.
+        lengths: How many rows each chain has, shape (s,).
+        multiplicity: How many times each chain counts, shape (s,); ones unless given.
+        hidden: q(h | z) where a state has latents of its own, or None.
+
+    Marginals, entropy, modes and draws follow from these potentials; their sum over paths is never needed.
+    """
+
+    nodes: Array = matrix("(n, k)")
+    coupling: Array = matrix("(k, k)")
+    lengths: Labels = extents()
+    multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL, hash=False)
+    hidden: Hidden | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.multiplicity is None:
+            object.__setattr__(self, "multiplicity", own(np.ones(len(self.lengths))))
+
+    @classmethod
+    def of_labels(cls, labels: Labels, k: int, lengths: Any, multiplicity: Any = None, hidden: Any = None) -> Self:
+        """All the weight of each chain on the path through these labels, shape (n,)."""
+        nodes = np.full((len(labels), k), -np.inf)
+        nodes[np.arange(len(labels)), labels] = 0.0
+        return cls(own(nodes), np.zeros((k, k)), lengths, multiplicity, hidden)
+
+    def entropy(self) -> float:
+        """H[q] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
+        packing, smoothed = self._packing, self._smoothed
+        q, weight = smoothed.marginals, self._weight
+        with np.errstate(invalid="ignore"):
+            surprise = -smoothed.log_onward
+            surprise[packing.first] = 0.0
+            surprise += smoothed.log_backward
+            of_steps = weight @ np.where(q > 0, q * surprise, 0.0).sum(axis=1)
+            of_pairs = np.where(smoothed.pairs > 0, smoothed.pairs * self.coupling, 0.0).sum()
+        of_starts = weight[packing.first] @ xlogy(q[packing.first], q[packing.first]).sum(axis=1)
+        return float(of_steps - of_starts - of_pairs) + hidden_entropy(self.hidden, self.counts)
+
+    @property
+    def impossible(self) -> int | None:
+        """A row that ends every path of its chain, or None: then there is no such posterior."""
+        return self._smoothed.impossible
+
+    def counts(self) -> Array:
+        """Weight of each row in each state, times the multiplicity of its chain, shape (n, k)."""
+        return self.marginals() * np.repeat(self.multiplicity, self.lengths)[:, None]
+
+    def starts(self) -> Array:
+        """Expected number of chains that begin in each state, shape (k,)."""
+        first = self._packing.first
+        return self._weight[first] @ self._smoothed.marginals[first]
+
+    def transitions(self) -> Array:
+        """Expected number of times that each state follows each other one, shape (k, k)."""
+        return self._smoothed.pairs
+
+    def labels(self) -> Labels:
+        """The states of the most probable path of each chain (Viterbi, 1967), shape (n,)."""
+        states: Labels = self._packing.unpacked(best_paths(self._nodes, self.coupling, self._packing))
+        return states
+
+    def marginals(self) -> Array:
+        """Probabilities of the states at each row, shape (n, k)."""
+        return self._packing.unpacked(self._smoothed.marginals)
+
+    def mode(self) -> ChainPosterior:
+        """All the weight of each chain on its most probable path."""
+        return self._along(self.labels())
+
+    def power(self, exponent: float) -> ChainPosterior:
+        """Q to a positive power, renormalised chain by chain."""
+        hidden, log_mass = hidden_power(self.hidden, exponent)
+        return ChainPosterior(
+            exponent * self.nodes + log_mass, exponent * self.coupling, self.lengths, self.multiplicity, hidden
+        )
+
+    def draw(self, seed: int) -> ChainPosterior:
+        """A point mass at paths drawn from q; the same q and seed draw the same paths."""
+        digest = hashlib.blake2b(self.nodes.tobytes() + self.coupling.tobytes(), digest_size=16).digest()
+        rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
+        states = drawn_paths(self._smoothed, self.coupling, self._packing, rng.random(len(self.nodes)))
+        return self._along(self._packing.unpacked(states))
+
+    def _along(self, labels: Labels) -> ChainPosterior:
+        return ChainPosterior.of_labels(labels, len(self.coupling), self.lengths, self.multiplicity, self.hidden)
+
+    @cached_property
+    def _packing(self) -> Packing:
+        return Packing.of(self.lengths)
+
+    @cached_property
+    def _nodes(self) -> Array:
+        return self.nodes[self._packing.index]
+
+    @cached_property
+    def _weight(self) -> Array:
+        return self.multiplicity[self._packing.chain]
+
+    @cached_property
+    def _smoothed(self) -> Smoothed:
+        return smooth(self._nodes, self.coupling, self._packing, self._weight)

@@ -1,0 +1,88 @@
+"""The ledger of a run: it writes the Steps, counts the passes, keeps the time and what happened."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, final
+
+from attrs import evolve
+
+from latentem.core import Event, Expectation, Half, LatentModel
+from latentem.run.audit import Pass, remaining
+from latentem.run.step import History, State, Step
+
+UNKNOWN: dict[Half, float] = {"E": math.nan, "M": math.nan}
+"""The gains of a step that has nothing to be compared with."""
+
+
+@final
+class Ledger:
+    """What a run writes down: one Step a record.
+
+    Attributes:
+        passes: Passes over the data so far; the run counts them.
+        index: Of the next Step.
+    """
+
+    def __init__(self, model: LatentModel[Any, Any, Any, Any], index: int = 0) -> None:
+        self._model = model
+        self._steps: list[Step] = []
+        self._events: tuple[Event, ...] = ()
+        self._spent, self._clock = 0.0, time.perf_counter()
+        self.passes = 0
+        self.index = index
+
+    def note(self, done: Sequence[Event]) -> None:
+        """Something was done to the parameters of the next Step."""
+        self._events = (*self._events, *(evolve(event, step=self.index) for event in done))
+
+    def lift(self, params: Any, expectation: Expectation[Any]) -> Any:
+        """Parameters that satisfy the model's constraints; `params` itself if it is they."""
+        lifted, done = self._model.lift(params, expectation.statistics)
+        self.note(done)
+        return lifted
+
+    def resume(self) -> None:
+        """Time runs again: what happened since the last record was not this run's."""
+        self._clock = time.perf_counter()
+
+    def record(
+        self,
+        kind: str,
+        at: Pass,
+        gained: dict[Half, float] = UNKNOWN,
+        movement: float = math.nan,
+    ) -> State[Any, Any]:
+        """Write a Step, and show where the run stands."""
+        self._spent += time.perf_counter() - self._clock
+        q, h, log_prior = at.books.expected_log_joint, at.books.entropy, at.books.log_prior
+        movements = [*(step.movement for step in self._steps[-3:]), movement]
+        self._steps.append(
+            Step(
+                index=self.index,
+                kind=kind,
+                bound=q + h,
+                objective=q + self._model.temperature * h + log_prior,
+                expected_log_joint=q,
+                entropy=h,
+                log_prior=log_prior,
+                e_gain=gained["E"],
+                m_gain=gained["M"],
+                movement=movement,
+                remaining=remaining(movements, self._model.smooth),
+                passes=self.passes,
+                seconds=self._spent,
+            )
+        )
+        self._events = _noted(self._events, self._model.diagnose(at.params, at.expectation.statistics), self.index)
+        self.index += 1
+        return State(at.params, at.expectation, History(self._steps, len(self._steps)), self._events, at.books.blur)
+
+
+def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:
+    """What was done so far, and what is found now, with the step since which it has been so."""
+    since = {event.subject: event.step for event in before}
+    done = [event for event in before if event.clean]
+    return (*done, *(evolve(event, step=since.get(event.subject, step)) for event in found))
