@@ -1,4 +1,4 @@
-"""A hidden Markov model of Old Faithful: its waiting times, in the order in which they were measured, are a series.
+"""A hidden Markov model of Old Faithful: its waiting times, in the order of the table, are a series.
 
 A mixture takes each wait for itself. But a short one is hardly ever followed by another: what the geyser did last
 says what it will do next, and a chain of two states knows that. Shuffled, the same waits say nothing of the kind.

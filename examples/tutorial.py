@@ -38,7 +38,7 @@ boltzmann, dalton = 1.380649e-23, 1.66053907e-27
 masses = np.array([[4.0026], [39.948]])
 gas = lem.Mixture(Maxwell(), 2)
 truth = gas.params([0.6, 0.4], np.sqrt(boltzmann * 300 / (masses * dalton)))
-speeds, kinds = gas.sample(truth, 10_000, np.random.default_rng(0))
+speeds, kinds = gas.sample(truth, 4000, np.random.default_rng(0))
 
 
 def evidence(params: lem.MixtureParams, chunk: lem.Rows) -> Array:

@@ -23,11 +23,24 @@ from latentem.core import (
 )
 from latentem.data import columns_of
 from latentem.reseed import reseed_empty
-from latentem.run import EM, Ending, History, StartReport, State, Status, StopRule, hits, remaining_below, run_all
+from latentem.run import (
+    EM,
+    Ending,
+    History,
+    Runner,
+    StartReport,
+    State,
+    Status,
+    StopRule,
+    hits,
+    remaining_below,
+    run_all,
+)
 from latentem.starts import generator, starts
 from latentem.transform import layers
 
 Model = LatentModel[Any, Any, Any, Any]
+MAX_STEPS = 10_000
 
 
 @final
@@ -246,7 +259,8 @@ def fit(
     weights: Any = None,
     allowed: Any = None,
     stop: StopRule | None = None,
-    max_steps: int = 10_000,
+    max_steps: int = MAX_STEPS,
+    runner: Runner | None = None,
     callback: Callable[[State[Any, Any]], Any] | None = None,
     rng: Any = 0,
 ) -> Fit:
@@ -261,6 +275,8 @@ def fit(
         allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible.
         stop: When a run ends; by default `remaining_below(1e-12)` nats an observation.
         max_steps: The most steps of one run.
+        runner: Another way of running than plain EM, such as `Incremental()` or `Annealing()`; it has its own `stop`
+            and `max_steps`, so these are not given beside it.
         callback: Sees each `State` of each run; the whole fit stops when it returns something true.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
 
@@ -278,7 +294,12 @@ def fit(
         raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
-    em = EM(stop=stop if stop is not None else remaining_below(), max_steps=max_steps, repair=reseed_empty)
+    if runner is None:
+        runner = EM(stop if stop is not None else remaining_below(), max_steps, repair=reseed_empty)
+    elif not isinstance(runner, Runner):
+        raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
+    elif stop is not None or max_steps != MAX_STEPS:
+        raise ValueError(f"stop or max_steps was given beside {runner!r}: give them to the runner itself")
     chunks = model.chunks(data, weights, allowed)
     try:
         model.check(chunks)
@@ -286,7 +307,7 @@ def fit(
         if (names := columns_of(data)) is None:
             raise
         raise ColumnError(error.column, error.reason, names[error.column]) from None
-    best, reports = run_all(em, model, starts(model, chunks, start, n_starts, rng), chunks, callback)
+    best, reports = run_all(runner, model, starts(model, chunks, start, n_starts, rng), chunks, callback)
     if not best.converged:
         warnings.warn(f"not converged: {best.status}; {_ADVICE[best.status.ending]}", ConvergenceWarning, stacklevel=2)
     return Fit(

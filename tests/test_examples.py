@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@cache
 def run(code_or_file):
     given = ["-c", code_or_file] if "\n" in str(code_or_file) else [str(code_or_file)]
     command = [sys.executable, "-W", "error", *given]
@@ -64,3 +66,39 @@ def code_lines(source, name):
 def test_a_new_family_takes_at_most_ten_lines():
     """The geometric mixture is written in at most ten lines of code."""
     assert len(code_lines((ROOT / "examples" / "geometric.py").read_text(), "Geometric")) <= 10
+
+
+def classes(example):
+    """The names of the classes in an example."""
+    return [node.name for node in ast.parse(example).body if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("linkage", 25), ("abo", 25), ("censored", 25), ("coins", 25), ("tutorial", 25), ("extending", 15)],
+)
+def test_models_and_families_of_ones_own_are_short(name, most):
+    """A class of a classic example has at most 25 lines of code, and an extension of the library at most 15."""
+    source = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    counted = {cls: len(code_lines(source, cls)) for cls in classes(source)}
+    assert counted
+    assert max(counted.values()) <= most, counted
+
+
+def test_the_tutorial_is_its_example_to_the_letter():
+    """The Python blocks of the tutorial, in order, are all of examples/tutorial.py but docstring and blank lines."""
+    source = (ROOT / "examples" / "tutorial.py").read_text(encoding="utf-8")
+    rest = source.split('"""\n', maxsplit=1)[1]
+    for block in fenced(ROOT / "docs" / "tutorial.md", "python"):
+        before, found, rest = rest.partition(block)
+        assert found, f"not in the example, or not in this place: {block}"
+        assert not before.strip()
+    assert not rest.strip()
+
+
+def test_the_tutorial_shows_what_its_example_prints():
+    """What the tutorial says is printed is printed, in that order, to the letter."""
+    printed = run(ROOT / "examples" / "tutorial.py")
+    for shown in fenced(ROOT / "docs" / "tutorial.md", "text"):
+        _, found, printed = printed.partition(shown)
+        assert found, f"not printed, or not in this place: {shown}"

@@ -164,6 +164,17 @@ def test_shapes_solve_their_equation_to_machine_precision(shape):
     assert shapes.maximize(statistics, held)[0, 0] == pytest.approx(float(wanted), rel=2e-14)
 
 
+@pytest.mark.parametrize("held", [1e-3, 1e-12, 1e-90, 1e90])
+def test_shapes_are_found_for_means_held_far_off(held):
+    """With E[x] = 2 and E[log x] = 0.5, and the mean held elsewhere, the shape solves its equation in 40 digits."""
+    statistics = ExponentialStatistics([1.0], [[2.0, 0.5]])
+    found = Gamma().blocks()[1].maximize(statistics, Gamma().params([[held]], [[1.0]]))[0, 0]
+    with mpmath.workdps(140):
+        mean, a = mpmath.mpf(held), mpmath.mpf(float(found))
+        gap = mpmath.log(mean) - mpmath.mpf(1) / 2 + 2 / mean - 1
+        assert float((mpmath.log(a) - mpmath.digamma(a)) / gap) == pytest.approx(1, rel=1e-13)
+
+
 def test_gamma_fit_of_one_component_agrees_with_scipy():
     """With one component and one column the fit is scipy's maximum likelihood fit with the origin at zero."""
     x = np.random.default_rng(3).gamma(2.5, 4.0, 500)[:, None]

@@ -7,7 +7,7 @@ from typing import Literal, final
 
 from attrs import frozen
 
-Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted"]
+Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted", "separated"]
 
 
 @final
@@ -18,7 +18,7 @@ class Event:
     Attributes:
         kind: "floor" (a covariance is held up by its floor), "empty" (a component has no units),
             "coincident" (two components are the same), "reseeded" (an empty component was moved to
-            a row), "lifted" (given parameters were raised to the floor).
+            a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity).
         message: What was seen, in words.
         remedy: What can be done about it.
         component: Number of the component, or None where it concerns them all.

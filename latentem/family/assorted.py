@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, get
 from latentem.family.base import Family
-from latentem.family.parts import Parts, joined, named, within
+from latentem.family.parts import Parts, given, joined, named, within
 from latentem.family.product import laid_over
 from latentem.family.support import Mask, density_at, infer_at, statistics_at
 
@@ -55,8 +55,8 @@ def _columns(each: Sequence[Array | None]) -> Array:
     return np.hstack([np.zeros((n, 1)) if column is None else column for column in each])
 
 
-def _families(given: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
-    families = tuple(given)
+def _families(those: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
+    families = tuple(those)
     if not families or not all(isinstance(family, Family) for family in families):
         raise TypeError(f"Assorted was given {families!r}: give a Family for each component, such as Poisson()")
     return families
@@ -93,9 +93,9 @@ class Assorted(Family[AssortedStatistics, Parts]):
         Raises:
             ValueError: too few or too many, or not the family's own.
         """
-        given = Parts(components)
-        self.check_params(given, len(given))
-        return given
+        params = Parts(map(given, components))
+        self.check_params(params, len(params))
+        return params
 
     def log_density(self, params: Parts, x: Array) -> Array:
         return np.hstack(self._each(lambda family, own: density_at(family, own, x, family.support(x)), params))

@@ -7,12 +7,13 @@ from typing import Any, final
 
 import numpy as np
 from attrs import frozen
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, polygamma
 
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, Path, Value
 from latentem.family.columns import refuse_constant, refuse_degenerate, refuse_extreme
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
 
 _EPS = float(np.finfo(float).eps)
 _NARROW = 64 * _EPS
@@ -20,11 +21,10 @@ _NARROW = 64 * _EPS
 _WIDEST = 1e100
 _NOTICED = 1e-11
 _STEPS = 20
-_SETTLED = 1e-9
-"""A step after which the next one is below rounding, since each squares the last."""
-_SERIES_FROM = 10.0
-_SERIES = (1 / 2, 1 / 12, 0, -1 / 120, 0, 1 / 252, 0, -1 / 240, 0, 1 / 132, 0, -691 / 32760, 0, 1 / 12)
-"""Coefficients of 1 / a, 1 / a^2, ... in log a - digamma(a) (DLMF 5.11.2)."""
+_SETTLED = 1e-5
+"""A step after which what is left is 1e-10, and below rounding after one more, since each squares the last."""
+_LARGE = 1e4
+"""Shapes for which Minka's approximation is right to 1e-8."""
 
 
 @final
@@ -79,7 +79,8 @@ class Gamma(ExponentialFamily):
         return np.hstack([-params.shapes / params.means, params.shapes])
 
     def log_partition(self, params: GammaParams) -> Array:
-        return (gammaln(params.shapes) + params.shapes * np.log(params.means / params.shapes)).sum(axis=1)
+        a = params.shapes  # Stirling's formula takes a log a out, which would cancel
+        return (a * (np.log(params.means) - 1) - 0.5 * np.log(a) + 0.5 * LOG_2PI + stirling(a)).sum(axis=1)
 
     def from_mean(self, mean: Array) -> GammaParams:
         means, logs = np.hsplit(mean, 2)
@@ -87,7 +88,7 @@ class Gamma(ExponentialFamily):
         return GammaParams(means, _shapes(np.log(means) - logs, logs))
 
     def mean(self, params: GammaParams) -> Array:
-        return np.hstack([params.means, np.log(params.means) - _excess(params.shapes)[0]])
+        return np.hstack([params.means, np.log(params.means) - log_less_digamma(params.shapes)[0]])
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, GammaParams]]:
         return [self._means(), self._shapes()]
@@ -105,14 +106,15 @@ class Gamma(ExponentialFamily):
             # The second bracket is zero where the mean is the average, as it is unless it is held.
             with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
                 ratio = mean / params.means
-                gap = (np.log(mean) - logs) + (ratio - 1 - np.log(ratio))
+                off = np.where(ratio < 0.5, ratio - 1 - np.log(ratio), less_log(np.maximum(ratio, 0.5) - 1))
+                gap = (np.log(mean) - logs) + off
             return np.where(kept, params.shapes, _shapes(np.where(kept, 1.0, gap), logs))
 
         return Block(("shapes",), maximize, _size(held), lambda more: self._shapes((*held, *more)))
 
     def rounding(self, params: GammaParams) -> float:
         """What the terms of a log density, each about the shape or its multiple, lose where they cancel."""
-        size = params.shapes * (1 + np.abs(np.log(params.means)) + np.abs(np.log(params.shapes)))
+        size = params.shapes * (2 + np.abs(np.log(params.means)))
         relative = _EPS * float(size.sum(axis=1).max())
         return relative if relative > _NOTICED else 0.0
 
@@ -149,17 +151,6 @@ def _averages(statistics: ExponentialStatistics, held: tuple[int, ...]) -> tuple
     return kept[:, None], np.where(kept[:, None], 1.0, mean), np.where(kept[:, None], 0.0, logs)
 
 
-def _excess(a: Array) -> tuple[Array, Array]:
-    """log a - digamma(a), and its derivative by log a relative to it; by their series where they would cancel."""
-    small, large = np.minimum(a, _SERIES_FROM), np.maximum(a, _SERIES_FROM)
-    terms = np.array(_SERIES) * (1 / large[..., None]) ** np.arange(1, len(_SERIES) + 1)
-    series = terms.sum(axis=-1)
-    slope = -(terms * np.arange(1, len(_SERIES) + 1)).sum(axis=-1) / series
-    direct = np.log(small) - digamma(small)
-    bent = (1 - small * polygamma(1, small)) / direct
-    return np.where(a < _SERIES_FROM, direct, series), np.where(a < _SERIES_FROM, bent, slope)
-
-
 def _shapes(gap: Array, logs: Array) -> Array:
     """The shapes a, (k, d), at which log a - digamma(a) is `gap`, the log of the mean less the mean of the logs.
 
@@ -168,16 +159,16 @@ def _shapes(gap: Array, logs: Array) -> Array:
     Raises:
         Degenerate: a gap is zero to rounding: the component's values do not vary.
     """
-    refuse_degenerate(
-        (gap > _NARROW * (1 + np.abs(logs))) & (gap < _WIDEST),
-        "shapes",
-        "unbounded: its values do not vary, to rounding,",
-    )
-    a = (3 - gap + np.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-    for _ in range(_STEPS):
-        excess, slope = _excess(a)
-        step = np.log(gap / excess) / slope
+    varies = gap > _NARROW * (1 + np.abs(logs))
+    refuse_degenerate(varies, "shapes", "unbounded: its values do not vary, to rounding,")
+    refuse_degenerate(gap < _WIDEST, "shapes", "zero: its values are too far from its mean")
+    below, root = 3 - gap, np.sqrt((gap - 3) ** 2 + 24 * gap)
+    a = np.where(below > 0, (below + root) / (12 * gap), 2 / np.maximum(root - below, 1.0))  # whichever does not cancel
+    for _ in range(_STEPS):  # with what is quick, and loses digits where a is large; there the start is as good
+        excess, slope = np.log(a) - digamma(a), 1 - a * polygamma(1, a)
+        step = np.where(a < _LARGE, np.log(gap / excess) * excess / slope, 0.0)
         a = a * np.exp(step)
         if (np.abs(step) <= _SETTLED).all():
             break
-    return a
+    excess, slope = log_less_digamma(a)
+    return a * np.exp(np.log(gap / excess) * excess / (a * slope))

@@ -12,6 +12,7 @@ from scipy.special import xlog1py, xlogy
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Event, Hidden, Path, Value
 from latentem.family.base import Family
+from latentem.family.parts import given
 from latentem.family.point_mass import PointMass, at_row, written
 from latentem.family.support import Mask, density_at, infer_at, statistics_at
 
@@ -135,7 +136,7 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         Raises:
             ValueError: no probabilities, or not the family's parameters of as many components.
         """
-        params = ZeroInflatedParams(inflation, family)
+        params = ZeroInflatedParams(inflation, given(family))
         self.check_params(params, len(params.inflation))
         return params
 

@@ -8,10 +8,15 @@ from typing import Any, Self, TypeVar, final
 import numpy as np
 from attrs import cmp_using, evolve, field, fields, frozen, has
 
-from latentem.arrays import Array, frozen_params, same
+from latentem.arrays import Array, frozen_array, frozen_params, same
 from latentem.core import Additive, Block, Degenerate, Event, Hidden
 
 T = TypeVar("T")
+
+
+def given(params: Any) -> Any:
+    """Parameters given by hand, an array where they are nested lists."""
+    return frozen_array(params) if isinstance(params, list) else params
 
 
 def _frozen_each(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-from latentem.arrays import Array, Labels, frozen_array
+from latentem.arrays import Array, Labels
 from latentem.core import Block, Event, Hidden, Path
 from latentem.family.base import Family
 from latentem.family.part import Part, drawn
-from latentem.family.parts import Parts, Together, block_of, named, within
+from latentem.family.parts import Parts, Together, block_of, given, named, within
 
 
-def _parts(given: Iterable[Any]) -> tuple[Part, ...]:
-    parts = tuple(given)
+def _parts(those: Iterable[Any]) -> tuple[Part, ...]:
+    parts = tuple(those)
     if not parts:
         raise ValueError("Product was given no part: give families on their columns, such as Gaussian().on(0, 1)")
     for part in parts:
@@ -64,11 +64,11 @@ class Product(Family[Parts, Parts]):
         Raises:
             ValueError: too few or too many, for different numbers of components, or not the family's own.
         """
-        given = Parts(frozen_array(part) if isinstance(part, list) else part for part in parts)
-        if len(given) != len(self.parts):
-            raise ValueError(f"parameters of {len(given)} parts were given: there are {len(self.parts)}")
-        self.check_params(given, self.parts[0].count(given[0]))
-        return given
+        params = Parts(map(given, parts))
+        if len(params) != len(self.parts):
+            raise ValueError(f"parameters of {len(params)} parts were given: there are {len(self.parts)}")
+        self.check_params(params, self.parts[0].count(params[0]))
+        return params
 
     def log_density(self, params: Parts, x: Array) -> Array:
         return np.add.reduce(self._each(lambda part, own: part.log_density(own, x), params))

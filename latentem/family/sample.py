@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Self, TypeVar, final
 
 import numpy as np
@@ -136,6 +136,9 @@ class SampleFamily(Family[WeightedSample, P]):
         each = [component(params, j) for j in range(self.count(params))]
         pairs = itertools.combinations(range(len(each)), 2)
         return [(i, j) for i, j in pairs if _alike(each[i], each[j])]
+
+    def describe(self, params: P) -> Mapping[str, Array]:
+        return {"parameter": params} if isinstance(params, np.ndarray) and params.ndim <= 2 else {}
 
     @final
     def block(

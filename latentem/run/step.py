@@ -25,8 +25,8 @@ class Step:
     a start, movement where the parameters are not yet the M-step of a pass.
 
     Attributes:
-        index: Number of M-steps before it; 0 is the start.
-        kind: "start", "plain", or "repaired" (something was moved after the M half).
+        index: Number of steps before it; 0 is the start. A step has one M-step, but for those that a runner names.
+        kind: "start", "plain", "repaired" (something was moved after the M half), or as another runner names it.
         bound: The auxiliary lower bound A = Q + H.
         objective: What both halves raise: Q + temperature x H + log prior.
         expected_log_joint: Q, the expected complete-data log likelihood.
