@@ -14,7 +14,7 @@ from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, get
 from latentem.family.base import Family
 from latentem.family.parts import Parts, given, joined, named, within
 from latentem.family.product import laid_over
-from latentem.family.support import Mask, density_at, infer_at, statistics_at
+from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
 
 
 @final
@@ -133,8 +133,7 @@ class Assorted(Family[AssortedStatistics, Parts]):
 
     def sharing(self, statistics: AssortedStatistics, x: Array, weight: Array) -> AssortedStatistics:
         def one(family: Family[Any, Any], its: Any) -> Any:
-            rows = family.support(x)
-            return family.sharing(its, x[rows], weight[rows])
+            return sharing_at(family, its, x, weight, family.support(x))
 
         return evolve(statistics, families=Parts(self._each(one, statistics.families)))
 

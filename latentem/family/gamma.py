@@ -165,7 +165,8 @@ def _shapes(gap: Array, logs: Array) -> Array:
     below, root = 3 - gap, np.sqrt((gap - 3) ** 2 + 24 * gap)
     a = np.where(below > 0, (below + root) / (12 * gap), 2 / np.maximum(root - below, 1.0))  # whichever does not cancel
     for _ in range(_STEPS):  # with what is quick, and loses digits where a is large; there the start is as good
-        excess, slope = np.log(a) - digamma(a), 1 - a * polygamma(1, a)
+        quick = np.minimum(a, _LARGE)
+        excess, slope = np.log(quick) - digamma(quick), 1 - quick * polygamma(1, quick)
         step = np.where(a < _LARGE, np.log(gap / excess) * excess / slope, 0.0)
         a = a * np.exp(step)
         if (np.abs(step) <= _SETTLED).all():

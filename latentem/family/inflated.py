@@ -14,7 +14,7 @@ from latentem.core import Additive, Block, Event, Hidden, Path, Value
 from latentem.family.base import Family
 from latentem.family.parts import given
 from latentem.family.point_mass import PointMass, at_row, written
-from latentem.family.support import Mask, density_at, infer_at, statistics_at
+from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
 
 _SAME = 1e-4
 
@@ -107,6 +107,10 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     that is continuous and has a positive density at `at`, as Exponential has, needs `continuous=True`: a density
     there is no probability, and what came of comparing the two would depend on the units.
 
+    A mixture of rows that are all of this family has only the sum of weight times inflation from the data: how
+    it is shared out is not identified (several columns in a `Product`, or a sequence, tell more). There
+    `Assorted(PointMass(0), family, ...)` says the same with as many parameters as there are.
+
     Attributes:
         family: What is inflated.
         at: The row that is: one number for all columns, or one each, shape (d,).
@@ -191,8 +195,7 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         return self.family.takes_missing
 
     def sharing(self, statistics: ZeroInflatedStatistics, x: Array, weight: Array) -> ZeroInflatedStatistics:
-        seen = self._seen(x)
-        return evolve(statistics, family=self.family.sharing(statistics.family, x[seen], weight[seen]))
+        return evolve(statistics, family=sharing_at(self.family, statistics.family, x, weight, self._seen(x)))
 
     def support(self, x: Array) -> Mask:
         return at_row(x, self.at) | self.family.support(x)

@@ -47,17 +47,13 @@ class LineMoments(Additive):
         k, d = anchor.shape
         flat = cls(evolve(plain, origin=np.zeros((k, d))), responses, anchor, np.zeros((k, d - 1)))
         slopes = flat.best_slopes()
-        each = []
-        for j in range(k):
+        first, second = np.zeros((k, d)), np.zeros((k, d, d))
+        for j in np.flatnonzero(plain.count).tolist():
             residual = x - anchor[j]
             residual[:, -1] -= residual[:, :-1] @ slopes[j]
-            each.append(Moments.of(residual, weights[:, [j]], Full()))
-        moments = evolve(
-            plain,
-            origin=own(np.concatenate([part.origin for part in each])),
-            first=own(np.concatenate([part.first for part in each])),
-            second=own(np.concatenate([part.second for part in each])),
-        )
+            first[j] = weights[:, j] @ residual
+            second[j] = Full().scatter(residual, weights[:, j])
+        moments = evolve(flat.moments, first=own(first), second=own(second))
         return cls(moments, responses, anchor, slopes)
 
     @property

@@ -6,6 +6,7 @@ Differences of log gammas at large arguments lose their digits; written with the
 from __future__ import annotations
 
 import numpy as np
+from numpy.polynomial.polynomial import polyval
 from scipy.special import gammaln
 
 from latentem.arrays import Array
@@ -15,15 +16,16 @@ _FROM = 10.0
 """Where the asymptotic series have all digits."""
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+_SLOPES = tuple(2 * order * term for order, term in enumerate(_DIGAMMA, 1))
 _NEAR = 0.5
-_TERMS = 18
+_LOGARITHM = tuple(2 / (2 * order + 3) for order in range(18))
 
 
 def stirling(a: Array) -> Array:
     """log Gamma(a) - ((a - 1/2) log a - a + 1/2 log 2 pi), for a > 0 (DLMF 5.11.1)."""
     small, large = np.minimum(a, _FROM), np.maximum(a, _FROM)
     direct = gammaln(small) - ((small - 0.5) * np.log(small) - small + 0.5 * LOG_2PI)
-    return np.where(a < _FROM, direct, np.polynomial.polynomial.polyval(large**-2, _STIRLING) / large)
+    return np.where(a < _FROM, direct, polyval(large**-2, _STIRLING) / large)
 
 
 def log_less_digamma(a: Array) -> tuple[Array, Array]:
@@ -32,17 +34,13 @@ def log_less_digamma(a: Array) -> tuple[Array, Array]:
     By its series (DLMF 5.11.2) where a is large; from there down by digamma(a) = digamma(a + 1) - 1 / a, whose
     terms have one sign.
     """
-    value, slope = np.zeros_like(a), np.zeros_like(a)
-    for _ in range(int(_FROM)):
-        below = a < _FROM
-        step = np.where(below, a, 1.0)
-        value += np.where(below, less_log(1 / step), 0.0)
-        slope -= np.where(below, 1 / (step**2 * (step + 1)), 0.0)
-        a = np.where(below, a + 1, a)
-    squared = a**-2
-    orders = 2 * np.arange(1, len(_DIGAMMA) + 1)
-    value += 0.5 / a + squared * np.polynomial.polynomial.polyval(squared, _DIGAMMA)
-    slope -= (0.5 + np.polynomial.polynomial.polyval(squared, orders * np.array(_DIGAMMA)) / a) * squared
+    steps = a[..., None] + np.arange(_FROM)
+    below = steps < _FROM
+    steps = np.where(below, steps, np.inf)
+    large = a + below.sum(axis=-1)
+    squared = large**-2
+    value = less_log(1 / steps).sum(axis=-1) + 0.5 / large + squared * polyval(squared, _DIGAMMA)
+    slope = -(1 / (steps**2 * (steps + 1))).sum(axis=-1) - (0.5 + polyval(squared, _SLOPES) / large) * squared
     return value, slope
 
 
@@ -51,5 +49,5 @@ def less_log(t: Array) -> Array:
     near = np.abs(t) < _NEAR
     small = np.where(near, t, 0.0)
     s = small / (2 + small)
-    series = np.polynomial.polynomial.polyval(s * s, 2 / (2 * np.arange(_TERMS) + 3.0))
+    series = polyval(s * s, _LOGARITHM)
     return np.where(near, s * (small - s * s * series), t - np.log1p(t))

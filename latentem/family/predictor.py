@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
@@ -59,16 +59,24 @@ def refuse_other_rows(x: Array, coefficients: Array) -> None:
 def level(coefficients: Array, at: Array) -> Array:
     """Intercept + slopes . at, rounded once, shape (k,); `at` is one point, (p,), or one a component, (k, p).
 
-    A column of years or of seconds since 1970 makes terms that cancel; in rational arithmetic they do.
+    A column of years or of seconds since 1970 makes terms that cancel; exactly, here.
     """
     points = np.broadcast_to(at, (len(coefficients), coefficients.shape[1] - 1))
-    rows = zip(coefficients.tolist(), points.tolist(), strict=True)
-    return np.array([float(_affine(*map(Fraction, row), point=point)) for row, point in rows])
+    return np.array([_affine(*both) for both in zip(coefficients.tolist(), points.tolist(), strict=True)])
 
 
-def _affine(intercept: Fraction, *slopes: Fraction, point: list[float]) -> Fraction:
-    products = (slope * Fraction(value) for slope, value in zip(slopes, point, strict=True))
-    return sum(products, start=intercept)
+def _affine(coefficients: list[float], point: list[float]) -> float:
+    """One level in whole numbers, over the largest denominator: all of them are powers of two."""
+    terms = [coefficients[0].as_integer_ratio()]
+    for slope, value in zip(coefficients[1:], point, strict=True):
+        (a, b), (c, d) = slope.as_integer_ratio(), value.as_integer_ratio()
+        terms.append((a * c, b * d))
+    common = max(denominator for _, denominator in terms)
+    total = sum(numerator * (common // denominator) for numerator, denominator in terms)
+    try:
+        return total / common
+    except OverflowError:  # beyond floats: a density of zero, or one that is refused by name
+        return math.copysign(math.inf, total)
 
 
 def linear_predictor(coefficients: Array, covariates: Array) -> Array:

@@ -67,7 +67,11 @@ class Product(Family[Parts, Parts]):
         params = Parts(map(given, parts))
         if len(params) != len(self.parts):
             raise ValueError(f"parameters of {len(params)} parts were given: there are {len(self.parts)}")
-        self.check_params(params, self.parts[0].count(params[0]))
+        try:
+            k = self.parts[0].count(params[0])
+        except (AttributeError, TypeError):  # they are of another kind, as the check says in words
+            k = 0
+        self.check_params(params, k)
         return params
 
     def log_density(self, params: Parts, x: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -29,16 +30,20 @@ class GammaScales(Value):
         """E[u], shape (n, k)."""
         return self.shape / self.rate
 
+    @cached_property
+    def _log_less_digamma(self) -> Array:
+        return own(log_less_digamma(self.shape)[0])
+
     def excesses(self) -> Array:
         """E[u - 1 - log u], shape (n, k): at least 0, and all its digits where u is nearly 1."""
         mean = self.means()
         apart = np.maximum((self.shape - self.rate) / self.rate, -0.5)
         of_mean = np.where(mean < 0.5, mean - 1 - np.log(mean), less_log(apart))
-        return of_mean + log_less_digamma(self.shape)[0]
+        return of_mean + self._log_less_digamma
 
     def entropies(self) -> Array:
         a = self.shape
-        return 0.5 * (np.log(a) + LOG_2PI) + stirling(a) + (a - 1) * log_less_digamma(a)[0] - np.log(self.rate)
+        return 0.5 * (np.log(a) + LOG_2PI) + stirling(a) + (a - 1) * self._log_less_digamma - np.log(self.rate)
 
     def power(self, exponent: float) -> tuple[GammaScales, Array]:
         """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k).

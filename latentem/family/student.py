@@ -63,6 +63,19 @@ class StudentParams(Value):
         """The Gaussians that these are where the latent scale is one."""
         return GaussianParams(self.means, self.covariances, self.structure)
 
+    @cached_property
+    def peaks(self) -> Array:
+        """Log density at the mean in nats, shape (k,); written so that no log gammas cancel where dof is large."""
+        y, h = self.dof / 2, self.means.shape[1] / 2
+        _, log_det = self.normal.factors
+        gammas = (y + h - 0.5) * np.log1p(h / y) - h + stirling(y + h) - stirling(y)
+        return own(gammas - h * LOG_2PI - 0.5 * log_det)
+
+    @cached_property
+    def log_gamma_constants(self) -> Array:
+        """log of y^y / (Gamma(y) e^y) with y = dof / 2, shape (k,): what of the law of u depends on dof alone."""
+        return own(_log_gamma_constant(self.dof / 2))
+
     def dense(self) -> Array:
         """Scale matrices, shape (k, d, d), whatever the structure."""
         return self.normal.dense()
@@ -136,13 +149,13 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
         whiteners, log_det = params.normal.factors
-        count, scales, y = statistics.count, statistics.moments.count, params.dof / 2
+        count, scales = statistics.count, statistics.moments.count
         log_scales = scales - count - statistics.excess
         second = statistics.moments.about(params.means).second
         normal = (
             d * log_scales.sum() - count @ (d * LOG_2PI + log_det) - self.structure.each.trace(whiteners, second).sum()
         )
-        gamma = count @ _log_gamma_constant(y) - y @ statistics.excess - log_scales.sum()
+        gamma = count @ params.log_gamma_constants - params.dof / 2 @ statistics.excess - log_scales.sum()
         return float(0.5 * normal + gamma)
 
     def blocks(self) -> Sequence[Block[StudentStatistics, StudentParams]]:
@@ -194,11 +207,7 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         return self._distances(params.normal, x)
 
     def _log_density(self, params: StudentParams, distances: Array) -> Array:
-        """From the squared distances; the log gammas are written so that they do not cancel where dof is large."""
-        y, h = params.dof / 2, params.means.shape[1] / 2
-        _, log_det = params.normal.factors
-        constant = (y + h - 0.5) * np.log1p(h / y) - h * (1 + LOG_2PI) + stirling(y + h) - stirling(y)
-        return constant - 0.5 * log_det - (y + h) * np.log1p(distances / params.dof)
+        return params.peaks - (params.dof + params.means.shape[1]) / 2 * np.log1p(distances / params.dof)
 
     def _gathered(self, x: Array, weights: Array, scaled: Array, excess: Array) -> StudentStatistics:
         each = self.structure.each

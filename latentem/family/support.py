@@ -59,10 +59,15 @@ def infer_at(family: Family[Any, Any], params: Any, x: Array, rows: Mask) -> tup
 
 def statistics_at(family: Family[Any, Any], x: Array, weights: Array, hidden: Any, rows: Mask, total: Array) -> Any:
     """The family's statistics of these rows, as of a share of rows whose weights are `total` in all, shape (n,)."""
-    own, x = hidden.hidden if isinstance(hidden, OfSome) else hidden, _some(x, rows)
-    weights, total = _some(weights, rows), _some(total, rows)
-    gathered = family.statistics(x, weights) if own is None else family.expected(x, weights, own)
-    return family.sharing(gathered, x, total)
+    own = hidden.hidden if isinstance(hidden, OfSome) else hidden
+    seen, its = _some(x, rows), _some(weights, rows)
+    gathered = family.statistics(seen, its) if own is None else family.expected(seen, its, own)
+    return sharing_at(family, gathered, x, total, rows)
+
+
+def sharing_at(family: Family[Any, Any], statistics: Any, x: Array, weight: Array, rows: Mask) -> Any:
+    """The statistics of these rows as of a share of them; of none there is nothing to say."""
+    return family.sharing(statistics, _some(x, rows), _some(weight, rows)) if rows.any() else statistics
 
 
 def _some(values: Array, rows: Mask) -> Array:

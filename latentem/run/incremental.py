@@ -31,10 +31,11 @@ class Incremental(Runner):
     same parameters, a step of kind "full", makes the result's books those of plain EM. A run that is
     stopped from outside reports the bound of the mixed q's.
 
-    `remaining` takes the rate for that of plain EM. As passes here are faster than that, it estimates
-    too much rather than too little; docs/mathematics.md, "Incremental EM".
+    Where plain EM is slow, C chunks take (C + 1) / 2C of its passes; docs/mathematics.md, "Incremental EM".
+    `remaining` takes the rate for that of plain EM, so it estimates too much rather than too little.
 
-    Chunks must fit into memory as expectations, though not as data; mixed rows make the best ones.
+    The expectation of every chunk must fit into memory. Chunks should hold rows of all kinds: shuffle
+    before cutting. Many small chunks cost an M-step each and gain little over eight.
 
     Attributes:
         stop: When to end: a stop rule, or any callable from a State to a Status or None.

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Value
+from latentem.core import Degenerate, Expectation, Value, e_step
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger
 from latentem.run.runner import Model, Runner, Stop, a_rule, whole
-from latentem.run.step import Ending, State
+from latentem.run.step import Ending, State, Status
 
 
 @final
@@ -64,10 +64,12 @@ class Online(Runner):
 
     The books say less than those of EM. A State comes after the M-step on a chunk; its bound is Q + H at
     its parameters under the discounted q's, each of them as old as its chunk, scaled to all observations so
-    far: a lower bound on the log evidence of the discounted data, not of the data. It may
-    fall, neither half is audited, so both gains are NaN, as is the movement: steps shrink whether or not
-    an end is near. A run is never converged; it ends with the stream, or when `stop` says so. A log prior counts
-    once beside all observations so far, repeated ones too.
+    far: a lower bound on the log evidence of the discounted data, not of the data. It may fall, neither
+    half is audited, so both gains are NaN, as is the movement: steps shrink whether or not an end is near.
+    So a run is never converged; it ends with the stream, or when `stop` says so. Only data that are no
+    stream can be seen again: on them a last plain E-step gives the result the books of plain EM.
+
+    A log prior counts once beside all observations so far, repeated ones too.
 
     Attributes:
         exponent: How fast the past fades, above 0.5 and at most 1: lower forgets a bad start sooner, and is
@@ -126,13 +128,15 @@ class Online(Runner):
         return OnlineState(params, new, updates, observations)
 
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
-        """A State after each chunk, from step 1; at the end of the stream the last one again, with its status.
+        """A State after each chunk, from step 1, and one at the end, which has the status.
 
-        `data` may be an iterator over chunks, which is taken for a stream and read as it goes, or what
-        `model.chunks` takes.
+        `data` may be an iterator over chunks, which is taken for a stream and read as it goes: then the
+        last State is shown again. Of what `model.chunks` takes, the last step is a plain E-step, of kind "full".
         """
+        chunks = None if isinstance(data, Iterator) else model.chunks(data)
         online, ledger, state = self.begin(model, params), Ledger(model, index=1), None
-        for ledger.passes, chunk in self._stream(model, data):
+        status = None
+        for ledger.passes, chunk in self._visits(model, data, chunks):
             ledger.resume()
             try:
                 after = self._update(model, online, chunk)
@@ -145,20 +149,26 @@ class Online(Runner):
                 yield state.ended(Ending.DEGENERATE, str(error))
                 return
             online, state = after, ledger.record("online", at)
+            yield state
             status = None if self.stop is None else self.stop(state)
             if status is not None:
-                yield state.ended(status.ending, status.sentence)
-                return
-            yield state
+                break
         if state is None:
             raise ValueError("no chunk with observations was given: the stream must hold at least one")
-        yield state.ended(Ending.STOPPED, f"the stream is over after {online.updates} chunks")
+        status = status or Status(Ending.STOPPED, f"the stream is over after {online.updates} chunks")
+        if chunks is not None:
+            ledger.resume()
+            ledger.passes += 1
+            try:
+                state = ledger.record("full", Pass.of(model, online.params, e_step(model, online.params, chunks)))
+            except Degenerate as error:
+                status = Status(Ending.DEGENERATE, str(error))
+        yield evolve(state, status=status)
 
-    def _stream(self, model: Model, data: Any) -> Iterator[tuple[int, Any]]:
-        """Chunks, with the number of the pass that each belongs to."""
-        if isinstance(data, Iterator):
+    def _visits(self, model: Model, data: Any, chunks: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
+        """Chunks, each with the number of the pass that it belongs to."""
+        if chunks is None:
             yield from ((1, model.chunk(chunk)) for chunk in data)
             return
-        chunks: Iterable[Any] = model.chunks(data)
         for number in range(1, self.passes + 1):
             yield from ((number, chunk) for chunk in chunks)
