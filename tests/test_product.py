@@ -116,7 +116,7 @@ def test_mixed_columns_agree_with_stepmix(missing):
 
 
 def test_missing_cells_and_hidden_origins_of_several_parts_keep_the_contract():
-    """Missing normal cells beside zero-inflated counts keep the contract: entropies of parts add, and powers multiply."""
+    """Missing normal cells beside zero-inflated counts keep the contract: entropies add, powers multiply."""
     rng = np.random.default_rng(2)
     z = rng.integers(0, 2, 30)
     counts = np.where(rng.random(30) < 0.3, 0, rng.poisson(1 + 3 * z))

@@ -327,6 +327,19 @@ def test_restarts_take_any_runner(runner):
         assert [report.objective for report in reports] == ends
 
 
+def test_a_fit_takes_a_runner():
+    """`fit` runs any runner from its own starts, and the figures of the fit are those of its parameters."""
+    chunks = shuffled(FAITHFUL, 4)
+    wanted = lem.fit(MODEL, chunks, n_starts=2).log_likelihood
+    fit = lem.fit(MODEL, chunks, runner=Incremental(), n_starts=2)
+    assert fit.log_likelihood == pytest.approx(wanted, abs=1e-9)
+    assert fit.bound == pytest.approx(fit.log_likelihood, abs=1e-8)
+    with pytest.warns(lem.ConvergenceWarning, match="the stream is over"):
+        fit = lem.fit(MODEL, chunks, runner=Online(passes=2), n_starts=1)
+    assert fit.bound == pytest.approx(fit.log_likelihood, abs=1e-8)
+    assert fit.observations == 272
+
+
 @pytest.mark.parametrize("runner", RUNNERS, ids=name_of)
 def test_parameters_that_are_none_are_refused(runner):
     """Every runner checks what it starts from."""

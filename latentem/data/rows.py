@@ -94,6 +94,8 @@ def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = No
             raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
         return checked([data], k, missing=missing)[0]
     if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
+        if weights is not None or allowed is not None:
+            raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
         return _joined(checked(data, k, missing=missing))
     x = table(data, missing)
     labels = None if allowed is None else allowed_components(allowed, len(x), k)

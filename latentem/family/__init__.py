@@ -24,6 +24,7 @@ from latentem.family.product import Product
 from latentem.family.regression import LinearRegression, LinearRegressionParams
 from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.family.structure import Shape, Structure
+from latentem.family.student import Student, StudentParams
 from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
@@ -66,6 +67,8 @@ __all__ = [
     "Shape",
     "Spherical",
     "Structure",
+    "Student",
+    "StudentParams",
     "Tied",
     "Uniform",
     "VonMisesFisher",

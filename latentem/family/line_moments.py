@@ -87,11 +87,8 @@ class LineMoments(Additive):
     def best_slopes(self) -> Array:
         """Least squares slopes, (k, p); the smallest ones, in standardised covariates, where many fit equally well."""
         centred = self.moments.about(self.moments.means()).second
-        each = [
-            solve(_without_rounding(second[:-1, :-1], count * anchor[:-1] ** 2), second[:-1, -1], keep)
-            for second, count, anchor, keep in zip(centred, self.count, self.anchor, self.slopes, strict=True)
-        ]
-        return np.array(each).reshape(self.slopes.shape)
+        squares = self.count[:, None] * self.anchor[:, :-1] ** 2
+        return solve(_without_rounding(centred[:, :-1, :-1], squares), centred[:, :-1, -1], self.slopes)
 
     def best_intercepts(self, slopes: Array) -> Array:
         """Least squares intercepts at given slopes, (k,)."""
@@ -139,6 +136,6 @@ def _times(matrices: Array, vectors: Array) -> Array:
 
 
 def _without_rounding(second: Array, squares: Array) -> Array:
-    """Second moments, with the columns that only rounding keeps from being constant at zero."""
-    constant = np.diagonal(second) <= (8 * np.finfo(float).eps) ** 2 * squares
-    return np.where(constant[:, None] | constant, 0.0, second)
+    """Second moments, (k, p, p), with the columns that only rounding keeps from being constant at zero."""
+    constant = np.diagonal(second, axis1=1, axis2=2) <= (8 * np.finfo(float).eps) ** 2 * squares
+    return np.where(constant[:, :, None] | constant[:, None, :], 0.0, second)

@@ -47,21 +47,25 @@ def maximise(function: Concave, start: Array) -> Array:
 
 
 def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
-    """The solution of matrix @ solution = right for a positive semidefinite matrix, as far as it has a rank.
+    """Solutions of matrix @ solution = right for positive semidefinite matrices, as far as they have a rank.
 
-    Columns are brought to one scale first. Where the matrix is singular the answer has the least norm in
-    that scale, or agrees with `keep` least: what of `keep` the matrix can see is added to it.
+    Where a matrix is singular, the solution has the least norm once its columns are brought to one scale.
+
+    Args:
+        matrix: One or many, shape (..., p, p).
+        right: Shape (..., p).
+        keep: What of this the matrix can see is added to the solution, shape (..., p).
     """
-    scale = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    scale = np.sqrt(np.maximum(np.diagonal(matrix, axis1=-2, axis2=-1), 0.0))
     inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
-    values, vectors = np.linalg.eigh(inverse[:, None] * matrix * inverse)
-    seen = values > _rank_tolerance(len(values)) * values.max(initial=0.0)
-    vectors, values = vectors[:, seen], values[seen]
-    answer = vectors @ ((vectors.T @ (inverse * right)) / values)
+    values, vectors = np.linalg.eigh(inverse[..., :, None] * matrix * inverse[..., None, :])
+    least = 16 * values.shape[-1] * np.finfo(float).eps * values.max(axis=-1, keepdims=True, initial=0.0)
+    seen = values > least
+
+    def turned(vector: Array) -> Array:
+        return np.where(seen, (vector[..., None, :] @ vectors)[..., 0, :], 0.0)
+
+    answer = turned(inverse * right) / np.where(seen, values, 1.0)
     if keep is not None:
-        answer = answer + vectors @ (vectors.T @ (scale * keep))
-    return inverse * answer
-
-
-def _rank_tolerance(p: int) -> float:
-    return 16 * p * float(np.finfo(float).eps)
+        answer = answer + turned(scale * keep)
+    return inverse * (vectors @ answer[..., None])[..., 0]

@@ -75,7 +75,8 @@ class ComponentModel(LatentModel[X, R, S, P]):
     @property
     def location(self) -> Path:
         """Path of the block that says where the components are."""
-        return (self.part, *self.family.blocks()[0].path)
+        blocks = self.family.blocks()
+        return (self.part, *blocks[0].path) if blocks else (self.part,)
 
     def infer(self, params: P, chunk: Any) -> tuple[Array, Hidden | None]:
         """Masked log densities of the rows, shape (n, k), and what else is latent in a component."""

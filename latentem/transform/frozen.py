@@ -213,8 +213,10 @@ class Frozen(SamePosterior):
         return params
 
     def _holds(self, event: Event) -> bool:
+        parts = tuple((event.field or "").split("."))  # an event of a part of a product says which part
         return any(
-            event.field == block.path[-1] and (fixed.components is None or event.component in fixed.components)
+            tuple(map(str, block.path[-len(parts) :])) == parts
+            and (fixed.components is None or event.component in fixed.components)
             for block, fixed in self._held()
             if block.path
         )
