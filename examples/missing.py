@@ -22,10 +22,10 @@ complete = lem.fit(lem.GaussianMixture(2), whole)
 filled = lem.fit(lem.GaussianMixture(2), np.where(np.isnan(x), np.nanmean(x, axis=0), x))
 
 
-def off(other):
+def off(other: lem.Fit) -> float:
     """Largest difference of a mean to those of the complete data, in standard deviations of the whole."""
     means = [np.sort(each.params.components.means, axis=0) for each in (other, complete)]
-    return np.abs((means[0] - means[1]) / whole.std(axis=0)).max()
+    return float(np.abs((means[0] - means[1]) / whole.std(axis=0)).max())
 
 
 print("off by", off(fit), "standard deviations; after filling in, by", off(filled))
