@@ -20,6 +20,8 @@ Model = LatentModel[Any, Any, Any, Any]
 _STEPS = 3
 _PIECES = 25
 _MOST_BLOCKS = 4
+_RELATIVE = 1e-9
+"""Of Q: a gain below it is rounding, where the model does not say that its parameters are ill-conditioned."""
 
 
 @final
@@ -188,7 +190,7 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
     model = case.model
     for statistics, given in itertools.product(case.combinations[1:3], case.neighbours):
         params = model.lift(given, statistics)[0]
-        scale = 1e-9 * (1 + abs(model.log_joint(params, statistics)) + abs(model.log_prior(params)))
+        scale = _RELATIVE * (1 + abs(model.log_joint(params, statistics)) + abs(model.log_prior(params)))
         for block in model.blocks():
             for other in (*case.combinations, *_near(statistics, case.combinations)):
                 try:
@@ -202,7 +204,8 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
                 except Degenerate as error:
                     yield f"block {block.name} gives parameters that are no density: {error}"
                     return
-                if not gain <= scale:
+                blur = max(model.rounding(best), model.rounding(candidate)) * scale / _RELATIVE
+                if not gain <= scale + blur:
                     yield f"block {block.name}: a value that it gives at other statistics is {gain:.3g} nats better"
 
 
