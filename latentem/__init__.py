@@ -6,13 +6,14 @@
 -1130.264
 """
 
-from latentem import datasets, testing, transform
+from latentem import datasets, engine, testing, transform
 from latentem.annealing import Annealing
 from latentem.bound import LowerBound, lower_bound
 from latentem.core import (
     Additive,
     Block,
     Degenerate,
+    Engine,
     Event,
     Expectation,
     LatentModel,
@@ -23,6 +24,7 @@ from latentem.core import (
     objective,
 )
 from latentem.data import Rows, Sequences
+from latentem.engine import Serial, Threads
 from latentem.family import (
     Assorted,
     Bernoulli,
@@ -130,6 +132,7 @@ __all__ = [
     "Degenerate",
     "Diagonal",
     "Ending",
+    "Engine",
     "Event",
     "Expectation",
     "Exponential",
@@ -188,6 +191,7 @@ __all__ = [
     "SampleFamily",
     "Sampled",
     "Sequences",
+    "Serial",
     "Spherical",
     "State",
     "Status",
@@ -197,6 +201,7 @@ __all__ = [
     "Student",
     "StudentParams",
     "Tempered",
+    "Threads",
     "Tied",
     "Unavailable",
     "Uniform",
@@ -211,6 +216,7 @@ __all__ = [
     "assignments_unchanged",
     "datasets",
     "e_step",
+    "engine",
     "fit",
     "gain_below",
     "log_likelihood",

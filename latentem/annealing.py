@@ -7,7 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, e_step
+from latentem.core import Degenerate, LatentModel, e_step, placed
 from latentem.run import EM, Ending, History, Runner, State, Step, remaining_below
 from latentem.transform import Tempered
 
@@ -74,7 +74,7 @@ class Annealing(Runner):
 
         A stage that fails ends the run, with the beta in its status.
         """
-        chunks = model.chunks(data)
+        chunks = placed(model, data)
         model.check_params(params)
         at_start = e_step(model, params, chunks).statistics
         steps: list[Step] = []

@@ -13,6 +13,7 @@ from latentem import summary
 from latentem.arrays import Array, Labels
 from latentem.core import (
     ColumnError,
+    Engine,
     Event,
     Expectation,
     HasLabels,
@@ -22,6 +23,7 @@ from latentem.core import (
     observations,
 )
 from latentem.data import columns_of
+from latentem.engine import Threads
 from latentem.reseed import reseed_empty
 from latentem.run import (
     EM,
@@ -261,6 +263,7 @@ def fit(
     stop: StopRule | None = None,
     max_steps: int = MAX_STEPS,
     runner: Runner | None = None,
+    engine: Engine | None = None,
     callback: Callable[[State[Any, Any]], Any] | None = None,
     rng: Any = 0,
 ) -> Fit:
@@ -277,6 +280,7 @@ def fit(
         max_steps: The most steps of one run.
         runner: Another way of running than plain EM, such as `Incremental()` or `Annealing()`; it has its own `stop`
             and `max_steps`, so these are not given beside it.
+        engine: Who computes on the chunks; by default `Threads()`, as many as there are cores.
         callback: Sees each `State` of each run; the whole fit stops when it returns something true.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
 
@@ -300,6 +304,10 @@ def fit(
         raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
     elif stop is not None or max_steps != MAX_STEPS:
         raise ValueError(f"stop or max_steps was given beside {runner!r}: give them to the runner itself")
+    if engine is None:
+        engine = Threads()
+    elif not isinstance(engine, Engine):
+        raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
     chunks = model.chunks(data, weights, allowed)
     try:
         model.check(chunks)
@@ -307,7 +315,8 @@ def fit(
         if (names := columns_of(data)) is None:
             raise
         raise ColumnError(error.column, error.reason, names[error.column]) from None
-    best, reports = run_all(runner, model, starts(model, chunks, start, n_starts, rng), chunks, callback)
+    placed = engine.place(chunks)
+    best, reports = run_all(runner, model, starts(model, chunks, start, n_starts, rng), placed, callback)
     if not best.converged:
         warnings.warn(f"not converged: {best.status}; {_ADVICE[best.status.ending]}", ConvergenceWarning, stacklevel=2)
     return Fit(
@@ -318,7 +327,7 @@ def fit(
         status=best.status,
         events=best.events,
         starts=reports,
-        log_evidence=_evidence(model, best.params, chunks),
+        log_evidence=_evidence(model, best.params, placed),
         columns=columns_of(data),
     )
 

@@ -31,6 +31,7 @@ def reseed_empty(
         return params, ()
     if model.log_prior(params) != base.log_prior(params):
         return params, ()  # a prior on the means would see the move
+    chunks = list(chunks)
     x = np.concatenate([chunk.x for chunk in chunks])
     counts = np.concatenate([model.posterior(state.params, chunk).counts() for chunk in chunks])
     density = base.family.log_density(params.components, x)

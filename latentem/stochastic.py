@@ -7,7 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, e_step
+from latentem.core import Degenerate, LatentModel, e_step, placed
 from latentem.run import Ending, Runner, State, Status
 from latentem.run.audit import Pass, audit
 from latentem.run.ledger import UNKNOWN, Ledger
@@ -60,7 +60,7 @@ class Stochastic(Runner):
         Raises:
             Unavailable: the posterior has no draw.
         """
-        chunks = model.chunks(data)
+        chunks = placed(model, data)
         model.check_params(params)
         ledger = Ledger(model)
         now = self._drawn(model, params, chunks, ledger)

@@ -24,6 +24,7 @@ MODULES = [lem, *(importlib.import_module(name) for name in NAMES if not name.en
 ALLOWED = {
     "core": set(),
     "transform": {"core"},
+    "engine": {"core"},
     "run": {"core"},
     "posterior": {"core", "arrays"},
     "data": {"core", "arrays"},

@@ -1,18 +1,21 @@
-"""The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py` and `additive.py`."""
+"""The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py`, `additive.py`, `engine.py`."""
 
 from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Path, find, get, put
+from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
-from latentem.core.passes import e_step, log_likelihood, objective
+from latentem.core.passes import e_step, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Hidden, Posterior
 
 __all__ = [
     "Additive",
     "Block",
+    "Cache",
     "ColumnError",
     "Degenerate",
+    "Engine",
     "Event",
     "Expectation",
     "Half",
@@ -23,6 +26,7 @@ __all__ = [
     "Hidden",
     "LatentModel",
     "Path",
+    "Placed",
     "Posterior",
     "Unavailable",
     "Value",
@@ -33,6 +37,7 @@ __all__ = [
     "log_likelihood",
     "objective",
     "observations",
+    "placed",
     "put",
     "tree_sum",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, final
 
 from latentem.core.additive import Vector
 from latentem.core.block import Block, Path
+from latentem.core.engine import Cache
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.posterior import Posterior
@@ -84,6 +85,16 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         posterior = self.posterior(params, chunk)
         statistics = self.statistics(chunk, posterior)
         return Expectation(statistics, posterior.entropy(), observations(chunk))
+
+    def recalled(self, params: P, chunk: X, cache: Cache) -> Expectation[S]:
+        """`expectation`, to the bit, of a chunk that was seen before.
+
+        Args:
+            params: The parameters.
+            chunk: The data.
+            cache: What this method left beside this chunk, perhaps at other parameters; it may be empty at any time.
+        """
+        return self.expectation(params, chunk)
 
     # What a model may say.
 

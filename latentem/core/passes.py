@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from latentem.core.additive import Vector, tree_sum
+from latentem.core.engine import Cache, Placed
 from latentem.core.expectation import Expectation
 from latentem.core.model import LatentModel
 
 S = TypeVar("S", bound=Vector)
+Model = LatentModel[Any, Any, Any, Any]
+
+
+def placed(model: Model, data: Any) -> Any:
+    """The chunks of the data: as an engine has placed them, or as the model cuts them."""
+    return data if isinstance(data, Placed) else model.chunks(data)
 
 
 def e_step(model: LatentModel[Any, Any, S, Any], params: Any, chunks: Iterable[Any]) -> Expectation[S]:
     """The E-step: the expectations of the chunks, summed as a tree in their order."""
+    if isinstance(chunks, Placed):
+        total: Expectation[S] = chunks.total(partial(_recalled, model, params))
+        return total
     return tree_sum(model.expectation(params, chunk) for chunk in chunks)
+
+
+def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:
+    return model.recalled(params, chunk, cache)
 
 
 def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Expectation[S]) -> float:
@@ -26,17 +41,20 @@ def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Ex
     )
 
 
-def log_likelihood(model: LatentModel[Any, Any, Any, Any], params: Any, chunks: Iterable[Any]) -> float:
+def log_likelihood(model: Model, params: Any, chunks: Iterable[Any]) -> float:
     """log p(data | params) in nats: the log evidence of the units, each times its weight.
 
     Raises:
         Unavailable: the model has no `log_evidence`.
     """
-    total = 0.0
-    for chunk in chunks:
-        evidence = model.log_evidence(params, chunk)
-        weight = getattr(chunk, "weight", None)
-        if weight is not None:
-            evidence = weight[weight > 0] * evidence[weight > 0]
-        total += float(evidence.sum())
-    return total
+    if isinstance(chunks, Placed):
+        return tree_sum(chunks.each(partial(_evidence, model, params)))
+    return tree_sum(_evidence(model, params, chunk) for chunk in chunks)
+
+
+def _evidence(model: Model, params: Any, chunk: Any) -> float:
+    evidence = model.log_evidence(params, chunk)
+    weight = getattr(chunk, "weight", None)
+    if weight is not None:
+        evidence = weight[weight > 0] * evidence[weight > 0]
+    return float(evidence.sum())

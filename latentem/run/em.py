@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Event, e_step
+from latentem.core import Degenerate, Event, e_step, placed
 from latentem.run.audit import Pass, audit, movement
 from latentem.run.ledger import UNKNOWN, Ledger
 from latentem.run.runner import Model, Runner, Stop, a_rule, decide, whole
@@ -39,7 +39,7 @@ class EM(Runner):
 
         A run that fails in a half step ends with the last sound State, once more, with its status.
         """
-        chunks = model.chunks(data)
+        chunks = placed(model, data)
         model.check_params(params)
         ledger = Ledger(model)
         expectation = e_step(model, params, chunks)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Half, e_step, tree_sum
+from latentem.core import Degenerate, Expectation, Half, e_step, placed, tree_sum
 from latentem.core.additive import FAN_IN
 from latentem.run.audit import Pass, audit, movement
 from latentem.run.ledger import UNKNOWN, Ledger
@@ -50,7 +50,7 @@ class Incremental(Runner):
 
         A run that fails in a half step ends with the State after the last sound pass, once more, with its status.
         """
-        chunks = model.chunks(data)
+        chunks = placed(model, data)
         model.check_params(params)
         ledger = Ledger(model)
         kept = _kept(model, params, chunks, ledger)

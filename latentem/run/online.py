@@ -7,7 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Value, e_step
+from latentem.core import Degenerate, Expectation, Value, e_step, placed
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger
 from latentem.run.runner import Model, Runner, Stop, a_rule, whole
@@ -133,7 +133,7 @@ class Online(Runner):
         `data` may be an iterator over chunks, which is taken for a stream and read as it goes: then the
         last State is shown again. Of what `model.chunks` takes, the last step is a plain E-step, of kind "full".
         """
-        chunks = None if isinstance(data, Iterator) else model.chunks(data)
+        chunks = None if isinstance(data, Iterator) else placed(model, data)
         online, ledger, state = self.begin(model, params), Ledger(model, index=1), None
         status = None
         for ledger.passes, chunk in self._visits(model, data, chunks):

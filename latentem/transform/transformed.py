@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from latentem.core import Block, Event, Expectation, Half, LatentModel, Path
+from latentem.core import Block, Cache, Event, Expectation, Half, LatentModel, Path
 
 Model = LatentModel[Any, Any, Any, Any]
 
@@ -98,6 +98,11 @@ class SamePosterior(Transformed):
 
     def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
         return self.inner.expectation(params, chunk)
+
+    def recalled(self, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:
+        if type(self).expectation is not SamePosterior.expectation:
+            return self.expectation(params, chunk)
+        return self.inner.recalled(params, chunk, cache)
 
 
 def layers(model: Model) -> Iterator[Model]:

@@ -1,0 +1,57 @@
+"""Who computes on the chunks, and where they are."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from latentem.core.additive import Vector
+
+X = TypeVar("X")
+T = TypeVar("T")
+V = TypeVar("V", bound=Vector)
+Cache = MutableMapping[str, Any]
+"""What an engine keeps beside a chunk between passes; it may be emptied at any time, and changes no answer by a bit."""
+
+
+class Placed(abc.ABC, Generic[X]):
+    """Chunks where an engine keeps them. Iterating brings them here, one at a time, in order."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """How many chunks there are."""
+
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[X]: ...
+
+    @abc.abstractmethod
+    def total(self, task: Callable[[X, Cache], V]) -> V:
+        """`tree_sum` of the task over the chunks, in their order: the same bits whoever computes.
+
+        Args:
+            task: A function of a chunk and of its cache; where chunks live in other processes it must be picklable.
+        """
+
+    @abc.abstractmethod
+    def each(self, task: Callable[[X], T]) -> list[T]:
+        """What the task gives for every chunk, in their order. Meant for small answers."""
+
+
+class Engine(abc.ABC):
+    """A way of computing on chunks: here, in threads, on a cluster. A frozen value.
+
+    Others are found through the entry points of the group "latentem.engines".
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def place(self, chunks: Sequence[X]) -> Placed[X]:
+        """Put the chunks where they will be computed on, once.
+
+        Args:
+            chunks: Values, or a sequence that loads a chunk when it is asked for it.
+        """

@@ -1,0 +1,125 @@
+"""Engines in this process: one chunk after the other, or chunks side by side in threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache
+from typing import Any, TypeVar, final
+
+from attrs import field, frozen
+
+from latentem.core import Cache, Engine, Placed, tree_sum
+from latentem.engine.blas import one_thread
+
+X = TypeVar("X")
+T = TypeVar("T")
+V = TypeVar("V", bound=Any)
+_inside = threading.local()
+
+
+@final
+@frozen
+class Serial(Engine):
+    """One chunk after the other."""
+
+    def place(self, chunks: Sequence[X]) -> Placed[X]:
+        return Here(chunks, 1)
+
+
+def _at_least_one(instance: Any, attribute: Any, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{attribute.name} was given as {value!r}: give a number of threads, at least 1, or None")
+
+
+@final
+@frozen
+class Threads(Engine):
+    """Chunks side by side in threads; the same bits for any number of them.
+
+    Attributes:
+        count: How many chunks are computed at a time; None: as many as this process may use cores.
+
+    All fits of a process share these threads, so a caller who runs fits in threads of his own does not get
+    more of them, and what runs within such a thread computes where it is.
+    """
+
+    count: int | None = field(default=None, validator=_at_least_one)
+
+    def place(self, chunks: Sequence[X]) -> Placed[X]:
+        return Here(chunks, cores() if self.count is None else self.count)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@final
+class Here(Placed[X]):
+    """Chunks in this process. Those that are loaded on demand are loaded by the thread that computes on them."""
+
+    __slots__ = ("_caches", "_chunks", "_threads")
+
+    def __init__(self, chunks: Sequence[X], threads: int) -> None:
+        self._chunks = chunks
+        self._threads = threads
+        # What is read anew each pass may be larger than memory, and so may be what is kept beside it.
+        self._caches: list[Cache] | None = [{} for _ in chunks] if isinstance(chunks, list | tuple) else None
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __iter__(self) -> Iterator[X]:
+        return (self._chunks[i] for i in range(len(self._chunks)))
+
+    def total(self, task: Callable[[X, Cache], V]) -> V:
+        def at(i: int) -> V:
+            return task(self._chunks[i], {} if self._caches is None else self._caches[i])
+
+        with one_thread():
+            return tree_sum(self._ordered(at))
+
+    def each(self, task: Callable[[X], T]) -> list[T]:
+        with one_thread():
+            return list(self._ordered(lambda i: task(self._chunks[i])))
+
+    def _ordered(self, at: Callable[[int], T]) -> Iterator[T]:
+        threads = min(self._threads, len(self._chunks))
+        if threads == 1 or getattr(_inside, "busy", False):
+            return map(at, range(len(self._chunks)))
+        return _side_by_side(at, len(self._chunks), threads)
+
+
+def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[T]:
+    """The results in order; no more chunks than `2 * threads` are under way or wait to be taken."""
+
+    def marked(i: int) -> T:
+        _inside.busy = True
+        try:
+            return at(i)
+        finally:
+            _inside.busy = False
+
+    pool = _pool(threads, os.getpid())
+    pending: deque[Future[T]] = deque()
+    try:
+        for i in range(count):
+            if len(pending) == 2 * threads:
+                yield pending.popleft().result()
+            pending.append(pool.submit(copy_context().run, marked, i))  # numpy's errstate is in the context
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """The threads of this process: those of a parent are not there after a fork."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="latentem")
