@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Self, TypeVar
 
 import attrs
@@ -46,11 +46,25 @@ class Additive(Value):
 V = TypeVar("V", bound=Vector)
 
 
-def tree_sum(values: Iterable[V], fan_in: int = FAN_IN) -> V:
+def add(values: list[V]) -> V:
+    """The sum of one node of the tree, from left to right."""
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def tree_sum(values: Iterable[V], fan_in: int = FAN_IN, node: Callable[[list[V]], V] = add) -> V:
     """Sum in the given order, as a tree in which each node adds `fan_in` neighbours.
 
     The shape of the tree depends on the number of values alone, so the rounding is the same
-    whoever computed them; at most `fan_in` partial sums a level are alive at any time.
+    whoever computed them; at most `fan_in` partial sums a level are alive at any time. It is also the tree of
+    the sums of any `fan_in` ** h successive values at a time.
+
+    Args:
+        values: What to sum.
+        fan_in: How many neighbours make a node.
+        node: Makes a node; an engine whose values are elsewhere has them added there.
 
     Raises:
         ValueError: there is nothing to sum.
@@ -62,23 +76,17 @@ def tree_sum(values: Iterable[V], fan_in: int = FAN_IN) -> V:
         while len(levels[height]) == fan_in:
             if height + 1 == len(levels):
                 levels.append([])
-            levels[height + 1].append(_sum(levels[height]))
+            levels[height + 1].append(node(levels[height]))
             levels[height] = []
             height += 1
     carried: list[V] = []
     for level in levels:
         if level or carried:
-            carried = [_sum(level + carried)]
+            carried = level + carried
+            carried = [node(carried)] if len(carried) > 1 else carried
     if not carried:
         raise ValueError("no chunks were given: the data must hold at least one")
     return carried[0]
-
-
-def _sum(values: list[V]) -> V:
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total
 
 
 def _fields(value: Any) -> list[Any]:

@@ -20,6 +20,11 @@ class Placed(abc.ABC, Generic[X]):
 
     __slots__ = ()
 
+    @property
+    def costly(self) -> bool:
+        """Whether a pass costs much beside computing, such as reading, so that several runs had better share it."""
+        return False
+
     @abc.abstractmethod
     def __len__(self) -> int:
         """How many chunks there are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from attrs import frozen
 
@@ -73,6 +73,9 @@ class Degenerate(Exception):
     field: str
     reason: str
     remedy: str = "use fewer components, a tied structure, or a prior"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Degenerate, (self.component, self.field, self.reason, self.remedy)  # it comes home from other processes
 
     def __str__(self) -> str:
         of = "" if self.component is None else f" of component {self.component}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, final
 
 import numpy as np
@@ -60,6 +60,11 @@ class Rows(Value):
         """How much the rows count: their number, or the sum of their weights."""
         return float(len(self) if self.weight is None else self.weight.sum())
 
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        """The least and the largest value of each column, shapes (d,); NaN where one is missing."""
+        return own(self.x.min(axis=0)), own(self.x.max(axis=0))
+
     @property
     def row_weight(self) -> Array:
         """How much each row counts, shape (n,), ones where nothing was said."""
@@ -96,11 +101,26 @@ def rows(data: Any, weights: Any = None, allowed: Any = None, k: int | None = No
     if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
         if weights is not None or allowed is not None:
             raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-        return _joined(checked(data, k, missing=missing))
+        return joined(checked(data, k, missing=missing))
     x = table(data, missing)
     labels = None if allowed is None else allowed_components(allowed, len(x), k)
     chunk = Rows(x, None if weights is None else numbers(weights, "weights"), labels)
     return checked([chunk], k, columns_of(data), missing)[0]
+
+
+def converted_rows(data: Any, k: int | None, missing: bool, bare: bool) -> Rows:
+    """One of several chunks, checked by itself; `bare`: without its weights.
+
+    Raises:
+        TypeError, ValueError: it is no table of real numbers, or not sound.
+    """
+    chunk = data if isinstance(data, Rows) else Rows(table(data, missing))
+    if bare and chunk.weight is not None:
+        chunk = evolve(chunk, weight=None)
+    if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
+        raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
+    refuse_unsound(chunk.x, partial(_place, 0), columns_of(data), missing)
+    return _without_absent(chunk)
 
 
 def checked(
@@ -124,7 +144,7 @@ def checked(
         refuse_unsound(chunk.x, partial(_place, begin), names, missing)
         begin += len(chunk)
     if missing:
-        refuse_absent_columns([chunk.x[chunk.row_weight > 0] for chunk in chunks], names)
+        refuse_absent_columns(((chunk.x, chunk.weight) for chunk in chunks), names)
     return [_without_absent(chunk) for chunk in chunks]
 
 
@@ -140,7 +160,8 @@ def _without_absent(chunk: Rows) -> Rows:
     return evolve(chunk, x=own(np.where(present[:, None], chunk.x, chunk.x[int(present.argmax())])))
 
 
-def _joined(chunks: Sequence[Rows]) -> Rows:
+def joined(chunks: Sequence[Rows]) -> Rows:
+    """Several chunks as one, copied."""
     weighted = any(chunk.weight is not None for chunk in chunks)
     return Rows(
         own(np.concatenate([chunk.x for chunk in chunks])),

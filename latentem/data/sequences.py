@@ -8,7 +8,7 @@ from typing import Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, axes, extents, frozen_or_none, own, viewed_array
 from latentem.core import Value
@@ -105,6 +105,26 @@ def sequences(
         TypeError: the data are not real numbers.
         ValueError: the data are not sequences, are empty, or hold infinity, or NaN where none may be missing.
     """
+    chunk = stacked(data, weights, allowed, k, missing)
+    if chunk.weight is not None and not (chunk.weight > 0).any():
+        raise ValueError("all weights are zero: at least one sequence must count")
+    if missing:
+        refuse_absent_columns([(chunk.x, None if chunk.weight is None else chunk.row_weight)], _names(data))
+    return chunk
+
+
+def converted_sequences(data: Any, k: int | None, missing: bool, bare: bool) -> Sequences:
+    """One of several chunks, checked by itself; `bare`: without its weights.
+
+    Raises:
+        TypeError, ValueError: it is no table of real numbers, or not sound.
+    """
+    chunk = stacked(data, None, None, k, missing)
+    return evolve(chunk, weight=None) if bare and chunk.weight is not None else chunk
+
+
+def stacked(data: Any, weights: Any, allowed: Any, k: int | None, missing: bool) -> Sequences:
+    """The same, but for what can be said of all the data only: that a sequence counts, and each column has a value."""
     if isinstance(data, Sequences):
         data = [data]
     many = isinstance(data, list | tuple) and not (data and _is_row(data[0]))
@@ -114,7 +134,7 @@ def sequences(
     if all(isinstance(part, Sequences) for part in parts):
         if weights is not None or allowed is not None:
             raise ValueError("weights and allowed were given beside Sequences: put them into the Sequences")
-        chunk = _joined(parts)
+        chunk = joined(parts)
     else:
         tables = [_in(i, many, table, part, missing) for i, part in enumerate(parts)]
         chunk = Sequences(
@@ -123,25 +143,30 @@ def sequences(
             None if weights is None else numbers(weights, "weights"),
             None if allowed is None else _labels(allowed if many else [allowed], tables, k, many),
         )
-    if chunk.weight is not None and not (chunk.weight > 0).any():
-        raise ValueError("all weights are zero: at least one sequence must count")
     if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
         raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-    refuse_unsound(chunk.x, chunk.place, columns_of(parts[0]), missing)
-    if missing:
-        refuse_absent_columns([chunk.x[chunk.row_weight > 0]], columns_of(parts[0]))
+    refuse_unsound(chunk.x, chunk.place, _names(data), missing)
     return chunk
+
+
+def _names(data: Any) -> Sequence[str] | None:
+    return columns_of(data[0] if isinstance(data, list | tuple) and data else data)
 
 
 def cut(chunk: Sequences, size: int) -> list[Sequences]:
     """The chunk, cut between sequences into chunks of about `size` rows; a longer sequence is one by itself."""
+    return [chunk[begin:end] for begin, end in pairwise(cut_edges(chunk.lengths, size))]
+
+
+def cut_edges(lengths: Labels, size: int) -> list[int]:
+    """Before which sequences to cut so that chunks have about `size` rows, and the number of sequences at last."""
     edges, filled = [0], 0
-    for i, length in enumerate(chunk.lengths.tolist()):
+    for i, length in enumerate(lengths.tolist()):
         if filled and filled + length > size:
             edges.append(i)
             filled = 0
         filled += length
-    return [chunk[begin:end] for begin, end in pairwise([*edges, len(chunk)])]
+    return [*edges, len(lengths)]
 
 
 def _is_row(value: Any) -> bool:
@@ -164,7 +189,8 @@ def _labels(allowed: Sequence[Any], tables: Sequence[Array], k: int | None, many
     return np.concatenate([_in(i, many, allowed_components, labels, len(x), k) for i, (labels, x) in given])
 
 
-def _joined(parts: Sequence[Sequences]) -> Sequences:
+def joined(parts: Sequence[Sequences]) -> Sequences:
+    """Several chunks as one, copied where there are several."""
     if len({part.x.shape[1] for part in parts}) > 1:
         _refuse_columns([part.x for part in parts])
     if len(parts) == 1:

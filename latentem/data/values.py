@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 from latentem.arrays import Array, frozen_array
 
 _LIGHTEST = 1e-100
+_BLOCK = 2**14
+"""Rows that are checked at a time."""
 
 
 def mask(value: Any) -> npt.NDArray[np.bool_] | None:
@@ -120,31 +122,44 @@ def refuse_unsound(x: Array, place: Callable[[int], str], names: Sequence[str] |
     Raises:
         ValueError: naming the row and the column.
     """
-    sound = ~np.isinf(x) if missing else np.isfinite(x)
-    if not sound.all():
-        row, column = (int(i[0]) for i in np.nonzero(~sound))
-        name = repr(names[column]) if names else str(column)
-        raise ValueError(
-            f"{place(row)}, column {name} is {x[row, column]}: every value must be finite"
-            + (", or NaN where it is missing" if missing else "")
-            + "; leave out rows with missing values, or fill them in, before fitting"
-        )
+    for begin in range(0, len(x), _BLOCK):
+        part = x[begin : begin + _BLOCK]
+        sound = ~np.isinf(part) if missing else np.isfinite(part)
+        if not sound.all():
+            row, column = (int(i[0]) for i in np.nonzero(~sound))
+            name = repr(names[column]) if names else str(column)
+            raise ValueError(
+                f"{place(begin + row)}, column {name} is {part[row, column]}: every value must be finite"
+                + (", or NaN where it is missing" if missing else "")
+                + "; leave out rows with missing values, or fill them in, before fitting"
+            )
 
 
-def refuse_absent_columns(tables: Sequence[Array], names: Sequence[str] | None = None) -> None:
-    """Refuse tables of which a column is NaN throughout.
+def refuse_absent_columns(tables: Iterable[tuple[Array, Array | None]], names: Sequence[str] | None = None) -> None:
+    """Refuse tables of which a column is NaN in all rows that count; it looks no further than it must.
+
+    Args:
+        tables: Each with the weights of its rows, or None.
+        names: Names of the columns.
 
     Raises:
         ValueError: naming the column.
     """
-    absent = np.all([np.isnan(x).all(axis=0) for x in tables], axis=0)
-    if absent.any():
-        column = int(absent.argmax())
-        raise ValueError(f"column {repr(names[column]) if names else column} has no value at all: leave it out")
+    absent: Any = True
+    for x, weight in tables:
+        for begin in range(0, len(x), _BLOCK):
+            part = np.isnan(x[begin : begin + _BLOCK])
+            if weight is not None:
+                part = part[weight[begin : begin + _BLOCK] > 0]
+            absent = absent & part.all(axis=0)
+            if not absent.any():
+                return
+    column = int(absent.argmax())
+    raise ValueError(f"column {repr(names[column]) if names else column} has no value at all: leave it out")
 
 
-def refuse_weights(weight: Array, n: int, unit: str) -> None:
-    """Refuse what are no weights of n units.
+def refuse_weights(weight: Array, n: int, unit: str, begin: int = 0) -> None:
+    """Refuse what are no weights of n units, the first of which is the unit number `begin`.
 
     Raises:
         ValueError: another shape, or one is negative or not finite, or all are beyond the range of sums.
@@ -153,14 +168,16 @@ def refuse_weights(weight: Array, n: int, unit: str) -> None:
         raise ValueError(f"weights have shape {weight.shape}: give one a {unit}, shape ({n},)")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):
         worst = int(np.argmin(np.where(np.isfinite(weight), weight, -np.inf)))
-        raise ValueError(f"the weight of {unit} {worst} is {weight[worst]}: weights must be finite and at least 0")
+        raise ValueError(
+            f"the weight of {unit} {begin + worst} is {weight[worst]}: weights must be finite and at least 0"
+        )
     heaviest = weight.max(initial=0)
     if not (heaviest == 0 or _LIGHTEST <= heaviest <= 1 / _LIGHTEST):
         raise ValueError(f"the largest weight is {heaviest}: rescale the weights to be near 1")
 
 
-def refuse_mask(allowed: npt.NDArray[np.bool_], n: int) -> None:
-    """Refuse what does not say for each of n rows where it may belong.
+def refuse_mask(allowed: npt.NDArray[np.bool_], n: int, begin: int = 0) -> None:
+    """Refuse what does not say for each of n rows, the first of which is row `begin`, where it may belong.
 
     Raises:
         ValueError: another shape, or a row that may belong nowhere.
@@ -169,4 +186,4 @@ def refuse_mask(allowed: npt.NDArray[np.bool_], n: int) -> None:
         raise ValueError(f"allowed has shape {allowed.shape}: give one row a unit, shape ({n}, k)")
     if not allowed.any(axis=1).all():
         row = int(np.argmin(allowed.any(axis=1)))
-        raise ValueError(f"row {row} is allowed in no component: allow at least one")
+        raise ValueError(f"row {begin + row} is allowed in no component: allow at least one")

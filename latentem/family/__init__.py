@@ -13,6 +13,7 @@ from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.glm import CanonicalRegression, LogisticRegression, PoissonRegression
 from latentem.family.inflated import ZeroInflated, ZeroInflatedParams
+from latentem.family.kernel import FAINTEST, NEVER, Buffers, Kernel
 from latentem.family.moments import Moments
 from latentem.family.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from latentem.family.part import Part
@@ -28,9 +29,12 @@ from latentem.family.student import Student, StudentParams
 from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
+    "FAINTEST",
+    "NEVER",
     "Assorted",
     "Bernoulli",
     "Binomial",
+    "Buffers",
     "CanonicalRegression",
     "Categorical",
     "Coefficients",
@@ -49,6 +53,7 @@ __all__ = [
     "GaussianParams",
     "Geometric",
     "InverseWishart",
+    "Kernel",
     "LinearRegression",
     "LinearRegressionParams",
     "LogNormal",

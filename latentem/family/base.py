@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, ColumnError, Event, Hidden, Path, Unavailable, Vector
+from latentem.family.kernel import Kernel
 
 if TYPE_CHECKING:
     from latentem.family.part import Part
@@ -67,6 +68,10 @@ class Family(abc.ABC, Generic[S, P]):
     def infer(self, params: P, x: Array) -> tuple[Array, Hidden | None]:
         """The log densities of `log_density`, and q(h | x_n, z = k) where a component has latents h of its own."""
         return self.log_density(params, x), None
+
+    def kernel(self, params: P, log_weights: Array) -> Kernel | None:
+        """These densities with finite log weights, (k,), arranged for fast passes; None if there is no such form."""
+        return None
 
     def expected(self, x: Array, weights: Array, hidden: Any) -> S:
         """The statistics as `infer` leaves them expected, where a component has latents of its own."""

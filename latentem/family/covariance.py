@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, final
 
 import numpy as np
 from attrs import field, frozen
 
-from latentem.arrays import Array
+from latentem.arrays import Array, Labels
 from latentem.core import Degenerate
 from latentem.family.missing import Completion, Mask, correlated, uncorrelated
 from latentem.family.structure import VANISHED, Shape, Structure
@@ -34,7 +35,23 @@ class Full(Shape):
 
     def scatter(self, y: Array, weight: Array) -> Array:
         scaled = np.sqrt(weight)[:, None] * y
-        return scaled.T @ scaled
+        return np.dot(scaled.T, scaled)  # which lets other threads run, as @ does not
+
+    def squares(self, y: Array, out: Array) -> None:
+        d, at = len(y), 0
+        for lag in range(d):  # y_i y_(i + lag): the rows of a lag stand side by side, so this is one long product
+            np.multiply(y[: d - lag], y[lag:], out=out[at : at + d - lag])
+            at += d - lag
+
+    def quadratic(self, whiteners: Array) -> Array:
+        i, j = _lags(whiteners.shape[1])
+        return (whiteners.transpose(0, 2, 1) @ whiteners)[:, i, j] * np.where(i == j, 1.0, 2.0)
+
+    def second_of(self, squares: Array, d: int) -> Array:
+        i, j = _lags(d)
+        second = np.empty((len(squares), d, d))
+        second[:, i, j] = second[:, j, i] = squares
+        return second
 
     def estimate(self, second: Array, count: Array, d: int) -> Array:
         return second / count[:, None, None]
@@ -149,6 +166,15 @@ class Diagonal(_Uncorrelated):
     def scatter(self, y: Array, weight: Array) -> Array:
         return weight @ (y * y)
 
+    def squares(self, y: Array, out: Array) -> None:
+        np.multiply(y, y, out=out)
+
+    def quadratic(self, whiteners: Array) -> Array:
+        return whiteners * whiteners
+
+    def second_of(self, squares: Array, d: int) -> Array:
+        return squares
+
     def estimate(self, second: Array, count: Array, d: int) -> Array:
         return second / count[:, None]
 
@@ -192,6 +218,15 @@ class Spherical(_Uncorrelated):
 
     def scatter(self, y: Array, weight: Array) -> Array:
         return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
+
+    def squares(self, y: Array, out: Array) -> None:
+        np.einsum("dn,dn->n", y, y, out=out[0])
+
+    def quadratic(self, whiteners: Array) -> Array:
+        return (whiteners * whiteners)[:, None]
+
+    def second_of(self, squares: Array, d: int) -> Array:
+        return squares[:, 0]
 
     def estimate(self, second: Array, count: Array, d: int) -> Array:
         return second / (count * d)
@@ -238,6 +273,13 @@ class Tied(Structure):
 
     def spread(self, covariances: Array) -> Array:
         return covariances[None]
+
+
+@cache
+def _lags(d: int) -> tuple[Labels, Labels]:
+    """Rows and columns of the upper triangle of a matrix, diagonal by diagonal."""
+    i = np.concatenate([np.arange(d - lag) for lag in range(d)])
+    return i, i + np.repeat(np.arange(d), np.arange(d, 0, -1))
 
 
 def _least_correlation(covariances: Array) -> Array:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve, fields, frozen
 
-from latentem.arrays import Array, frozen_array, frozen_params, matrix, vector
+from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
+from latentem.family.kernel import Buffers, FeatureKernel, Kernel, Sums
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
@@ -102,6 +103,13 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return ExponentialStatistics(count, total, float(per_row @ log_base))
 
     @final
+    def kernel(self, params: Any, log_weights: Array) -> Kernel | None:
+        natural, partition = self._natural(params), self._partition(params)
+        if not (np.isfinite(natural).all() and np.isfinite(partition).all()):
+            return None
+        return NaturalKernel(self, own(np.column_stack([log_weights - partition, natural])))
+
+    @final
     def log_joint(self, params: Any, statistics: ExponentialStatistics) -> float:
         natural = self._natural(params)
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
@@ -189,6 +197,40 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             return (self.count(params) - len(held)) * self.free(params)
 
         return Block((), maximize, size, lambda more: self._block((*held, *more)))
+
+
+@final
+@frozen(eq=False)
+class NaturalKernel(FeatureKernel):
+    """The densities of an exponential family in its own form; log h(x), which the components share, left out.
+
+    Attributes:
+        family: The family.
+        natural: Its natural parameters after the constants, shape (k, 1 + p).
+    """
+
+    family: ExponentialFamily
+    natural: Array
+
+    def sound(self, low: Array, high: Array) -> bool:
+        return True  # it is the form that the family has anyway
+
+    def features(self, x: Array, out: Array) -> None:
+        features = self.family.T(x)
+        if features.shape[1] != len(out) - 1:
+            raise ValueError(f"rows with {features.shape[1]} statistics were given: the parameters have {len(out) - 1}")
+        out[0] = 1.0
+        out[1:] = features.T
+
+    def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
+        super().add(x, counts, weight, sums, buffers)
+        if type(self.family).log_base is not ExponentialFamily.log_base:
+            log_base = self.family.log_base(x)
+            sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
+
+    def statistics(self, sums: Sums) -> ExponentialStatistics:
+        products = _but_nothing(sums.settled())
+        return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
 
 
 def _but_nothing(sums: Array) -> Array:

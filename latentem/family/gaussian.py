@@ -12,11 +12,14 @@ from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
 from latentem.family.covariance import Full
 from latentem.family.gaussian_params import GaussianParams
+from latentem.family.kernel import Kernel
 from latentem.family.missing import Completion, available
 from latentem.family.moments import Moments
 from latentem.family.priors import CovariancePrior, Floor
+from latentem.family.quadratic import QuadraticKernel
 from latentem.family.scatter import ScatterFamily, or_flat, refuse_other_columns
 from latentem.family.structure import Structure
+from latentem.family.whitened import WhitenedKernel
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -63,6 +66,13 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         _, log_det = params.factors
         return -0.5 * (d * _LOG_2PI + log_det + self._distances(params, x)), None
 
+    def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
+        if self.structure != Full():
+            return QuadraticKernel.of(params, log_weights)
+        whitened = WhitenedKernel.of(params, log_weights)
+        products = QuadraticKernel.of(params, log_weights, whitened)
+        return products if products.cost < whitened.cost else whitened
+
     def statistics(self, x: Array, weights: Array) -> Moments:
         missing = np.isnan(x)
         return Moments.of(x, weights, self.structure.each, available(x, missing, weights) if missing.any() else None)
@@ -73,7 +83,8 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         d = params.means.shape[1]
         whiteners, log_det = params.factors
-        distances = self.structure.each.trace(whiteners, statistics.about(params.means).second)
+        second = statistics.about(params.means).second
+        distances = self.structure.each.trace(whiteners[: len(second)], second)
         return float(-0.5 * (statistics.count @ (d * _LOG_2PI + log_det) + distances.sum()))
 
     def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:

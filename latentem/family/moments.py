@@ -79,7 +79,8 @@ class Moments(Additive):
         origin: What each component's moments are about, shape (k, d).
         count: Sum of weights, shape (k,).
         first: Sum of weight (x - origin), shape (k, d).
-        second: Sum of weight (x - origin)(x - origin)', in that structure's own shape, (k, ...).
+        second: Sum of weight (x - origin)(x - origin)', in that structure's own shape, (k, ...); or (1, ...), summed
+            over the components, which is all that a covariance shared by them needs.
         observed: Those of the data themselves, column by column, where they do not follow from these: where cells
             are missing or weights are not the responsibilities alone. None elsewhere.
 
@@ -121,17 +122,20 @@ class Moments(Additive):
 
     def about(self, origin: Array) -> Self:
         """The same moments about another origin, shape (k, d) or (d,)."""
+        if origin is self.origin:
+            return self
         shift = self.origin - origin
         if not shift.any():
             return self
         count = self.count[:, None]
         scale = self.count.reshape(-1, *(1,) * (self.second.ndim - 1))
-        cross = self.shape.product(self.first, shift) + self.shape.product(shift, self.first)
+        added = self.shape.product(self.first, shift) + self.shape.product(shift, self.first)
+        added += scale * self.shape.product(shift, shift)
         return evolve(
             self,
             origin=np.broadcast_to(origin, self.origin.shape),
             first=self.first + count * shift,
-            second=self.second + cross + scale * self.shape.product(shift, shift),
+            second=self.second + _summed(added, len(self.second)),
         )
 
     def means(self) -> Array:
@@ -170,8 +174,10 @@ class Moments(Additive):
         )
 
     def __add__(self, other: Self) -> Self:
-        larger = (np.abs(other.count) > np.abs(self.count))[:, None]
-        origin = np.where(larger, other.origin, self.origin)
+        origin = self.origin
+        if origin is not other.origin and not np.array_equal(origin, other.origin):
+            larger = (np.abs(other.count) > np.abs(self.count))[:, None]
+            origin = np.where(larger, other.origin, self.origin)
         a, b = self.about(origin), other.about(origin)
         known = self.observed is not None or other.observed is not None
         return evolve(
@@ -179,7 +185,7 @@ class Moments(Additive):
             origin=origin,
             count=a.count + b.count,
             first=a.first + b.first,
-            second=a.second + b.second,
+            second=_summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
             observed=self.columns() + other.columns() if known else None,
         )
 
@@ -191,3 +197,8 @@ class Moments(Additive):
             second=factor * self.second,
             observed=None if self.observed is None else factor * self.observed,
         )
+
+
+def _summed(second: Array, length: int) -> Array:
+    """Second moments, one a component or, where the length is one, of all together."""
+    return second if length >= len(second) else second.sum(axis=0, keepdims=True)

@@ -84,6 +84,18 @@ class Shape(Structure):
         """Sum of weight y y' over rows: (n, d), (n,) -> (...)."""
 
     @abc.abstractmethod
+    def squares(self, y: Array, out: Array) -> None:
+        """Fill in the squares of columns y, (d, n), that a quadratic form is linear in: (free(d), n)."""
+
+    @abc.abstractmethod
+    def quadratic(self, whiteners: Array) -> Array:
+        """The coefficients of these squares in |W y|^2, (m, ...) -> (m, free(d))."""
+
+    @abc.abstractmethod
+    def second_of(self, squares: Array, d: int) -> Array:
+        """Second moments from weighted sums of these squares, (m, free(d)) -> (m, ...)."""
+
+    @abc.abstractmethod
     def estimate(self, second: Array, count: Array, d: int) -> Array:
         """The maximum likelihood covariances for these second moments about the mean: second / count."""
 

@@ -156,13 +156,17 @@ class ComponentModel(LatentModel[X, R, S, P]):
         return {"units": self.units(statistics), **self.family.describe(self._own(params))}
 
     def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
-        n = sum(np.count_nonzero(chunk.row_weight) for chunk in chunks)
+        n = 0
+        for chunk in chunks:  # no further than need be: chunks may come from a file
+            n += int(np.count_nonzero(chunk.row_weight))
+            if n >= self.k:
+                break
         if n < self.k:
             raise ValueError(
                 f"{n} rows were given for {self.k} components: give at least {self.k} that count, or lower k"
             )
         within = frozenset(path[1:] for path in held if path[:1] == (self.part,))
-        self.family.check([chunk.x for chunk in chunks], within)
+        self.family.check((chunk.x for chunk in chunks), within)
 
     def check_params(self, params: P) -> None:
         self.family.check_params(self._own(params), self.k)

@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part
 from latentem.core import Additive, Block, Event, Path, Unavailable, Value
-from latentem.data import Rows, checked, rows, split
+from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
 from latentem.family.design import NO_INFORMATION, Design
 from latentem.family.newton import maximise
@@ -207,12 +207,10 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         return rows(data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
-            if weights is not None or allowed is not None:
-                raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-            return checked(data, self.k, missing=self.family.takes_missing)
-        chunk = self.chunk(data, weights, allowed)
-        return split(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
+        return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+
+    def _rows(self, n: int, d: int) -> int:
+        return max(256, _CHUNK // max(self.k, d))
 
     def units(self, statistics: ConcomitantStatistics) -> Array:
         return statistics.gate.count

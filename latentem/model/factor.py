@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive, Block, ColumnError, Degenerate, Event, LatentModel, Path, Unavailable, Value
-from latentem.data import Rows, checked, rows, split
+from latentem.data import Rows, row_chunks, rows
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.structure import VANISHED
 from latentem.posterior.normal import NormalPosterior
@@ -313,20 +313,21 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return {"share": (loadings**2 / params.variances()).mean(axis=1), "loading": loadings}
 
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
-        d = chunks[0].x.shape[1]
+        first = chunks[0].x[0]
+        d = len(first)
         if self.m >= d:
             raise ValueError(f"data with {d} columns were given for {self.m} factors: give fewer factors than columns")
         n = sum(np.count_nonzero(chunk.row_weight) for chunk in chunks)
         if n <= self.m:
             raise ValueError(f"{n} rows were given for {self.m} factors: give more rows that count than factors")
-        Gaussian(self.noise).check([chunk.x for chunk in chunks], {("covariances",)})  # the range of floats
+        Gaussian(self.noise).check((chunk.x for chunk in chunks), {("covariances",)})  # the range of floats
         if ("noise",) in held or isinstance(self.prior, InverseWishart):
             return
-        constant = np.all([(chunk.x == chunks[0].x[0]).all(axis=0) for chunk in chunks], axis=0)
+        constant = np.all([(chunk.x == first).all(axis=0) for chunk in chunks], axis=0)
         if constant.all() if self.noise == Spherical() else constant.any():
             column = int(constant.argmax())
             remedy = "leave it out, fix the noise, or give an InverseWishart prior"
-            raise ColumnError(column, f"is constant ({chunks[0].x[0, column]:g}), so it has no variance: {remedy}")
+            raise ColumnError(column, f"is constant ({first[column]:g}), so it has no variance: {remedy}")
 
     def check_params(self, params: FactorParams) -> None:
         if not isinstance(params, FactorParams):
@@ -344,12 +345,9 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return _unlabelled(rows(data, weights), allowed)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
-            if weights is not None or allowed is not None:
-                raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-            return [_unlabelled(part) for part in checked(data)]
-        chunk = self.chunk(data, weights, allowed)
-        return split(chunk, max(256, _CHUNK // chunk.x.shape[1]))
+        chunks = row_chunks(data, weights, None, lambda n, d: max(256, _CHUNK // d))
+        _unlabelled(chunks[0], allowed)  # all chunks say what is allowed, or none does
+        return chunks
 
     def guess(self, chunk: Rows, seed: Any) -> NormalPosterior:
         """A q to start from: a projection of the standardised columns, at random but the same for every chunk.

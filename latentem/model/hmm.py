@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -10,10 +11,11 @@ from attrs import field, frozen
 from scipy.special import xlogy
 
 from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, vector
-from latentem.core import Additive, Block, Degenerate, Value
-from latentem.data import Sequences, cut, sequences
+from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
+from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
 from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.model.fused import Kernels, densities, kernel_at, weighted_statistics
 from latentem.model.simplex import (
     NO_COUNTS,
     PseudoCounts,
@@ -58,6 +60,11 @@ class HiddenMarkovParams(Value):
             )
         refuse_off_simplex("initial probabilities", self.initial)
         refuse_off_simplex("transitions", self.transitions)
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The densities at these parameters arranged for speed: once a pass, not once a chunk."""
+        return {}
 
 
 @final
@@ -115,7 +122,18 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return params
 
     def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
-        density, hidden = self.infer(params, chunk)
+        return self._chain(params, chunk, *self.infer(params, chunk))
+
+    def expectation(self, params: HiddenMarkovParams, chunk: Sequences) -> Expectation[HiddenMarkovStatistics]:
+        kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
+        if kernel is None or not kernel.sound(chunk.x.min(axis=0), chunk.x.max(axis=0)):
+            return super().expectation(params, chunk)
+        posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
+        emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
+        summed = HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
+        return Expectation(summed, posterior.entropy(), chunk.observations)
+
+    def _chain(self, params: Any, chunk: Sequences, density: Array, hidden: Hidden | None) -> ChainPosterior:
         self.refuse_unsound(density, chunk)
         nodes = self._begun(params, chunk, density)
         posterior = ChainPosterior(own(nodes), log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
@@ -194,11 +212,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return sequences(data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Sequences]:
-        if isinstance(data, list | tuple) and data and all(isinstance(part, Sequences) for part in data):
-            self.chunk(data, weights, allowed)  # is refused as one, and kept as it was cut
-            return data
-        chunk = self.chunk(data, weights, allowed)
-        return cut(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
+        return sequence_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+
+    def _rows(self, n: int, d: int) -> int:
+        return max(256, _CHUNK // max(self.k, d))
 
     def units(self, statistics: HiddenMarkovStatistics) -> Array:
         return statistics.initial + statistics.transitions.sum(axis=0)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
 from latentem.arrays import EQUAL, Array, axes, frozen_array, frozen_params, own
-from latentem.core import Additive, Block, Value
-from latentem.data import Rows, checked, rows, split
-from latentem.family import Family
+from latentem.core import Additive, Block, Expectation, Value, tree_sum
+from latentem.data import Rows, row_chunks, rows, split
+from latentem.family import Family, Kernel
 from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.model.fused import Kernels, fused, kernel_at
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
 from latentem.posterior import LabelPosterior
 
-_CHUNK = 2**15
-"""Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
+_CHUNK, _BLOCK = 2**18, 2**15
+"""Numbers in the tables of a chunk, (rows, k) and (rows, d), and of a block in it: so few that they stay in cache."""
 
 
 @final
@@ -38,6 +40,11 @@ class MixtureParams(Value):
 
     def __attrs_post_init__(self) -> None:
         refuse_off_simplex("weights", self.weights)
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The densities at these parameters arranged for speed: once a pass, not once a chunk."""
+        return {}
 
 
 @final
@@ -95,6 +102,25 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         counts = posterior.counts()
         return MixtureStatistics(own(counts.sum(axis=0)), self.emitted(chunk, counts, posterior.hidden))
 
+    def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
+        kernel = kernel_at(params.kernels, self.family, params.components, log_of(params.weights))
+        return self._fused(kernel, params, chunk)
+
+    def _fused(self, kernel: Kernel | None, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
+        """The E-step by a kernel where it is sound, by the next one elsewhere, and at last by the composed default."""
+        if kernel is None:
+            size = self._rows(chunk.x.shape[1], _BLOCK)
+            return tree_sum(super(Mixture, self).expectation(params, part) for part in split(chunk, size))
+        sums, entropy, left = fused(kernel, chunk)
+        if left and left[0] is chunk:
+            return self._fused(kernel.otherwise, params, chunk)
+        statistics = MixtureStatistics(own(kernel.counts(sums)), kernel.statistics(sums))
+        mine = Expectation(statistics, entropy, chunk.observations - sum(part.observations for part in left))
+        return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
+
+    def _rows(self, d: int, numbers: int) -> int:
+        return max(256, numbers // max(self.k, d))
+
     def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         weights = xlogy(statistics.weights, params.weights).sum()
         return float(weights) + self.family.log_joint(params.components, statistics.components)
@@ -134,12 +160,10 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return rows(data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
-            if weights is not None or allowed is not None:
-                raise ValueError("weights and allowed were given beside Rows: put them into the Rows")
-            return checked(data, self.k, missing=self.family.takes_missing)
-        chunk = self.chunk(data, weights, allowed)
-        return split(chunk, max(256, _CHUNK // max(self.k, chunk.x.shape[1])))
+        def size(n: int, d: int) -> int:
+            return self._rows(d, _CHUNK)
+
+        return row_chunks(data, weights, allowed, size, self.k, self.family.takes_missing)
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights

@@ -1,0 +1,160 @@
+"""Gaussians with full covariances in many columns: whitening and symmetric scatter, centred on each component."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Self, final
+
+import numpy as np
+from attrs import frozen
+
+from latentem.arrays import Array, Labels, own
+from latentem.family.gaussian_params import GaussianParams
+from latentem.family.kernel import NEVER, NONE, Buffers, Kernel
+from latentem.family.moments import Moments
+from latentem.family.structure import Structure
+
+_LOG_2PI = float(np.log(2 * np.pi))
+_NEGLIGIBLE = 70.0
+"""Nats below a row's most probable component under which another has none of it: a share of less than 1e-30."""
+_SMALL = 1e-24
+"""Share of a component's largest weight under which a row is left out of its scatter."""
+_NEAR = 1e4
+"""Squared distance, in widths, up to which a component's moments are taken about its mean in the parameters."""
+
+
+@final
+class Scatter:
+    """Moments under way, about origins that the first rows of each component choose; NaN before them."""
+
+    __slots__ = ("count", "first", "origin", "second")
+
+    def __init__(self, k: int, d: int) -> None:
+        self.origin = np.full((k, d), np.nan)
+        self.count, self.first, self.second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+
+
+@final
+@frozen(eq=False)
+class WhitenedKernel(Kernel):
+    """Gaussian densities from whitened rows, at any width and distance.
+
+    |W (x - mean)|^2 is a sum over columns, and W is lower triangular: a few columns need a small part of the
+    product, and bound the density from above. Where that is negligible beside another component's, it ends there.
+
+    Attributes:
+        structure: What the covariances look like: full, one a component.
+        means: Shape (k, d).
+        whiteners: Shape (k, d, d), lower triangular.
+        constants: Log weights and normalising constants, shape (k,).
+    """
+
+    structure: Structure
+    means: Array
+    whiteners: Array
+    constants: Array
+
+    @classmethod
+    def of(cls, params: GaussianParams, log_weights: Array) -> Self:
+        """Of these densities, with these log weights, shape (k,)."""
+        whiteners, log_det = params.factors
+        constants = log_weights - 0.5 * (params.means.shape[1] * _LOG_2PI + log_det)
+        return cls(params.structure, params.means, whiteners, own(constants))
+
+    @property
+    def rows(self) -> int:
+        return max(256, min(4000, 100_000 // self.means.shape[1]))
+
+    @property
+    def cost(self) -> float:
+        """About how many nanoseconds a row takes, as measured; docs/kernels.md.
+
+        A density is computed in full where the bound at another component's mean does not rule it out.
+        """
+        k, d = self.means.shape
+        out = np.empty((k, k))
+        self._bound(self.means, out, Buffers())
+        likely = out > self.constants - _NEGLIGIBLE - 0.5 * (d - _quarter(d))
+        share = (k + np.count_nonzero(likely & ~np.eye(k, dtype=bool))) / k**2
+        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * share))
+
+    def sums(self) -> Scatter:
+        return Scatter(*self.means.shape)
+
+    def sound(self, low: Array, high: Array) -> bool:
+        return not (np.isnan(low) | np.isnan(high)).any()
+
+    def read(self, x: Array, buffers: Buffers) -> None:
+        return None
+
+    def log_joint(self, x: Array, buffers: Buffers) -> Array:
+        out = buffers.array("density", len(self.means), len(x))
+        self._bound(x, out, buffers)
+        nearest = np.ascontiguousarray(out.T).argmax(axis=1)
+        reached = np.empty(len(x))
+        for j in range(len(out)):
+            rows = np.flatnonzero(nearest == j)
+            reached[rows] = out[j][rows] = self._log_joint(j, x, rows)
+        reached -= _NEGLIGIBLE
+        for j in range(len(out)):
+            there = out[j] > reached
+            out[j][~there] = NEVER
+            rows = np.flatnonzero(there & (nearest != j))
+            out[j][rows] = self._log_joint(j, x, rows)
+        return out
+
+    def _bound(self, x: Array, out: Array, buffers: Buffers) -> None:
+        """Fill in an upper bound of the log joint: only the squares of the first columns, of all components at once."""
+        k, few = len(self.means), _quarter(x.shape[1])
+        whitened = buffers.array("whitened", k * few, len(x))
+        centre = self.means[:, :few].mean(axis=0)
+        heads = self.whiteners[:, :few, :few]
+        np.dot(heads.reshape(k * few, few), (x[:, :few] - centre).T, out=whitened)
+        whitened -= np.einsum("kij,kj->ki", heads, self.means[:, :few] - centre).reshape(-1, 1)
+        whitened *= whitened
+        np.sum(whitened.reshape(k, few, len(x)), axis=1, out=out)
+        out *= -0.5
+        out += self.constants[:, None]
+
+    def _log_joint(self, j: int, x: Array, rows: Labels) -> Array:
+        """Log weight plus log density of some rows in one component; a block of columns needs those before it."""
+        y = (x[rows] if len(rows) < len(x) else x) - self.means[j]
+        d = x.shape[1]
+        squares = np.zeros(len(y))
+        for begin, end in pairwise([*range(0, d, _quarter(d)), d]):
+            z = np.dot(y[:, :end], self.whiteners[j, begin:end, :end].T)
+            squares += np.einsum("nd,nd->n", z, z)
+        return self.constants[j] - 0.5 * squares
+
+    def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
+        none = NONE * counts.max()
+        for j, each in enumerate(counts):
+            largest = each.max()
+            if not largest > none:
+                continue
+            rows = np.flatnonzero(each > _SMALL * largest)
+            some, count = (x, each) if 4 * len(rows) > 3 * len(x) else (x[rows], each[rows])
+            if np.isnan(sums.origin[j, 0]):
+                sums.origin[j] = self._origin(j, some, count)
+            y = some - sums.origin[j]
+            sums.count[j] += count.sum()
+            sums.first[j] += np.dot(count, y)
+            y *= np.sqrt(count)[:, None]
+            sums.second[j] += np.dot(y.T, y)
+
+    def _origin(self, j: int, x: Array, count: Array) -> Array:
+        """The component's mean, so that chunks agree on it; where that is far from its rows, theirs."""
+        apart = np.dot(count, x - self.means[j]) / count.sum()
+        near = self.structure.each.whiten(self.whiteners[j], apart[None])
+        return self.means[j] if (near * near).sum() <= _NEAR else self.means[j] + apart
+
+    def counts(self, sums: Scatter) -> Array:
+        return sums.count.copy()
+
+    def statistics(self, sums: Scatter) -> Moments:
+        origin = np.where(np.isnan(sums.origin), self.means, sums.origin)
+        return Moments(self.structure.each, own(origin), own(sums.count.copy()), own(sums.first), own(sums.second))
+
+
+def _quarter(d: int) -> int:
+    return -(-d // 4)

@@ -1,0 +1,102 @@
+"""The E-step of a mixture in one go: from rows to statistics and entropy, block by block, and no (n, k) table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from latentem.arrays import Array
+from latentem.data import Rows
+from latentem.family import FAINTEST, NEVER, Buffers, Family, Kernel
+
+Kernels = dict[int, tuple[Family[Any, Any], Kernel | None]]
+"""By the identity of their families, which are kept too: else another could be given the same one."""
+_buffers = Buffers()
+
+
+def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weights: Array) -> Kernel | None:
+    """The kernel of a family at its parameters: made at the first chunk of a pass, and kept beside the parameters."""
+    made = kernels.get(id(family))
+    if made is None:
+        made = kernels[id(family)] = family, family.kernel(params, np.maximum(log_weights, NEVER))
+    return made[1]
+
+
+def fused(kernel: Kernel, chunk: Rows) -> tuple[Any, float, list[Rows]]:
+    """The kernel's sums and the entropy over the rows of a chunk, and the stretches of rows that it is not for."""
+    sums, entropy = kernel.sums(), 0.0
+    left: list[slice] = []
+    sound = kernel.sound(*chunk.bounds)
+    for begin in range(0, len(chunk), kernel.rows):
+        part = slice(begin, min(begin + kernel.rows, len(chunk)))
+        of_block = _block(kernel, chunk, part, sound, sums)
+        if of_block is not None:
+            entropy += of_block
+        elif left and left[-1].stop == begin:
+            left[-1] = slice(left[-1].start, part.stop)
+        else:
+            left.append(part)
+    return sums, entropy, [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
+
+
+def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
+    """Add some rows to the sums; the entropy of their posterior, or None where the kernel is not for them."""
+    x, weight = chunk.x[part], None if chunk.weight is None else chunk.weight[part]
+    if not (sound or kernel.sound(x.min(axis=0), x.max(axis=0))):
+        return None
+    kernel.read(x, _buffers)
+    log_joint = kernel.log_joint(x, _buffers)
+    if chunk.allowed is not None:
+        np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
+    found = responsibilities(log_joint, weight, _buffers)
+    if found is None:
+        return None
+    counts, entropy = found
+    kernel.add(x, counts, weight, sums, _buffers)
+    return entropy
+
+
+def densities(kernel: Kernel, x: Array) -> Array:
+    """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share."""
+    found = []
+    for begin in range(0, len(x), kernel.rows):
+        block = x[begin : begin + kernel.rows]
+        kernel.read(block, _buffers)
+        found.append(kernel.log_joint(block, _buffers).T.copy())
+    return np.concatenate(found)
+
+
+def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
+    """The family's statistics of rows, (n, d), with weights by component, (n, k)."""
+    sums = kernel.sums()
+    for begin in range(0, len(x), kernel.rows):
+        part = slice(begin, begin + kernel.rows)
+        kernel.read(x[part], _buffers)
+        kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
+    return kernel.statistics(sums)
+
+
+def responsibilities(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
+    """Posterior counts of rows, shape (k, n), and the entropy of the posterior; None where it is not defined.
+
+    Args:
+        log_joint: Log weight plus log density, shape (k, n); it is overwritten.
+        weight: How often each row counts, shape (n,); None once.
+        buffers: Where the counts are put.
+    """
+    k, n = log_joint.shape
+    counts, (highest, total) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
+    np.max(log_joint, axis=0, out=highest)
+    if not (highest.min() > NEVER / 2 and highest.max() < np.inf):
+        return None
+    shifted = np.subtract(log_joint, highest, out=log_joint)
+    np.maximum(shifted, FAINTEST, out=shifted)
+    np.exp(shifted, out=counts)
+    np.sum(counts, axis=0, out=total)
+    logs = np.log(total, out=highest)
+    log_total = float(logs.sum() if weight is None else logs @ weight)
+    np.divide(1.0 if weight is None else weight, total, out=total)
+    counts *= total
+    # H = - sum of r log r, with log r = shifted - log total, and r summing to one over the components
+    return counts, log_total - float(np.dot(counts.reshape(-1), shifted.reshape(-1)))
