@@ -18,6 +18,8 @@ FAINTEST = -600.0
 """The least log share of a component in a row: exponentials of less take ten times as long, or are subnormal."""
 NONE = float(np.exp(FAINTEST + 10))
 """Share of a chunk's weight below which a component has none of it: no row gave it more than the least."""
+NARROWED = 1e-3
+"""By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
 _CACHED = 150_000
 """Numbers in the features of a block of rows: they are read three times, and should stay in cache."""
 _UNPACKED = 1_000_000
@@ -109,6 +111,10 @@ class Kernel(abc.ABC):
             sums: What is added to.
             buffers: Those they were read into.
         """
+
+    def resolved(self, sums: Any) -> bool:
+        """Whether the sums have digits enough for parameters as narrow as those that follow from them."""
+        return True
 
     @abc.abstractmethod
     def counts(self, sums: Any) -> Array:

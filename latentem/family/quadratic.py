@@ -9,7 +9,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import UNIT, Buffers, FeatureKernel, Kernel, Sums
+from latentem.family.kernel import NARROWED, UNIT, Buffers, FeatureKernel, Kernel, Sums
 from latentem.family.moments import Moments
 from latentem.family.structure import Structure
 
@@ -29,6 +29,8 @@ class QuadraticKernel(FeatureKernel):
         natural: Shape (k, p).
         error: How much rounding can put a log density off, in unit roundoffs a feature, shape (k, p);
             docs/mathematics.md, "Two products".
+        least: The variances of the columns, or their sum where the structure keeps only that, below which moments about
+            the origin would have lost digits, shape (q, k).
         otherwise: The kernel for rows that are too far from the origin.
     """
 
@@ -36,6 +38,7 @@ class QuadraticKernel(FeatureKernel):
     origin: Array
     natural: Array
     error: Array
+    least: Array
     otherwise: Kernel | None
 
     @classmethod
@@ -51,7 +54,10 @@ class QuadraticKernel(FeatureKernel):
             sizes = _half_squared(structure, np.abs(whiteners), np.abs(apart))
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
         terms[:, 0] -= log_weights
-        return cls(structure, own(origin), own(-terms), own(error), otherwise)
+        least = NARROWED * params.variances().T
+        if structure.each.free(d) == 1:
+            least = least.sum(axis=0, keepdims=True)
+        return cls(structure, own(origin), own(-terms), own(error), own(least), otherwise)
 
     @property
     def cost(self) -> float:
@@ -84,6 +90,19 @@ class QuadraticKernel(FeatureKernel):
         if self.structure.tied:
             y = buffers.array("features", self.natural.shape[1], len(x))[1:].T
             sums.beside += self.structure.each.scatter(y, np.ones(len(x)) if weight is None else weight)
+
+    def resolved(self, sums: Sums) -> bool:
+        products, d = sums.settled(), len(self.origin)
+        count, first = products[0], products[1 : 1 + d]
+        live = count > 0
+        explained = first[:, live] ** 2 / count[live]
+        if len(self.least) < d:
+            explained = explained.sum(axis=0, keepdims=True)
+        if self.structure.tied:
+            total = self.structure.each.columns(np.asarray(sums.beside)).reshape(-1)
+            return bool((total - explained.sum(axis=1) >= self.least[:, 0] * count.sum()).all())
+        squares = products[1 + d : 1 + d + len(self.least), live]
+        return bool((squares - explained >= self.least[:, live] * count[live]).all())
 
     def statistics(self, sums: Sums) -> Moments:
         k, d = len(self.natural), len(self.origin)

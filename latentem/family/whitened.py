@@ -10,7 +10,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NEVER, NONE, Buffers, Kernel
+from latentem.family.kernel import NARROWED, NEVER, NONE, Buffers, Kernel
 from latentem.family.moments import Moments
 from latentem.family.structure import Structure
 
@@ -19,7 +19,7 @@ _NEGLIGIBLE = 70.0
 """Nats below a row's most probable component under which another has none of it: a share of less than 1e-30."""
 _SMALL = 1e-24
 """Share of a component's largest weight under which a row is left out of its scatter."""
-_NEAR = 1e4
+_NEAR = 1e2
 """Squared distance, in widths, up to which a component's moments are taken about its mean in the parameters."""
 
 
@@ -47,19 +47,21 @@ class WhitenedKernel(Kernel):
         means: Shape (k, d).
         whiteners: Shape (k, d, d), lower triangular.
         constants: Log weights and normalising constants, shape (k,).
+        least: The variances below which moments about these means would have lost digits, shape (k, d).
     """
 
     structure: Structure
     means: Array
     whiteners: Array
     constants: Array
+    least: Array
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,)."""
         whiteners, log_det = params.factors
         constants = log_weights - 0.5 * (params.means.shape[1] * _LOG_2PI + log_det)
-        return cls(params.structure, params.means, whiteners, own(constants))
+        return cls(params.structure, params.means, whiteners, own(constants), own(NARROWED * params.variances()))
 
     @property
     def rows(self) -> int:
@@ -147,6 +149,12 @@ class WhitenedKernel(Kernel):
         apart = np.dot(count, x - self.means[j]) / count.sum()
         near = self.structure.each.whiten(self.whiteners[j], apart[None])
         return self.means[j] if (near * near).sum() <= _NEAR else self.means[j] + apart
+
+    def resolved(self, sums: Scatter) -> bool:
+        count = sums.count[:, None]
+        explained = sums.first**2 / np.where(count > 0, count, 1.0)
+        squares = np.diagonal(sums.second, axis1=1, axis2=2)
+        return bool((squares - explained >= self.least * count).all())
 
     def counts(self, sums: Scatter) -> Array:
         return sums.count.copy()

@@ -37,6 +37,8 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Any, float, list[Rows]]:
             left[-1] = slice(left[-1].start, part.stop)
         else:
             left.append(part)
+    if not kernel.resolved(sums):
+        return kernel.sums(), 0.0, [chunk]
     return sums, entropy, [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
 
 

@@ -1,0 +1,265 @@
+"""The fast forms of the E-step: they agree with the plain one, and step aside where rounding could be seen."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import latentem as lem
+from latentem.core import LatentModel
+from latentem.family.kernel import UNIT, Buffers
+from latentem.family.quadratic import QuadraticKernel
+from latentem.family.whitened import WhitenedKernel
+
+STRUCTURES = [
+    lem.Full(),
+    lem.Diagonal(),
+    lem.Spherical(),
+    *map(lem.Tied, (lem.Full(), lem.Diagonal(), lem.Spherical())),
+]
+
+
+def gaussians(structure, k, d, rng, width=1.0, apart=3.0, offset=0.0):
+    """Parameters of k Gaussians `width` wide, their means `apart` from each other and `offset` from zero."""
+    means = offset + apart * rng.standard_normal((k, d))
+    roots = width * (np.eye(d) + 0.3 * rng.standard_normal((k, d, d)) / np.sqrt(d))
+    dense = roots @ roots.transpose(0, 2, 1)
+    each = {
+        lem.Full: dense,
+        lem.Diagonal: np.diagonal(dense, axis1=1, axis2=2),
+        lem.Spherical: dense[:, 0, 0],
+    }[type(structure.each)]
+    return lem.Gaussian(structure).params(means, each[0] if structure.tied else each)
+
+
+def rows_of(params, n, rng):
+    """Rows drawn from the components in turn."""
+    return lem.Gaussian(params.structure).sample(params, np.arange(n) % len(params.means), rng)
+
+
+def exact(params, x):
+    """Log densities of the rows in 60 digits, shape (k, n)."""
+    with mpmath.workdps(60):
+        dense = params.dense()
+        found = []
+        for mean, covariance in zip(params.means, dense, strict=True):
+            matrix = mpmath.matrix(covariance.tolist())
+            constant = -(len(mean) * mpmath.log(2 * mpmath.pi) + mpmath.log(mpmath.det(matrix))) / 2
+            inverse = mpmath.inverse(matrix)
+            row = []
+            for point in x:
+                y = mpmath.matrix(
+                    [mpmath.mpf(float(a)) - mpmath.mpf(float(b)) for a, b in zip(point, mean, strict=True)]
+                )
+                row.append(constant - (y.T * inverse * y)[0] / 2)
+            found.append(row)
+        return found
+
+
+def off(kernel, params, x):
+    """How far a kernel's log densities of the rows are from the exact ones, in nats, at most.
+
+    What the components of a row share is not compared, since a kernel may leave it out.
+    """
+    buffers = Buffers()
+    kernel.read(x, buffers)
+    ours, true = kernel.log_joint(x, buffers).copy(), exact(params, x)
+    worst = 0.0
+    for i in range(len(x)):
+        errors = [mpmath.mpf(float(ours[j, i])) - true[j][i] for j in range(len(true))]
+        shared = errors[0] if params.structure.tied else 0
+        worst = max(worst, *(float(abs(error - shared)) for error in errors))
+    return worst
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=str)
+@pytest.mark.parametrize("d", [1, 2, 5])
+@pytest.mark.parametrize("width", [1.0, 1e-2, 1e-4, 1e-6])
+def test_the_stated_bound_holds_for_narrow_components_far_from_the_origin(structure, d, width):
+    """The feature form's error, against 60 digits, is below its bound at every width; and the bound grows with it."""
+    rng = np.random.default_rng(d)
+    params = gaussians(structure, 3, d, rng, width)
+    x = np.vstack([rows_of(params, 9, rng), params.means])
+    kernel = QuadraticKernel.of(params, np.zeros(3))
+    reach = np.abs(x - kernel.origin).max(axis=0)
+    largest = np.empty((kernel.natural.shape[1], 1))
+    largest[1 : 1 + d, 0] = reach
+    kernel._complete(d, largest)
+    bound = UNIT * (kernel.error @ largest).max()
+    assert off(kernel, params, x) <= 2 * bound if structure.tied else off(kernel, params, x) <= bound
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=str)
+def test_a_sound_kernel_is_within_its_tolerance_and_an_unsound_one_is_left(structure):
+    """Where the kernel says that it is sound, no log density is off by 1e-10; at widths of 1e-6 it does not say so."""
+    rng = np.random.default_rng(3)
+    for width, wanted in ((1.0, True), (1e-6, False)):
+        params = gaussians(structure, 3, 2, rng, width)
+        x = rows_of(params, 12, rng)
+        kernel = QuadraticKernel.of(params, np.zeros(3))
+        assert kernel.sound(x.min(axis=0), x.max(axis=0)) is wanted
+        if wanted:
+            assert off(kernel, params, x) < 1e-10
+
+
+@pytest.mark.parametrize("width", [1.0, 1e-3, 1e-6])
+def test_whitening_keeps_its_digits_at_any_distance(width):
+    """The whitened form's log densities are within 1e-9 of 60 digits, for components 1e6 of their widths apart."""
+    rng = np.random.default_rng(1)
+    params = gaussians(lem.Full(), 3, 5, rng, width)
+    x = rows_of(params, 9, rng)
+    kernel = WhitenedKernel.of(params, np.zeros(3))
+    buffers = Buffers()
+    ours, true = kernel.log_joint(x, buffers), exact(params, x)
+    for i in range(len(x)):
+        own = i % 3
+        assert abs(float(mpmath.mpf(float(ours[own, i])) - true[own][i])) < 1e-9
+        for j in range(3):
+            if ours[j, i] > -1e299:
+                assert abs(float((mpmath.mpf(float(ours[j, i])) - true[j][i]) / true[j][i])) < 1e-9
+            else:
+                assert true[j][i] < true[own][i] - 60
+
+
+def agree(model, params, chunk, digits=1e-12):
+    """The model's own E-step has the statistics, the entropy and the count of the composed one."""
+    ours, plain = model.expectation(params, chunk), LatentModel.expectation(model, params, chunk)
+    scale = plain.observations + abs(model.log_joint(params, plain.statistics))
+    assert ours.observations == pytest.approx(plain.observations, rel=1e-14)
+    assert abs(ours.entropy - plain.entropy) <= digits * scale
+    np.testing.assert_allclose(ours.statistics.weights, plain.statistics.weights, rtol=1e-9, atol=1e-12 * scale)
+    following = model.m_step(plain.statistics, params)
+    for at in (params, following):  # where a covariance is nearly singular the model says what its figures are good for
+        allowed = (digits + model.rounding(at)) * scale
+        assert abs(model.log_joint(at, ours.statistics) - model.log_joint(at, plain.statistics)) <= allowed
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    structure=st.sampled_from(STRUCTURES),
+    k=st.integers(1, 6),
+    d=st.integers(1, 7),
+    n=st.integers(1, 400),
+    apart=st.sampled_from([0.1, 3.0, 60.0]),
+    offset=st.sampled_from([0.0, 1e3, 1e7]),
+    weighted=st.booleans(),
+    restricted=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_fused_step_is_the_composed_one(structure, k, d, n, apart, offset, weighted, restricted, seed):
+    """Statistics, entropy and counts agree: any structure, size, distance and offset, with weights and known labels."""
+    rng = np.random.default_rng(seed)
+    components = gaussians(structure, k, d, rng, apart=apart, offset=offset)
+    x = rows_of(components, n, rng)
+    model = lem.Mixture(lem.Gaussian(structure), k)
+    params = model.params(rng.dirichlet(np.ones(k)), components)
+    weight = rng.exponential(size=n) * (rng.random(n) < 0.8) + (np.arange(n) == 0) if weighted else None
+    allowed = rng.random((n, k)) < 0.7 if restricted else None
+    if allowed is not None:
+        allowed[np.arange(n), np.arange(n) % k] = True
+    agree(model, params, lem.Rows(x, weight, allowed), 1e-12 if apart < 60 else 1e-10)  # the tolerance of a kernel
+
+
+@pytest.mark.parametrize("apart", [0.3, 3.0, 30.0])
+def test_many_columns_are_whitened_with_the_same_answer(apart):
+    """In 48 columns and more, overlapping or apart, the kernel that is chosen agrees with the composed E-step."""
+    rng = np.random.default_rng(2)
+    chosen = set()
+    for k, d, n in ((4, 48, 2000), (6, 96, 6000), (3, 130, 4000)):
+        components = gaussians(lem.Full(), k, d, rng, apart=apart)
+        model = lem.Mixture(lem.Gaussian(), k)
+        params = model.params(np.full(k, 1 / k), components)
+        chosen.add(type(lem.Gaussian().kernel(components, np.zeros(k))))
+        agree(model, params, lem.Rows(rows_of(components, n, rng), rng.exponential(size=n)))
+    assert WhitenedKernel in chosen
+
+
+def test_whitened_moments_do_not_cancel_when_the_means_start_far_away():
+    """Means 1e7 widths from the rows: the covariances of the next step are those of numpy.cov, in nine digits."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((500, 60))
+    start = lem.Gaussian().params(np.full((1, 60), 1e7), np.eye(60)[None])
+    kernel = WhitenedKernel.of(start, np.zeros(1))
+    sums = kernel.sums()
+    kernel.add(x, np.ones((1, 500)), None, sums, Buffers())
+    moments = kernel.statistics(sums)
+    second = moments.about(moments.means()).second[0] / 500
+    np.testing.assert_allclose(second, np.cov(x.T, bias=True), rtol=1e-9, atol=1e-12)
+
+
+def test_a_component_without_weight_or_within_reach_of_no_row_has_no_rows():
+    """A weight of zero, and a component 1e4 widths from every row, give counts of exactly zero and no NaN."""
+    x = np.random.default_rng(0).standard_normal((3000, 2))
+    model = lem.GaussianMixture(3)
+    params = model.params([0.5, 0.0, 0.5], [[0.0, 0.0], [0.1, 0.1], [1e4, 1e4]], np.array([np.eye(2)] * 3))
+    expectation = model.expectation(params, lem.Rows(x))
+    assert expectation.statistics.weights[0] == pytest.approx(3000, rel=1e-14)
+    assert (expectation.statistics.weights[1:] == 0).all()
+    assert (expectation.statistics.components.first[1:] == 0).all()
+    assert 0 <= expectation.entropy < 1e-200
+
+
+def test_blocks_with_missing_cells_or_outliers_go_another_way_and_the_others_do_not():
+    """Rows with NaN, or 1e9 widths away, do not spoil the others: the sums are those of the composed step."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((40_000, 2))
+    x[:20_000] += 4
+    x[7, 1] = np.nan
+    x[39_999] = 1e9
+    model = lem.GaussianMixture(2)
+    params = model.params([0.5, 0.5], [[4.0, 4.0], [0.0, 0.0]], np.array([np.eye(2)] * 2))
+    plain = LatentModel.expectation(model, params, lem.Rows(x))
+    ours = model.expectation(params, lem.Rows(x))
+    assert ours.entropy == pytest.approx(plain.entropy, rel=1e-12)
+    assert model.log_joint(params, ours.statistics) == pytest.approx(
+        model.log_joint(params, plain.statistics), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "components"),
+    [
+        (lem.Poisson(), np.array([[1.0, 2.0], [3.0, 0.5], [8.0, 8.0]])),
+        (lem.Exponential(), np.array([[1.0, 2.0], [3.0, 0.5], [8.0, 8.0]])),
+        (lem.Geometric(), np.array([[0.1, 0.2], [0.5, 0.5], [0.9, 0.3]])),
+    ],
+)
+def test_exponential_families_have_the_kernel_without_saying_so(family, components):
+    """Mixtures of any family written by T, natural and log partition run by two products, with the composed answer."""
+    rng = np.random.default_rng(6)
+    x = rng.poisson(2.0, (5000, 2)) + 1.0
+    model = lem.Mixture(family, 3)
+    params = model.params([0.2, 0.3, 0.5], components)
+    assert family.kernel(params.components, np.zeros(3)) is not None
+    agree(model, params, lem.Rows(x, rng.exponential(size=5000)))
+
+
+def test_natural_parameters_of_minus_infinity_keep_the_plain_form():
+    """A Poisson rate of zero has no finite natural parameter: no kernel, and the same answer as by scipy."""
+    model = lem.Mixture(lem.Poisson(), 2)
+    params = model.params([0.5, 0.5], np.array([[0.0], [2.0]]))
+    assert lem.Poisson().kernel(params.components, np.zeros(2)) is None
+    expectation = model.expectation(params, lem.Rows(np.array([[0.0], [3.0]])))
+    share = 1 / (1 + np.exp(-2))
+    np.testing.assert_allclose(expectation.statistics.weights, [share, 2 - share], rtol=1e-14)
+
+
+def test_a_hidden_markov_model_uses_the_kernel_with_the_same_answer():
+    """Its fused E-step has the statistics and the entropy of posterior and statistics one after the other."""
+    rng = np.random.default_rng(7)
+    sequences = [rng.standard_normal((t, 2)) + 3 * rng.integers(3, size=(t, 1)) for t in (50, 200, 1)]
+    for structure in STRUCTURES:
+        model = lem.HiddenMarkov(lem.Gaussian(structure), 3)
+        emissions = gaussians(structure, 3, 2, rng)
+        params = model.params([0.2, 0.3, 0.5], np.full((3, 3), 0.1) + 0.7 * np.eye(3), emissions)
+        chunk = model.chunk(sequences, weights=[1.0, 0.5, 2.0])
+        ours, plain = model.expectation(params, chunk), LatentModel.expectation(model, params, chunk)
+        assert ours.entropy == pytest.approx(plain.entropy, rel=1e-12)
+        assert ours.observations == plain.observations
+        assert model.log_joint(params, ours.statistics) == pytest.approx(
+            model.log_joint(params, plain.statistics), rel=1e-13
+        )
+        np.testing.assert_allclose(ours.statistics.transitions, plain.statistics.transitions, rtol=1e-10)
