@@ -6,7 +6,7 @@
 -1130.264
 """
 
-from latentem import datasets, engine, testing, transform
+from latentem import data, datasets, engine, testing, transform
 from latentem.annealing import Annealing
 from latentem.bound import LowerBound, lower_bound
 from latentem.core import (
@@ -24,7 +24,7 @@ from latentem.core import (
     objective,
 )
 from latentem.data import Rows, Sequences
-from latentem.engine import Serial, Threads
+from latentem.engine import Dask, Serial, Threads
 from latentem.family import (
     Assorted,
     Bernoulli,
@@ -92,6 +92,8 @@ from latentem.recipes import GaussianMixture, KMeans
 from latentem.reseed import reseed_empty
 from latentem.run import (
     EM,
+    Acceleration,
+    Anderson,
     Ending,
     History,
     Incremental,
@@ -99,6 +101,7 @@ from latentem.run import (
     OnlineState,
     Result,
     Runner,
+    Squarem,
     State,
     Status,
     Step,
@@ -116,7 +119,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EM",
+    "Acceleration",
     "Additive",
+    "Anderson",
     "Annealing",
     "Assorted",
     "Bernoulli",
@@ -129,6 +134,7 @@ __all__ = [
     "ConcomitantMixture",
     "ConcomitantParams",
     "ConvergenceWarning",
+    "Dask",
     "Degenerate",
     "Diagonal",
     "Ending",
@@ -193,6 +199,7 @@ __all__ = [
     "Sequences",
     "Serial",
     "Spherical",
+    "Squarem",
     "State",
     "Status",
     "Step",
@@ -214,6 +221,7 @@ __all__ = [
     "ZeroInflated",
     "ZeroInflatedParams",
     "assignments_unchanged",
+    "data",
     "datasets",
     "e_step",
     "engine",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -18,15 +20,18 @@ from latentem.core import (
     Expectation,
     HasLabels,
     LatentModel,
+    Placed,
     Unavailable,
     log_likelihood,
     observations,
 )
-from latentem.data import columns_of
+from latentem.data import Source, columns_of, found_source
 from latentem.engine import Threads
 from latentem.reseed import reseed_empty
 from latentem.run import (
     EM,
+    Acceleration,
+    Anderson,
     Ending,
     History,
     Runner,
@@ -38,11 +43,14 @@ from latentem.run import (
     remaining_below,
     run_all,
 )
+from latentem.run.checkpoint import Checkpoint, Standing, sample
+from latentem.run.runner import TRIAL_STEPS
 from latentem.starts import generator, starts
 from latentem.transform import layers
 
 Model = LatentModel[Any, Any, Any, Any]
 MAX_STEPS = 10_000
+ACCELERATE = Anderson()
 
 
 @final
@@ -140,7 +148,7 @@ class Fit:
 
     def predict(self, data: Any) -> Labels:
         """The most probable component of each row, shape (n,)."""
-        labels: Labels = np.concatenate([q.labels() for q in self._labelled(data, "predict")])
+        labels: Labels = np.concatenate([q.labels() for q in self._labelled(self._chunks(data), "predict")])
         return labels
 
     def decode(self, data: Any) -> list[Labels]:
@@ -150,14 +158,17 @@ class Fit:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
         chunks = self._chunks(data)
-        if not all(hasattr(chunk, "lengths") for chunk in chunks):
+        if not hasattr(chunks[0], "lengths"):
             raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
-        edges = np.concatenate([chunk.lengths for chunk in chunks]).cumsum()[:-1]
-        return np.split(self.predict(data), edges)
+        paths: list[Labels] = []
+        for chunk in chunks:
+            path = np.concatenate([q.labels() for q in self._labelled([chunk], "decode")])
+            paths += np.split(path, chunk.lengths.cumsum()[:-1])
+        return paths
 
     def predict_proba(self, data: Any) -> Array:
         """The posterior probability of each component for each row, shape (n, k)."""
-        return np.concatenate([q.marginals() for q in self._labelled(data, "predict_proba")])
+        return np.concatenate([q.marginals() for q in self._labelled(self._chunks(data), "predict_proba")])
 
     def score_samples(self, data: Any) -> Array:
         """log p(row | params) of each row in nats, shape (n,)."""
@@ -210,21 +221,25 @@ class Fit:
         ends = f"; {reached} of the {ended} run to the end reached this mode" if ended else ""
         return [likelihood, parameters, f"{len(self.starts)} starts{ends}"]
 
-    def _labelled(self, data: Any, what: str) -> list[HasLabels]:
-        posteriors = [self.model.posterior(self.params, chunk) for chunk in self._chunks(data)]
-        if not all(isinstance(posterior, HasLabels) for posterior in posteriors):
-            raise Unavailable(f"{self.model!r} has no {what}: its latents are no labels; use posterior(data)")
-        return posteriors
+    def _labelled(self, chunks: Iterable[Any], what: str) -> Iterator[HasLabels]:
+        for chunk in chunks:
+            posterior = self.model.posterior(self.params, chunk)
+            if not isinstance(posterior, HasLabels):
+                raise Unavailable(f"{self.model!r} has no {what}: its latents are no labels; use posterior(data)")
+            yield posterior
 
-    def _chunks(self, data: Any) -> list[Any]:
-        return list(self.model.chunks(self._bare(data)))
+    def _chunks(self, data: Any) -> Sequence[Any]:
+        return self.model.chunks(self._bare(data))
 
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""
         data = self._checked(data)
+        if isinstance(data, Source):
+            return data.bare()
         return type(data)(map(_unweighted, data)) if isinstance(data, list | tuple) else _unweighted(data)
 
     def _checked(self, data: Any) -> Any:
+        data = found_source(data) or data
         given = columns_of(data)
         if given is not None and self.columns is not None and given != self.columns:
             raise ValueError(
@@ -263,25 +278,33 @@ def fit(
     stop: StopRule | None = None,
     max_steps: int = MAX_STEPS,
     runner: Runner | None = None,
+    accelerate: Acceleration | None = ACCELERATE,
     engine: Engine | None = None,
     callback: Callable[[State[Any, Any]], Any] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     rng: Any = 0,
 ) -> Fit:
     """Fit a model: data, chunks, starts, restarts, EM, the best.
 
     Args:
         model: A recipe, such as `GaussianMixture(2)`, or any `LatentModel`.
-        data: A table of shape (n, d), or what the model's `chunks` takes.
+        data: A table of shape (n, d), the path of a file, what `lem.data.source` gives, or what the model's `chunks`
+            takes.
         start: Parameters, responsibilities (n, k) or labels (n,): one run from there. None: `n_starts` random ones.
         n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event.
-        weights: How much each row counts, shape (n,).
-        allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible.
+        weights: How much each row counts, shape (n,); for a file also the name of a column.
+        allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible; for a
+            file also the name of a column.
         stop: When a run ends; by default `remaining_below(1e-12)` nats an observation.
         max_steps: The most steps of one run.
         runner: Another way of running than plain EM, such as `Incremental()` or `Annealing()`; it has its own `stop`
             and `max_steps`, so these are not given beside it.
+        accelerate: How EM leaps ahead of steps that are slow: `Anderson()`, `Squarem()`, or None for plain steps only.
+            The first steps of a run are plain, and so are all of those by which starts are compared.
         engine: Who computes on the chunks; by default `Threads()`, as many as there are cores.
         callback: Sees each `State` of each run; the whole fit stops when it returns something true.
+        checkpoint: Path of a file that is kept up to date. The same call, after it was killed, goes on from there to
+            the same bits; once it has ended, it returns the same fit at once. docs/engines.md says whom to trust.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
 
     Returns:
@@ -299,37 +322,72 @@ def fit(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
     if runner is None:
-        runner = EM(stop if stop is not None else remaining_below(), max_steps, repair=reseed_empty)
+        runner = EM(stop if stop is not None else remaining_below(), max_steps, reseed_empty, accelerate)
+        if accelerate is not None and start is None and n_starts != 1:
+            late: Any = accelerate
+            runner = evolve(runner, accelerate=evolve(late, after=max(late.after, TRIAL_STEPS)))
     elif not isinstance(runner, Runner):
         raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
-    elif stop is not None or max_steps != MAX_STEPS:
-        raise ValueError(f"stop or max_steps was given beside {runner!r}: give them to the runner itself")
+    elif stop is not None or max_steps != MAX_STEPS or accelerate is not ACCELERATE:
+        raise ValueError(f"stop, max_steps or accelerate was given beside {runner!r}: give them to the runner itself")
     if engine is None:
         engine = Threads()
     elif not isinstance(engine, Engine):
         raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
+    if (source := found_source(data, weights, allowed)) is not None:
+        data, weights, allowed = source, None, None
     chunks = model.chunks(data, weights, allowed)
-    try:
+    book = None
+    if checkpoint is not None:
+        known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
+        book = Checkpoint(checkpoint, model=model, **known)
+    fitted: Fit | None = None if book is None else book.outcome
+    if fitted is None:
+        placed = engine.place(chunks)
+        try:
+            _check(model, chunks, placed)
+        except ColumnError as error:
+            if (names := columns_of(data)) is None:
+                raise
+            raise ColumnError(error.column, error.reason, names[error.column]) from None
+        best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
+        _warn(best.status)
+        fitted = Fit(
+            model=model,
+            params=best.params,
+            expectation=best.expectation,
+            history=best.history,
+            status=best.status,
+            events=best.events,
+            starts=reports,
+            log_evidence=_evidence(model, best.params, placed),
+            columns=columns_of(data),
+        )
+        if book is not None and best.status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
+            book.write(Standing(outcome=fitted))
+    else:
+        _warn(fitted.status)
+    return fitted
+
+
+def _warn(status: Status) -> None:
+    if not status.converged:
+        warnings.warn(f"not converged: {status}; {_ADVICE[status.ending]}", ConvergenceWarning, stacklevel=3)
+
+
+def _check(model: Model, chunks: Sequence[Any], placed: Placed[Any]) -> None:
+    """Refuse data that cannot be fitted. Chunks that are loaded on demand are looked at where they are loaded."""
+    if isinstance(chunks, list | tuple) or not all(placed.each(partial(_sound_alone, model))):
         model.check(chunks)
-    except ColumnError as error:
-        if (names := columns_of(data)) is None:
-            raise
-        raise ColumnError(error.column, error.reason, names[error.column]) from None
-    placed = engine.place(chunks)
-    best, reports = run_all(runner, model, starts(model, chunks, start, n_starts, rng), placed, callback)
-    if not best.converged:
-        warnings.warn(f"not converged: {best.status}; {_ADVICE[best.status.ending]}", ConvergenceWarning, stacklevel=2)
-    return Fit(
-        model=model,
-        params=best.params,
-        expectation=best.expectation,
-        history=best.history,
-        status=best.status,
-        events=best.events,
-        starts=reports,
-        log_evidence=_evidence(model, best.params, placed),
-        columns=columns_of(data),
-    )
+
+
+def _sound_alone(model: Model, chunk: Any) -> bool:
+    """Whether a chunk passes by itself, and so does no harm to the whole; the whole may pass where a part does not."""
+    try:
+        model.check([chunk])
+    except ValueError:
+        return False
+    return True
 
 
 _ADVICE = {

@@ -9,13 +9,23 @@ from typing import Any, final
 import numpy as np
 from attrs import field, fields, frozen
 
-from latentem.arrays import own
-from latentem.core import ColumnError, Path
-from latentem.data import Rows
+from latentem.arrays import Array, Labels, own
+from latentem.core import Cache, ColumnError, Event, Expectation, Path
+from latentem.data import Rows, row_chunks
 from latentem.family import Floor, Full, Gaussian, InverseWishart, Spherical, Structure, Tied
+from latentem.family.moments import Moments
+from latentem.family.scatter import refuse_other_columns
+from latentem.kmeans import Addends, log_evidence, nearest, recalled, separate, squared_distances
 from latentem.model import Mixture, MixtureParams, MixtureStatistics, PseudoCounts
-from latentem.transform import Fixed, Frozen, Hard, Transformed
+from latentem.posterior import LabelPosterior
+from latentem.transform import Fixed, Frozen, Hard, Transformed, innermost
 from latentem.transform.transformed import Model, SamePosterior
+
+_WORK = 2**23
+_LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**17, 2**22
+"""Products, rows and numbers in a chunk of K-means: its kernel works in blocks, and and adding statistics costs."""
+_LARGE = 1e130
+"""Far within the range of floats, squares included."""
 
 Prior = Floor | InverseWishart | PseudoCounts | None
 
@@ -133,21 +143,88 @@ class KMeans(Transformed):
         self.check_params(params)
         return params
 
+    def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
+        refuse_other_columns(chunk.x, params.components.means.shape[1])
+        return LabelPosterior.of_labels(nearest(params.components.means, chunk), self.k, chunk.weight)
+
+    def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
+        return self.recalled(params, chunk, {})
+
+    def recalled(self, params: MixtureParams, chunk: Rows, cache: Cache) -> Expectation[MixtureStatistics]:
+        refuse_other_columns(chunk.x, params.components.means.shape[1])
+        memory = recalled(params.components.means, chunk, cache)
+        statistics = memory.statistics()
+        if statistics is None:
+            statistics = self.statistics(chunk, LabelPosterior.of_labels(memory.labels, self.k, chunk.weight))
+        return Expectation(statistics, 0.0, chunk.observations)
+
+    @property
+    def location(self) -> Path:
+        """Path of the block that says where the clusters are."""
+        return innermost(self).location  # type: ignore[attr-defined]  # it is a Mixture
+
+    def gathered(self, chunk: Rows, responsibilities: Array, weight: Array | None = None) -> MixtureStatistics:
+        """Statistics of rows with given responsibilities, (n, k), and weights, (n,)."""
+        return self.statistics(chunk, LabelPosterior(responsibilities, chunk.weight if weight is None else weight))
+
+    def clustered(self, chunk: Rows, labels: Labels) -> MixtureStatistics:
+        """Statistics of rows in given clusters, (n,)."""
+        addends = Addends.of(chunk.x, chunk.weight)
+        return addends.statistics(addends.total(labels, self.k), lambda: labels)
+
+    def evened(self, chunk: Rows) -> MixtureStatistics:
+        """Statistics of rows that all clusters share alike."""
+        addends = Addends.of(chunk.x, chunk.weight)
+        labels = np.zeros(len(chunk), dtype=np.int64)
+        whole = addends.statistics(addends.total(labels, 1), lambda: labels)
+        moments, count = whole.components, np.repeat(whole.weights / self.k, self.k)
+        origin = np.repeat(moments.origin, self.k, axis=0)
+        second = np.repeat(moments.second / self.k, self.k)
+        return MixtureStatistics(count, Moments(Spherical(), origin, count, np.zeros_like(origin), second))
+
+    def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
+        evidence = log_evidence(params.components.means, float(params.components.covariances), chunk)
+        return super().log_evidence(params, chunk) if evidence is None else evidence
+
+    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
+        def size(n: int, d: int) -> int:
+            count = min(max(4, n * d * self.k // _WORK), 8)
+            return min(max(_LEAST_ROWS, -(-n // count)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
+
+        return row_chunks(data, weights, allowed, size, self.k, missing=True)
+
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
-        begin = 0
-        for chunk in chunks:
-            if (missing := np.isnan(chunk.x)).any():
-                row, column = (int(i[0]) for i in np.nonzero(missing))
-                raise ColumnError(
-                    column,
-                    f"is missing a value in row {begin + row}, and K-means takes no missing values: leave out such "
-                    "rows, fill them in, or fit a GaussianMixture",
-                )
-            begin += len(chunk)
-        super().check(chunks, held)
+        ranges = [(float(chunk.x.min()), float(chunk.x.max())) for chunk in chunks]
+        low, high = min(ranges)[0], max(high for _, high in ranges)
+        if np.isnan(ranges).any():
+            begin = 0
+            for chunk in chunks:
+                if (missing := np.isnan(chunk.x)).any():
+                    row, column = (int(i[0]) for i in np.nonzero(missing))
+                    raise ColumnError(
+                        column,
+                        f"is missing a value in row {begin + row}, and K-means takes no missing values: leave out such "
+                        "rows, fill them in, or fit a GaussianMixture",
+                    )
+                begin += len(chunk)
+        plain = all(chunk.weight is None for chunk in chunks) and sum(map(len, chunks)) >= self.k
+        if not (plain and max(-low, high) < _LARGE and high - low > 1 / _LARGE):
+            super().check(chunks, held)
+
+    def diagnose(self, params: MixtureParams, statistics: MixtureStatistics) -> Sequence[Event]:
+        if (statistics.weights > 0).all() and separate(params.components.means, params.components.covariances):
+            return ()
+        return super().diagnose(params, statistics)
 
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Any]:
         return {"units": statistics.weights, "centre": params.components.means}
+
+    def remoteness(
+        self, before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache
+    ) -> tuple[Array, Labels]:
+        """Minus the squared distance of each row to its own centre, assigned at parameters before, and its label."""
+        labels = recalled(before.components.means, chunk, cache).labels
+        return -squared_distances(chunk.x, params.components.means, labels), labels
 
     def inertia(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         """Sum of squared distances to the assigned centres, in squared data units."""

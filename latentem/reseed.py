@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
+from attrs import frozen
 
-from latentem.core import Event, LatentModel
+from latentem.arrays import Array, Labels
+from latentem.core import Cache, Event, LatentModel, Placed
 from latentem.data import Rows
+from latentem.engine import Serial
 from latentem.model import Mixture
 from latentem.run import State
-from latentem.transform import innermost
+from latentem.transform import innermost, layers
+
+Model = LatentModel[Any, Any, Any, Any]
+_BLOCK = 2**18
+"""Numbers in the tables of a block of rows, (rows, k)."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A model that says how remote a row is, without a table of densities: zero at its own centre, below elsewhere."""
+
+    def remoteness(self, before: Any, params: Any, chunk: Any, cache: Cache) -> tuple[Array, Labels]: ...
+
+
+@final
+@frozen
+class Candidate:
+    """A row to which an empty component may move.
+
+    Attributes:
+        likelihood: Log density of the row under its own component, or what orders rows alike.
+        row: Its number in its chunk.
+        x: Its values, shape (d,).
+        label: Its own component.
+        allowed: The empty components that it may belong to.
+    """
+
+    likelihood: float
+    row: int
+    x: Array
+    label: int
+    allowed: frozenset[int]
 
 
 def reseed_empty(
-    model: LatentModel[Any, Any, Any, Any], state: State[Any, Any], params: Any, chunks: Sequence[Rows]
+    model: Model, state: State[Any, Any], params: Any, chunks: Iterable[Rows]
 ) -> tuple[Any, Sequence[Event]]:
     """Move each empty component to the row that is least likely under its own component (ties: the lowest row).
 
@@ -25,31 +60,33 @@ def reseed_empty(
     base = innermost(model)
     if not isinstance(base, Mixture):
         return params, ()
-    empty = np.flatnonzero(state.expectation.statistics.weights == 0)
+    empty = np.flatnonzero(state.expectation.statistics.weights == 0).tolist()
+    if not empty:
+        return params, ()
     blocks = {block.path: block for block in model.blocks()}
-    if not len(empty) or ("weights",) in blocks or base.location not in blocks:
+    if ("weights",) in blocks or base.location not in blocks:
         return params, ()
     if model.log_prior(params) != base.log_prior(params):
         return params, ()  # a prior on the means would see the move
-    chunks = list(chunks)
-    x = np.concatenate([chunk.x for chunk in chunks])
-    counts = np.concatenate([model.posterior(state.params, chunk).counts() for chunk in chunks])
-    density = base.family.log_density(params.components, x)
-    own = np.where(counts.sum(axis=1) > 0, density[np.arange(len(x)), counts.argmax(axis=1)], np.inf)
-    allowed = None if chunks[0].allowed is None else np.concatenate([chunk.allowed for chunk in chunks])
-    taken = np.zeros(len(x), dtype=bool)
+    remote = next((layer for layer in layers(model) if isinstance(layer, Remote)), None)
+    placed = chunks if isinstance(chunks, Placed) else Serial().place(list(chunks))
+    task: Any = partial(_candidates, model, remote, base, state.params, params, empty)
+    found = placed.total(task)  # lists add up in the order of the chunks
+    begins = np.cumsum([0, *(length for length, _ in found)]).tolist()
+    candidates = [(begin + each.row, each) for begin, (_, some) in zip(begins, found, strict=False) for each in some]
+    candidates.sort(key=lambda numbered: (numbered[1].likelihood, numbered[0]))
     events = []
-    for j in empty.tolist():
-        for row in np.argsort(own, kind="stable"):
-            if taken[row] or own[row] == np.inf or not (allowed is None or allowed[row, j]):
+    for j in empty:
+        for row, candidate in candidates:
+            if j not in candidate.allowed:
                 continue
-            moved = _at(base, blocks[base.location], params, x[row], j)
+            moved = _at(base, blocks[base.location], params, candidate.x, j)
             if moved == params:
                 break  # it is held
-            if not base.family.log_density(moved.components, x[row : row + 1])[0, j] > own[row]:
+            if _central(remote, base, params, moved, candidate, j):
                 continue  # it sits on its own centre: a second one there would be as empty
             params = moved
-            taken |= (x == x[row]).all(axis=1)
+            candidates = [other for other in candidates if not np.array_equal(other[1].x, candidate.x)]
             events.append(
                 Event(
                     "reseeded",
@@ -61,6 +98,75 @@ def reseed_empty(
             )
             break
     return params, events
+
+
+def _candidates(
+    model: Model,
+    remote: Remote | None,
+    base: Mixture,
+    before: Any,
+    params: Any,
+    empty: list[int],
+    chunk: Rows,
+    cache: Cache,
+) -> list[tuple[int, list[Candidate]]]:
+    """The rows of one chunk that may be chosen: for each empty component, as many different ones as are empty."""
+    own, labels = (
+        _own(model, base, before, params, chunk) if remote is None else remote.remoteness(before, params, chunk, cache)
+    )
+    if chunk.weight is not None:
+        own = np.where(chunk.weight > 0, own, np.inf)
+    order = np.argsort(own, kind="stable")
+    order = order[: np.searchsorted(own[order], np.inf)]
+    chosen: set[int] = set()
+    if chunk.allowed is None:
+        chosen.update(_different(chunk.x, order, len(empty)))
+    else:
+        for j in empty:
+            chosen.update(_different(chunk.x, order[chunk.allowed[order, j]], len(empty)))
+    every = frozenset(empty)
+    some = [
+        Candidate(
+            float(own[row]),
+            row,
+            np.array(chunk.x[row]),
+            int(labels[row]),
+            every if chunk.allowed is None else frozenset(j for j in empty if chunk.allowed[row, j]),
+        )
+        for row in sorted(chosen)
+    ]
+    return [(len(chunk), some)]
+
+
+def _different(x: Array, order: Labels, count: int) -> list[int]:
+    """The first rows in an order, so many that `count` of them differ, or all that differ."""
+    length = count
+    while True:
+        first = np.unique(x[order[:length]], axis=0, return_index=True)[1]
+        if len(first) >= count or length >= len(order):
+            rows: list[int] = order[np.sort(first)[:count]].tolist()
+            return rows
+        length *= 4
+
+
+def _own(model: Model, base: Mixture, before: Any, params: Any, chunk: Rows) -> tuple[Array, Labels]:
+    """The log density of each row under its most probable component, and which that is."""
+    size = max(1, _BLOCK // base.k)
+    parts = []
+    for begin in range(0, len(chunk), size):
+        part = chunk[begin : begin + size]
+        labels = model.posterior(before, part).labels()
+        density = base.family.log_density(params.components, part.x)
+        parts.append((density[np.arange(len(part)), labels], labels))
+    own, labels = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return own, labels
+
+
+def _central(remote: Remote | None, base: Mixture, params: Any, moved: Any, candidate: Candidate, j: int) -> bool:
+    if remote is not None:
+        return candidate.likelihood == 0
+    there = base.family.log_density(moved.components, candidate.x[None])[0, j]
+    return not there > candidate.likelihood
 
 
 def _at(base: Mixture, block: Any, params: Any, row: Any, component: int) -> Any:

@@ -1,25 +1,31 @@
 """Where runs begin: k-means++ on standardised and on raw columns, and small random groups of rows.
 
 Each fails on real data where another works, so a fit takes them in turn. Responsibilities drawn at random for
-all rows are not among them: for large n they put every component at the mean, which is a saddle.
+all rows are not among them: for large n they put every component at the mean, which is a saddle. Of many rows a
+sample is drawn, once for all starts; the rest of the data stays where it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
-from latentem.arrays import Array
-from latentem.core import LatentModel, Path, Unavailable, tree_sum
+from latentem.arrays import Array, Labels
+from latentem.core import Cache, LatentModel, Path, Placed, Unavailable, tree_sum
 from latentem.data import Rows, weight_of
+from latentem.drawing import distances_to, sample
+from latentem.engine import Serial
+from latentem.engine.blas import one_thread
 from latentem.run import Start
 from latentem.transform import Frozen, innermost, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
+_SAMPLE, _FEWEST = 2**16, 2**12
+"""Rows that a start is made on, at most; at least where units lie wholly in their clusters."""
 
 
 @runtime_checkable
@@ -34,18 +40,26 @@ class Labelled(Protocol):
 
 
 @runtime_checkable
+class Clustered(Labelled, Protocol):
+    """One whose units lie wholly in their clusters: it takes labels, and no table of responsibilities."""
+
+    def clustered(self, chunk: Any, labels: Labels) -> Any: ...
+    def evened(self, chunk: Any) -> Any: ...
+
+
+@runtime_checkable
 class Guessing(Protocol):
     """A model that can begin from some q of its own: the same for all chunks, a function of the seed."""
 
     def guess(self, chunk: Any, seed: int) -> Any: ...
 
 
-def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
+def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
     """The starts of a fit: the given one, or `n_starts` random ones, of which the i-th depends on `rng` and i alone.
 
     Args:
         model: What is fitted.
-        chunks: The data.
+        chunks: The data, as an engine has placed them or as they are.
         start: Parameters, responsibilities (n, k), labels (n,), or None.
         n_starts: How many random starts to make where none is given.
         rng: An int, Generator, RandomState or SeedSequence.
@@ -54,25 +68,28 @@ def starts(model: Model, chunks: Sequence[Any], start: Any, n_starts: int, rng: 
         ValueError: the given start does not fit the model or the data.
         Unavailable: the model knows no random starts.
     """
+    data = chunks if isinstance(chunks, Placed) else Serial().place(chunks)
     if start is not None:
-        return [Start("given", partial(_given, model, chunks, start))]
+        return [Start("given", partial(_given, model, data, start))]
     if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
         raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
     base = innermost(model)
     if isinstance(base, Guessing):
         seeds = [int(child.generate_state(1)[0]) for child in children(rng, int(n_starts))]
-        return [Start("a random guess of the latents", partial(_guessed, model, base, chunks, seed)) for seed in seeds]
+        return [Start("a random guess of the latents", partial(_guessed, model, base, data, seed)) for seed in seeds]
     if not isinstance(base, Labelled):
         raise Unavailable(f"{type(base).__name__} knows no random starts: give start=params")
-    seeder = Seeder(model, base, chunks)
+    labelled: Any = next(layer for layer in layers(model) if isinstance(layer, Labelled))
+    count = int(n_starts) if labelled.k > 1 else 1  # with one component every start leads to the same place
+    seeds_of = children(rng, count)
+    seeder = Seeder(model, labelled, data, seeds_of[0])
     makers = (
         ("k-means++ on standardised columns", partial(seeder.plus_plus, standardised=True)),
         ("k-means++ on raw columns", partial(seeder.plus_plus, standardised=False)),
         ("means of random groups of rows", seeder.groups),
     )
     made = []
-    count = int(n_starts) if base.k > 1 else 1  # with one component every start leads to the same place
-    for i, child in enumerate(children(rng, count)):
+    for i, child in enumerate(seeds_of):
         name, make = makers[i % len(makers)]
         made.append(Start(name, partial(seeder.start, make, child)))
     return made
@@ -111,23 +128,39 @@ class Seeder:
     component of one row has a width, and one of zero counts can still explain a one.
     """
 
-    def __init__(self, model: Model, base: Labelled, chunks: Sequence[Rows]) -> None:
-        self._model, self._base, self._chunks = model, base, chunks
-        self._weight = weight_of(chunks)
-        self._x = _filled(np.concatenate([chunk.x for chunk in chunks]), self._weight)
-        self._allowed = None if chunks[0].allowed is None else np.concatenate([chunk.allowed for chunk in chunks])
-        self._pooled = self._statistics(np.full((len(self._x), base.k), 1 / base.k))
+    def __init__(self, model: Model, base: Labelled, data: Placed[Any], seed: np.random.SeedSequence) -> None:
+        self._model, self._base = model, base
+        self._live, self._chunks = sample(data, _size(base, data), seed)
+        self._weight = weight_of(self._chunks)
+        self._x = _filled(np.concatenate([chunk.x for chunk in self._chunks]), self._weight)
+        masks = [chunk.allowed for chunk in self._chunks]
+        self._allowed = None if masks[0] is None else np.concatenate(masks)
+        # What is rare may be missing from a sample, and a family may not do without it; clusters can.
+        whole = isinstance(base, Clustered) or len(self._chunks) == len(data)
+        self._pooled = (
+            tree_sum(_evenly(base, chunk, {}) for chunk in self._chunks)
+            if whole
+            else data.total(partial(_evenly, base))
+        )
+        self._seed = seed
         self._reference: Any = None
 
     def start(self, make: Any, child: np.random.SeedSequence) -> Any:
         """The parameters that `make` draws; what is held is as in the first start, so that ends can be compared."""
-        params = make(np.random.default_rng(child))
-        if self._reference is None:
+        with one_thread():  # products with one centre at a time: threads would only wait for one another
+            params = make(np.random.default_rng(child))
+        if child is self._seed:
             self._reference = params
         for layer in layers(self._model):
             if isinstance(layer, Frozen):
-                params = layer.held_as(params, self._reference)
+                params = layer.held_as(params, self._first())
         return params
+
+    def _first(self) -> Any:
+        """The first start, whichever is made first: a fit that goes on from a checkpoint does not make all of them."""
+        if self._reference is None:
+            self._reference = self.plus_plus(np.random.default_rng(self._seed), standardised=True)
+        return self._reference
 
     def plus_plus(self, rng: Random, standardised: bool) -> Any:
         """k-means++ (Arthur and Vassilvitskii, 2007): centres far apart, each row to its nearest."""
@@ -140,28 +173,34 @@ class Seeder:
         labels = np.zeros(len(x), dtype=np.int64)
         known = self._known()
         centres = [np.average(x[rows], axis=0, weights=self._weight[rows]) if len(rows) else None for rows in known]
+        distances = distances_to(x, self._base.k)
         for j in sorted(range(self._base.k), key=lambda j: centres[j] is None):
             centre = centres[j]
             if centre is None:
                 chance = self._weight * (np.ones(len(x)) if np.isinf(nearest).any() else nearest)
                 chance = chance if chance.sum() > 0 else self._weight
                 centre = x[rng.choice(len(x), p=chance / chance.sum())]
-            distance = ((x - centre) ** 2).sum(axis=1)
+            distance = distances(centre)
             closer = distance < nearest
             nearest[closer], labels[closer] = distance[closer], j
-        return self._model.first(self._shared(self._restricted(np.eye(self._base.k)[labels])))
+        return self._model.first(self._shared(self._clusters(labels)))
 
     def groups(self, rng: Random) -> Any:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
         k, live = self._base.k, np.flatnonzero(self._weight)
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))
         chosen = rng.permutation(live)[: k * size]
-        responsibilities = np.full((len(self._x), k), 1 / k)
-        weight = np.zeros(len(self._x))
-        responsibilities[chosen] = np.eye(k)[np.arange(len(chosen)) % k]
-        weight[chosen] = self._weight.sum() / len(live)
+        labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
+        if isinstance(self._base, Clustered):
+            own = self._base.clustered(Rows(self._x[chosen], np.full(len(chosen), each)), labels)
+        else:
+            responsibilities = np.full((len(self._x), k), 1 / k)
+            weight = np.zeros(len(self._x))
+            responsibilities[chosen] = np.eye(k)[labels]
+            weight[chosen] = each
+            own = self._statistics(self._restricted(responsibilities), weight)
         params = self._model.first(self._pooled)
-        members = self._shared(self._restricted(responsibilities), weight)
+        members = self._shared(own)
         for block in self._model.blocks():
             if block.path == self._base.location:
                 params = block.apply(members, params)
@@ -180,12 +219,38 @@ class Seeder:
         inside = np.where(inside.sum(axis=1, keepdims=True) > 0, inside, self._allowed)
         return inside / inside.sum(axis=1, keepdims=True)
 
-    def _shared(self, responsibilities: Array, weight: Array | None = None) -> Any:
-        own = self._statistics(responsibilities, weight)
-        return own + (self._base.k / np.count_nonzero(self._weight)) * self._pooled
+    def _clusters(self, labels: Labels) -> Any:
+        if not isinstance(self._base, Clustered):
+            return self._statistics(self._restricted(np.eye(self._base.k)[labels]))
+        if self._allowed is not None:
+            labels = np.where(self._allowed[np.arange(len(labels)), labels], labels, self._allowed.argmax(axis=1))
+        return tree_sum(map(self._base.clustered, self._chunks, _parts(self._chunks, labels)))
+
+    def _shared(self, own: Any) -> Any:
+        return own + (self._base.k / self._live) * self._pooled
 
     def _statistics(self, responsibilities: Array, weight: Array | None = None) -> Any:
-        return statistics_of(self._model, self._chunks, responsibilities, weight)
+        return statistics_of(self._base, self._chunks, responsibilities, weight)
+
+
+def _size(base: Labelled, data: Placed[Any]) -> int:
+    """How many rows a start is made on: so many that it costs less than a few passes, and is as good."""
+    if not isinstance(base, Clustered):
+        return _SAMPLE
+    n = sum(data.each(_length))
+    return min(_SAMPLE, max(_FEWEST, 4 * base.k, n // 16))
+
+
+def _evenly(base: Labelled, chunk: Any, cache: Cache) -> Any:
+    """The statistics of rows that belong to all components alike."""
+    if isinstance(base, Clustered):
+        return base.evened(chunk)
+    return base.gathered(chunk, np.full((len(chunk.x), base.k), 1 / base.k))
+
+
+def _parts(chunks: Sequence[Any], values: Any) -> list[Any]:
+    """Values of all rows, cut as the chunks are."""
+    return np.split(values, np.cumsum([len(chunk.x) for chunk in chunks])[:-1])
 
 
 def _filled(x: Array, weight: Array) -> Array:
@@ -198,46 +263,60 @@ def _filled(x: Array, weight: Array) -> Array:
     return np.where(missing, means, x)
 
 
-def statistics_of(model: Model, chunks: Sequence[Rows], responsibilities: Array, weight: Array | None = None) -> Any:
+def statistics_of(base: Labelled, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:
     """The statistics of the data under given responsibilities, (n, k), and row weights instead of their own, (n,)."""
-    base = innermost(model)
-    assert isinstance(base, Labelled)
 
     def parts() -> Any:
         begin = 0
         for chunk in chunks:
             part = slice(begin, begin + len(chunk.x))
             begin = part.stop
-            yield base.gathered(chunk, responsibilities[part], None if weight is None else weight[part])
+            given = responsibilities[part]
+            table = np.eye(base.k)[given] if given.ndim == 1 else given
+            yield base.gathered(chunk, table, None if weight is None else weight[part])
 
     return tree_sum(parts())
 
 
-def _guessed(model: Model, base: Guessing, chunks: Sequence[Any], seed: int) -> Any:
-    return model.first(tree_sum(model.statistics(chunk, base.guess(chunk, seed)) for chunk in chunks))
+def _guessed(model: Model, base: Guessing, data: Placed[Any], seed: int) -> Any:
+    return model.first(data.total(partial(_at_guess, model, base, seed)))
 
 
-def _given(model: Model, chunks: Sequence[Any], start: Any) -> Any:
+def _at_guess(model: Model, base: Guessing, seed: int, chunk: Any, cache: Cache) -> Any:
+    return model.statistics(chunk, base.guess(chunk, seed))
+
+
+def _row_weight(chunk: Any) -> Array:
+    weight: Array = chunk.row_weight
+    return weight
+
+
+def _length(chunk: Any) -> int:
+    return len(chunk.x)
+
+
+def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
     base = innermost(model)
     given_as_table = hasattr(start, "__array__") or isinstance(start, list | tuple)
     if not given_as_table or not isinstance(base, Labelled):
         model.check_params(start)
         return start
-    n, k = sum(len(chunk.x) for chunk in chunks), base.k
+    n, k = sum(chunks.each(_length)), base.k
     array = np.asarray(start)
     if array.shape == (n,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= k:
             raise ValueError(
                 f"start holds the label {array.min() if array.min() < 0 else array.max()}: give 0 to {k - 1}"
             )
-        array = np.eye(k)[array]
-    if array.shape != (n, k) or array.dtype.kind not in "biuf":
+    elif array.shape == (n, k) and array.dtype.kind in "biuf":
+        array = array.astype(float)
+    else:
         raise ValueError(
             f"start of shape {array.shape} and type {array.dtype} was given: give parameters, "
             f"whole-number labels of shape ({n},), or responsibilities of shape ({n}, {k})"
         )
-    array = array.astype(float)
-    counts = weight_of(chunks) @ array
+    weight = np.concatenate(chunks.each(_row_weight))
+    counts = np.bincount(array, weight, k) if array.ndim == 1 else weight @ array
     if (counts == 0).any():
         raise ValueError(f"the start has no rows in component {int(counts.argmin())}: give it some, or lower k")
-    return model.first(statistics_of(model, chunks, array))
+    return model.first(statistics_of(base, chunks, array))

@@ -95,6 +95,45 @@ def test_two_empty_clusters_move_to_different_places():
     assert last.clean
 
 
+def test_clusters_are_reseeded_where_the_chunks_are():
+    """Many empty clusters move to the farthest rows in turn, wherever their chunks are, and never to equal rows."""
+    rng = np.random.default_rng(3)
+    x = np.repeat(np.round(rng.normal(size=(9000, 2)), 2), 2, axis=0)
+    model = lem.KMeans(12)
+    start = model.params(np.concatenate([[[0.0, 0.0], [1.0, 1.0]], 50 + np.arange(20.0).reshape(10, 2)]))
+    labels = ((x[:, None] - start.components.means[:2]) ** 2).sum(axis=2).argmin(axis=1)
+    centres = np.stack([x[labels == j].mean(axis=0) for j in (0, 1)])
+    apart = ((x - centres[labels]) ** 2).sum(axis=1)
+    wanted = list(dict.fromkeys(map(tuple, x[np.argsort(-apart, kind="stable")].tolist())))[:10]
+    chunks = model.chunks(x)
+    assert len(chunks) > 1
+    ends = []
+    for data in (chunks, lem.Threads(2).place(chunks), [model.chunk(x)]):
+        states = list(itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, data), 2))
+        assert [tuple(row) for row in states[1].params.components.means[2:].tolist()] == wanted
+        ends.append([(event.component, event.message) for event in states[1].events])
+    assert ends[0] == ends[1] == ends[2]
+
+
+def test_a_cluster_is_reseeded_only_where_it_is_allowed():
+    """An empty cluster moves to the farthest of the rows that may belong to it; where there is none, it stays."""
+    x = np.array([[0.0], [1.0], [10.0], [11.0], [30.0], [31.0]])
+    allowed = np.ones((6, 3), dtype=bool)
+    allowed[4:, 2] = False
+    model = lem.KMeans(3)
+    start = model.params([[0.5], [15.0], [500.0]])
+    states = list(
+        itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, model.chunks(x, allowed=allowed)), 2)
+    )
+    assert states[1].params.components.means[2, 0] == 10.0  # of 10, 11 | 30, 31 about 20.5, those on the left may
+    allowed[:, 2] = False
+    allowed[0, 2] = True  # which sits nearest to its own centre, but is the only one
+    states = list(
+        itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, model.chunks(x, allowed=allowed)), 2)
+    )
+    assert states[1].params.components.means[2, 0] == 0.0
+
+
 def test_more_clusters_than_distinct_rows_leave_one_empty_and_say_so():
     """With fewer distinct rows than clusters there is nowhere to move to: the empty cluster is an event."""
     x = np.repeat([[0.0], [5.0]], 4, axis=0)

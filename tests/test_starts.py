@@ -10,6 +10,8 @@ import pytest
 from subjects import FAITHFUL
 
 import latentem as lem
+from latentem.core import Placed
+from latentem.drawing import distances_to, sample
 from latentem.starts import children, starts
 
 
@@ -179,3 +181,92 @@ def test_a_fit_that_is_stopped_does_not_call_another_run_converged():
             fit = lem.fit(lem.GaussianMixture(3), x, rng=seed, callback=lambda state: state.status is not None)
         assert fit.converged == (not caught)
         assert np.isfinite(fit.history.remaining[-1]) or "callback" in str(caught[0].message)
+
+
+class Watched(Placed):
+    """Chunks that say how much is taken from where they are."""
+
+    def __init__(self, chunks):
+        self._inner, self.brought = lem.Serial().place(chunks), 0
+
+    def __len__(self):
+        return len(self._inner)
+
+    def __iter__(self):
+        raise AssertionError("the data were brought here")
+
+    def total(self, task):
+        return self._inner.total(task)
+
+    def each(self, task):
+        answers = self._inner.each(task)
+        self.brought += sum(len(answer) for answer in answers if isinstance(answer, lem.Rows))
+        return answers
+
+
+MANY = np.random.default_rng(7).normal(size=(150_000, 2)) + 6 * np.eye(2)[np.arange(150_000) % 2]
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [(lem.GaussianMixture(2), 66_000), (lem.KMeans(5), 10_000), (lem.Frozen(lem.KMeans(2), {"means"}), 10_000)],
+    ids=str,
+)
+def test_many_rows_stay_where_they_are(model, most):
+    """From large data a sample is drawn, once for all starts and alike for the same rng; all starts are sound."""
+    chunks = model.chunks(MANY)
+    placed = Watched(chunks)
+    some = [start.make() for start in starts(model, placed, None, 3, 5)]
+    assert 4000 < placed.brought < most
+    assert some == [start.make() for start in starts(model, Watched(chunks), None, 6, 5)][:3]
+    assert some != [start.make() for start in starts(model, chunks, None, 3, 6)]
+    for params in some:
+        model.check_params(params)
+        assert np.isfinite(lem.e_step(model, params, chunks).statistics.weights).all()
+
+
+def test_a_sample_is_even_over_the_rows_that_count():
+    """Rows of weight zero are never drawn, the others alike from every chunk, and known labels always."""
+    x = np.arange(200_000.0)[:, None]
+    weight = (np.arange(200_000) % 4 > 0).astype(float)
+    known = np.full(200_000, -1)
+    known[[5, 150_001]] = [0, 1]
+    chunks = lem.KMeans(2).chunks(x, weights=weight, allowed=known)
+    live, drawn = sample(lem.Serial().place(chunks), 20_000, np.random.SeedSequence(1))
+    rows = np.concatenate([chunk.x[:, 0] for chunk in drawn]).astype(int)
+    assert live == 150_000
+    assert abs(len(rows) - 20_000) < 20
+    assert len(set(rows.tolist())) == len(rows)
+    assert (rows % 4 > 0).all()
+    assert {5, 150_001} <= set(rows.tolist())
+    counts = np.histogram(rows, bins=20, range=(0, 200_000))[0]
+    assert (abs(counts - 1000) < 5 * np.sqrt(1000)).all()
+
+
+def test_what_a_sample_may_lack_is_in_the_start_all_the_same():
+    """A level that three rows of 100,000 have is possible under every start, though no sample need hold it."""
+    x = np.zeros((100_000, 1), dtype=int)
+    x[1::2] = 1
+    x[[10, 50_000, 99_999]] = 2
+    model = lem.Mixture(lem.Categorical(3), 2)
+    for start in starts(model, model.chunks(x), None, 3, 0):
+        assert np.isfinite(model.log_evidence(start.make(), model.chunk(x[[10]]))).all()
+
+
+def test_known_labels_enter_the_starts_of_k_means():
+    """K-means starts from the means of known labels too, on few rows and on a sample of many."""
+    for x in (MANY[:3000], MANY):
+        labels = np.full(len(x), -1)
+        labels[np.arange(0, 40, 2)], labels[np.arange(1, 41, 2)] = 1, 0
+        for start in made(lem.KMeans(2), x, n_starts=2, allowed=labels):
+            assert start.components.means[1, 0] > start.components.means[0, 0]
+
+
+def test_distances_in_single_precision_are_near_those_in_double():
+    """Where rows are many their distances to a centre are taken by a product, off by 1e-5 of the lengths at most."""
+    x = np.random.default_rng(0).normal(size=(40_000, 5)) * 1e12
+    for centre in (x[3], x[4] / 2):
+        fast, exact = distances_to(x, 1000)(centre), ((x - centre) ** 2).sum(axis=1)
+        reach = (x**2).sum(axis=1).max() / 1e24
+        np.testing.assert_allclose(fast * np.abs(x).max() ** 2 / 1e24, exact / 1e24, atol=1e-5 * reach)
+    assert distances_to(x, 1000)(x[3])[3] == 0

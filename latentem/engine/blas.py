@@ -21,7 +21,7 @@ def one_thread() -> Iterator[None]:
     The limit is the whole process's, so the first to come in sets it and the last to leave lifts it.
     """
     with _lock:
-        _held.append(None if _held else _controller().limit(limits=1, user_api="blas"))
+        _held.append(None if _held else _limited())
     try:
         yield
     finally:
@@ -30,7 +30,32 @@ def one_thread() -> Iterator[None]:
             if _held:
                 _held[0] = limiter
             else:
+                _take_control()
                 limiter.restore_original_limits()
+                _take_control()
+
+
+def hold_this_thread() -> None:
+    """For a thread of ours, for good: where BLAS is built on OpenMP, each thread has a limit of its own."""
+    for library in _controller().lib_controllers:
+        if library.user_api == "blas" and getattr(library, "threading_layer", "") == "openmp":
+            library.set_num_threads(1)
+
+
+def _limited() -> Any:
+    _take_control()
+    return _controller().limit(limits=1, user_api="blas")
+
+
+def _take_control() -> None:
+    """Let the thread that asks set the limit: since 3.8 threadpoolctl listens to one thread alone, the first.
+
+    Here the first to come in need not be the last to leave, and they are counted instead.
+    """
+    from threadpoolctl import OpenBLASController
+
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=True)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, final
 from attrs import field, frozen
 
 from latentem.core import Cache, Engine, Placed, tree_sum
-from latentem.engine.blas import one_thread
+from latentem.engine.blas import hold_this_thread, one_thread
 
 X = TypeVar("X")
 T = TypeVar("T")
@@ -71,28 +71,33 @@ class Here(Placed[X]):
         # What is read anew each pass may be larger than memory, and so may be what is kept beside it.
         self._caches: list[Cache] | None = [{} for _ in chunks] if isinstance(chunks, list | tuple) else None
 
+    @property
+    def costly(self) -> bool:
+        return self._caches is None
+
     def __len__(self) -> int:
         return len(self._chunks)
 
     def __iter__(self) -> Iterator[X]:
-        return (self._chunks[i] for i in range(len(self._chunks)))
+        return iter(self._chunks)  # chunks that are loaded are loaded one ahead
 
     def total(self, task: Callable[[X, Cache], V]) -> V:
-        def at(i: int) -> V:
-            return task(self._chunks[i], {} if self._caches is None else self._caches[i])
+        def at(chunk: X, i: int) -> V:
+            return task(chunk, {} if self._caches is None else self._caches[i])
 
         with one_thread():
             return tree_sum(self._ordered(at))
 
     def each(self, task: Callable[[X], T]) -> list[T]:
         with one_thread():
-            return list(self._ordered(lambda i: task(self._chunks[i])))
+            return list(self._ordered(lambda chunk, i: task(chunk)))
 
-    def _ordered(self, at: Callable[[int], T]) -> Iterator[T]:
-        threads = min(self._threads, len(self._chunks))
-        if threads == 1 or getattr(_inside, "busy", False):
-            return map(at, range(len(self._chunks)))
-        return _side_by_side(at, len(self._chunks), threads)
+    def _ordered(self, at: Callable[[X, int], T]) -> Iterator[T]:
+        count = len(self._chunks)
+        threads = min(self._threads, count)
+        if threads <= 1 or getattr(_inside, "busy", False):
+            return map(at, self, range(count))
+        return _side_by_side(lambda i: at(self._chunks[i], i), count, threads)
 
 
 def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[T]:
@@ -122,4 +127,4 @@ def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[
 @cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """The threads of this process: those of a parent are not there after a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="latentem")
+    return ThreadPoolExecutor(threads, thread_name_prefix="latentem", initializer=hold_this_thread)

@@ -1,7 +1,10 @@
 """The runners and their books. They see models, never data arrays."""
 
+from latentem.run.acceleration import Acceleration
+from latentem.run.anderson import Anderson, Squarem
 from latentem.run.em import EM
 from latentem.run.incremental import Incremental
+from latentem.run.memory import Memory
 from latentem.run.online import Online, OnlineState
 from latentem.run.restarts import Start, StartReport, hits, run_all
 from latentem.run.runner import Runner
@@ -17,13 +20,17 @@ from latentem.run.stop import (
 
 __all__ = [
     "EM",
+    "Acceleration",
+    "Anderson",
     "Ending",
     "History",
     "Incremental",
+    "Memory",
     "Online",
     "OnlineState",
     "Result",
     "Runner",
+    "Squarem",
     "Start",
     "StartReport",
     "State",

@@ -13,6 +13,8 @@ from latentem.core import Expectation, Half, LatentModel
 
 ROUNDING = 1e-10
 """Of (observations + |Q| + |H|): a loss below it is none. Relative to the bound it would fail where that is zero."""
+NOISE = 1e-27
+"""Movement relative to Q that rounding makes of none: it is quadratic in what moves."""
 
 Model = LatentModel[Any, Any, Any, Any]
 
@@ -126,8 +128,12 @@ def movement(model: Model, params: Any, following: Any, statistics: Any, previou
     `params` maximise at `previous`, `following` at `statistics`. It is linear in a difference of
     statistics, so it keeps its digits where differences of bounds have lost all of theirs.
     """
-    change = statistics - previous
-    return model.log_joint(following, change) - model.log_joint(params, change)
+    return slope(model, params, following, statistics - previous)
+
+
+def slope(model: Model, params: Any, towards: Any, residual: Any) -> float:
+    """How the objective changes with a residual of statistics, from some parameters towards others, in nats."""
+    return model.log_joint(towards, residual) - model.log_joint(params, residual)
 
 
 def remaining(movements: Sequence[float], smooth: bool) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, final
 
+from latentem.core import Degenerate
 from latentem.run.step import Ending, Result, State
 
 Callback = Callable[[State[Any, Any]], Any]
@@ -16,20 +17,28 @@ class Course:
 
     Attributes:
         state: The last State, or None before the first.
+        standing: What the runner gave last: that State before anyone halted the run, or why there is none.
         halted: Whether someone stopped it from outside: the callback, or Ctrl-C.
         interrupted: Whether it was Ctrl-C.
     """
 
-    def __init__(self, states: Generator[State[Any, Any], None, None], callback: Callback | None = None) -> None:
+    def __init__(
+        self,
+        states: Generator[State[Any, Any], None, None],
+        callback: Callback | None = None,
+        standing: State[Any, Any] | Degenerate | None = None,
+    ) -> None:
+        """A run that is about to begin, or whose earlier part led to `standing`."""
         self._states = states
         self._callback = callback
-        self.state: State[Any, Any] | None = None
+        self.state = standing if isinstance(standing, State) else None
+        self.standing = standing
         self.halted = self.interrupted = False
 
     @property
     def under_way(self) -> bool:
         """Whether there are steps left to take."""
-        return self.state is None or self.state.status is None
+        return not isinstance(self.standing, Degenerate) and (self.state is None or self.state.status is None)
 
     def advance(self, until: int | None = None) -> None:
         """Take steps to the end, or to the step of this index.
@@ -40,13 +49,16 @@ class Course:
         """
         try:
             while self.under_way and (until is None or self.state is None or self.state.step.index < until):
-                self.state = next(self._states)
+                self.state = self.standing = next(self._states)
                 if self._callback is not None and self._callback(self.state):
                     self._halt(self.state, Ending.STOPPED, f"by the callback at step {self.state.step.index}")
         except KeyboardInterrupt:
             if self.state is None:
                 raise
             self._halt(self.state, Ending.INTERRUPTED, f"by Ctrl-C after step {self.state.step.index}")
+        except Degenerate as error:
+            self.standing = error
+            raise
 
     def finish(self) -> Result[Any, Any]:
         """Take all the steps that are left."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, Self, final
 
 from attrs import evolve
 
 from latentem.core import Event, Expectation, Half, LatentModel
 from latentem.run.audit import Pass, remaining
+from latentem.run.memory import Memory
 from latentem.run.step import History, State, Step
 
 UNKNOWN: dict[Half, float] = {"E": math.nan, "M": math.nan}
@@ -34,6 +35,14 @@ class Ledger:
         self.passes = 0
         self.index = index
 
+    @classmethod
+    def of(cls, model: LatentModel[Any, Any, Any, Any], state: State[Any, Any]) -> Self:
+        """The ledger of a run that is taken up again after a State."""
+        ledger = cls(model, state.step.index + 1)
+        ledger._steps = list(state.history)
+        ledger._events, ledger._spent, ledger.passes = state.events, state.step.seconds, state.step.passes
+        return ledger
+
     def note(self, done: Sequence[Event]) -> None:
         """Something was done to the parameters of the next Step."""
         self._events = (*self._events, *(evolve(event, step=self.index) for event in done))
@@ -54,11 +63,13 @@ class Ledger:
         at: Pass,
         gained: dict[Half, float] = UNKNOWN,
         movement: float = math.nan,
+        memory: Memory | None = None,
     ) -> State[Any, Any]:
-        """Write a Step, and show where the run stands."""
+        """Write a Step, and show where the run stands; an accelerated run has a memory."""
         self._spent += time.perf_counter() - self._clock
         q, h, log_prior = at.books.expected_log_joint, at.books.entropy, at.books.log_prior
         movements = [*(step.movement for step in self._steps[-3:]), movement]
+        left = remaining(movements, self._model.smooth) if memory is None else memory.remaining(movement)
         self._steps.append(
             Step(
                 index=self.index,
@@ -71,14 +82,15 @@ class Ledger:
                 e_gain=gained["E"],
                 m_gain=gained["M"],
                 movement=movement,
-                remaining=remaining(movements, self._model.smooth),
+                remaining=left,
                 passes=self.passes,
                 seconds=self._spent,
             )
         )
         self._events = _noted(self._events, self._model.diagnose(at.params, at.expectation.statistics), self.index)
         self.index += 1
-        return State(at.params, at.expectation, History(self._steps, len(self._steps)), self._events, at.books.blur)
+        history = History(self._steps, len(self._steps))
+        return State(at.params, at.expectation, history, self._events, at.books.blur, memory=memory)
 
 
 def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, final
 
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate, Event, LatentModel
+from latentem.core import Degenerate, Event, LatentModel, Placed
+from latentem.run.checkpoint import Checkpoint, Resumable, Standing
 from latentem.run.course import Callback, Course
 from latentem.run.runner import Runner
-from latentem.run.step import Ending, Result, Status
+from latentem.run.step import Ending, Result, State, Status
+from latentem.run.together import Shared, advance
 
 FINALISTS = 3
 SAME_MODE = 1e-7
@@ -61,51 +64,152 @@ def run_all(
     starts: Sequence[Start],
     data: Any,
     callback: Callback | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
 
+    Args:
+        runner: How each is run.
+        model: What is fitted.
+        starts: Where they begin.
+        data: What `model.chunks` takes.
+        callback: Sees each State; all runs stop when it returns something true.
+        checkpoint: Where to go on from, if it knows, and what to keep up to date.
+
     Raises:
         Degenerate: every start was degenerate itself; the message is the first one's.
         KeyboardInterrupt: it came before the first State of the first start.
     """
-    courses: list[Course | Degenerate] = []
-    halted: Status | None = None
-    for start in starts:
-        try:
-            course = Course(runner.iterate(model, start.make(), data), callback)
-            course.advance(runner.trial if len(starts) > 1 else None)
-        except Degenerate as error:
-            courses.append(error)
-            continue
-        except KeyboardInterrupt:
-            if not _ranked(courses):
-                raise
-            halted = Status(Ending.INTERRUPTED, f"by Ctrl-C at start {len(courses) + 1} of {len(starts)}")
-            break
-        courses.append(course)
-        if course.halted:
-            halted = _halted(course, len(courses), len(starts))
-            break
-    finished: Counter[bool] = Counter()
-    for course in _ranked(courses) if halted is None else []:
-        if finished[True] == FINALISTS or (finished.total() >= FINALISTS and not _is_clean(course)):
-            break
-        course.advance()
-        finished[_is_clean(course)] += 1
-        if course.halted:
-            halted = _halted(course, courses.index(course) + 1, len(starts))
-            break
-    ranked = _ranked(courses)
+    runs = _Runs(runner, model, starts, data, callback, checkpoint)
+    halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
+    runs.save()
+    ranked = _ranked(runs.courses)
     if not ranked:
-        raise next(course for course in courses if isinstance(course, Degenerate))
-    reports = tuple(_report(start, course) for start, course in zip(starts, courses, strict=False))
+        raise next(course.standing for course in runs.courses if isinstance(course.standing, Degenerate))
+    begun = [(start, run) for start, run in zip(starts, runs.courses, strict=True) if run.standing is not None]
+    reports = tuple(_report(start, course) for start, course in begun)
     if halted is not None:
         best = ranked[0]
         return best.result() if best.halted else attrs.evolve(best.result(), status=halted), reports
     return next(course for course in ranked if not course.under_way).result(), reports
+
+
+@final
+class _Runs:
+    """The runs of all starts, and the checkpoint that keeps up with them.
+
+    Attributes:
+        courses: One for each start.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        model: LatentModel[Any, Any, Any, Any],
+        starts: Sequence[Start],
+        data: Any,
+        callback: Callback | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        stood = None if checkpoint is None else checkpoint.read()
+        together = isinstance(data, Placed) and data.costly and len(starts) > 1
+        self._placed = data if together else None
+        self._views = [Shared(data, number) if together else data for number in range(len(starts))]
+        self._checkpoint, self._callback = checkpoint, callback
+        self._order, self._visited = (None, 0) if stood is None else (stood.order, stood.visited)
+        self.courses = []
+        runs = (None,) * len(starts) if stood is None else stood.runs
+        for start, standing, view in zip(starts, runs, self._views, strict=True):
+            if isinstance(standing, State) and standing.status is None and not isinstance(runner, Resumable):
+                standing = None  # such a run is run again, from its start
+            self.courses.append(Course(_states(runner, model, start, view, standing), self._told, standing))
+
+    def trials(self, until: int | None) -> Status | None:
+        """Take every run to the step of this index; how all was halted, if it was."""
+        return self._advance(self.courses, until)
+
+    def finals(self) -> Status | None:
+        """Take the best to their ends; how all was halted, if it was."""
+        if self._order is None:
+            self._order = tuple(self.courses.index(course) for course in _ranked(self.courses))
+        first = [self.courses[number] for number in self._order[:FINALISTS]]
+        self._visited = max(self._visited, len(first))
+        halted = self._advance(first)
+        finished = Counter(map(_is_clean, first))
+        for place, number in enumerate(self._order[FINALISTS:], FINALISTS):
+            course = self.courses[number]
+            if halted is not None:
+                break
+            if place >= self._visited and (finished[True] == FINALISTS or not _is_clean(course)):
+                break
+            self._visited = max(self._visited, place + 1)
+            halted = self._advance([course])
+            finished[_is_clean(course)] += 1
+        return halted
+
+    def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
+        for course, error in self._taken_on(courses, until):
+            if isinstance(error, KeyboardInterrupt) and _ranked(self.courses):
+                number = self.courses.index(course) + 1
+                return Status(Ending.INTERRUPTED, f"by Ctrl-C at start {number} of {len(self.courses)}")
+            if error is not None and not isinstance(error, Degenerate):
+                raise error
+            if course.halted:
+                return self._halted(course)
+        return None
+
+    def _taken_on(self, courses: Sequence[Course], until: int | None) -> Iterator[tuple[Course, BaseException | None]]:
+        """Each run, with the error that it ended in: one after the other, or together where passes are costly."""
+        if self._placed is None:
+            yield from ((course, _tried(course, until)) for course in courses)
+            return
+        numbers = [self.courses.index(course) for course in courses]
+        works = {i: (self._views[i], partial(_halts, self.courses[i], until)) for i in numbers}
+        errors = advance(self._placed, works)
+        yield from ((self.courses[i], errors.get(i)) for i in numbers)
+
+    def save(self) -> None:
+        """Bring the checkpoint up to date."""
+        if self._checkpoint is not None:
+            standing = tuple(course.standing for course in self.courses)
+            self._checkpoint.write(Standing(standing, self._order, self._visited))
+
+    def _told(self, state: State[Any, Any]) -> Any:
+        if self._checkpoint is not None and (state.status is not None or self._checkpoint.due):
+            self.save()
+        return self._callback is not None and self._callback(state)
+
+    def _halted(self, course: Course) -> Status:
+        ending = Ending.INTERRUPTED if course.interrupted else Ending.STOPPED
+        by = "Ctrl-C" if course.interrupted else "the callback"
+        number = self.courses.index(course) + 1
+        return Status(ending, f"by {by} at start {number} of {len(self.courses)}; this is the best so far")
+
+
+def _tried(course: Course, until: int | None) -> BaseException | None:
+    try:
+        course.advance(until)
+    except (Degenerate, KeyboardInterrupt) as error:
+        return error
+    return None
+
+
+def _halts(course: Course, until: int | None) -> bool:
+    course.advance(until)
+    return course.halted
+
+
+def _states(
+    runner: Runner, model: LatentModel[Any, Any, Any, Any], start: Start, data: Any, standing: Any
+) -> Generator[State[Any, Any], None, None]:
+    """The States of a run from its start, or those that follow the one at which it stood."""
+    if isinstance(standing, State) and isinstance(runner, Resumable):
+        yield from runner.resume(model, standing, data)
+    else:
+        yield from runner.iterate(model, start.make(), data)
 
 
 def hits(reports: Sequence[StartReport], best: float, observations: float) -> tuple[int, int]:
@@ -119,9 +223,8 @@ def _is_clean(course: Course) -> bool:
     return course.state is not None and course.state.clean
 
 
-def _ranked(courses: Sequence[Course | Degenerate]) -> list[Course]:
-    alive = [course for course in courses if isinstance(course, Course) and course.state is not None]
-    return sorted(alive, key=_rank)
+def _ranked(courses: Sequence[Course]) -> list[Course]:
+    return sorted((course for course in courses if course.state is not None), key=_rank)
 
 
 def _rank(course: Course) -> tuple[bool, float]:
@@ -129,16 +232,9 @@ def _rank(course: Course) -> tuple[bool, float]:
     return not _is_clean(course), -course.state.step.objective
 
 
-def _halted(course: Course, number: int, count: int) -> Status:
-    """How a whole fit ended when one of its runs was halted."""
-    ending = Ending.INTERRUPTED if course.interrupted else Ending.STOPPED
-    by = "Ctrl-C" if course.interrupted else "the callback"
-    return Status(ending, f"by {by} at start {number} of {count}; this is the best so far")
-
-
-def _report(start: Start, course: Course | Degenerate) -> StartReport:
-    if isinstance(course, Degenerate):
-        return StartReport(start.name, Status(Ending.DEGENERATE, str(course)), float("nan"), 0, (), False)
+def _report(start: Start, course: Course) -> StartReport:
+    if isinstance(course.standing, Degenerate):
+        return StartReport(start.name, Status(Ending.DEGENERATE, str(course.standing)), float("nan"), 0, (), False)
     result = course.result()
     return StartReport(
         start.name,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from attrs import evolve, fields_dict, frozen
 
 from latentem.core import Event, Expectation
+from latentem.run.memory import Memory
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -26,7 +27,8 @@ class Step:
 
     Attributes:
         index: Number of steps before it; 0 is the start. A step has one M-step, but for those that a runner names.
-        kind: "start", "plain", "repaired" (something was moved after the M half), or as another runner names it.
+        kind: "start", "plain", "extrapolated" (a leap, in place of the M half), "repaired" (something was moved
+            after the M half), or as another runner names it.
         bound: The auxiliary lower bound A = Q + H.
         objective: What both halves raise: Q + temperature x H + log prior.
         expected_log_joint: Q, the expected complete-data log likelihood.
@@ -34,10 +36,10 @@ class Step:
         log_prior: log p(params) up to a constant.
         e_gain: What the E half gained: temperature x KL(old q || new q).
         m_gain: What the M half gained.
-        movement: Symmetric divergence between these parameters and the next; at least 0, but for rounding, where
-            the M-step is a joint maximum.
+        movement: Symmetric divergence between these parameters and those of the next M-step; at least 0, but for
+            rounding, where the M-step is a joint maximum.
         remaining: Estimate of the objective still to be gained; infinity while there is no estimate.
-        passes: Passes over the data so far.
+        passes: Passes over the data so far, those at rejected leaps among them.
         seconds: Spent in this run so far.
     """
 
@@ -136,6 +138,7 @@ class State(Generic[S, P]):
         events: What is degenerate about them, or was done on the way.
         blur: How far rounding can put the objective off, in nats, where the parameters are ill-conditioned; else 0.
         status: None while the run goes on.
+        memory: What an accelerated run has learnt on the way, else None. All else that the next step needs is above.
     """
 
     params: P
@@ -144,6 +147,7 @@ class State(Generic[S, P]):
     events: tuple[Event, ...] = ()
     blur: float = 0.0
     status: Status | None = None
+    memory: Memory | None = None
 
     @property
     def step(self) -> Step:

@@ -1,0 +1,74 @@
+"""K-means from the same centres until no assignment changes, against scikit-learn's Lloyd."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import frozen
+from sklearn.cluster import KMeans
+
+import latentem as lem
+from benchmarks.measure import Ratio, in_turn
+
+SIZES = [
+    (1_000_000, 2, 8),
+    (200_000, 8, 16),
+    (200_000, 32, 64),
+    (100_000, 8, 256),
+    (100_000, 64, 256),
+    (50_000, 128, 1000),
+]
+MOST = 60
+"""Iterations: what is timed is the same number of both, where neither has come to rest by then."""
+
+
+@frozen
+class Clustering:
+    """What was measured at one size.
+
+    Attributes:
+        size: Rows, columns, clusters.
+        apart: Whether the clusters are well apart.
+        single: Whether the rows are float32.
+        steps: Iterations to the end.
+        ratio: Seconds of scikit-learn over ours.
+    """
+
+    size: tuple[int, int, int]
+    apart: bool
+    single: bool
+    steps: int
+    ratio: Ratio
+
+
+def clusterings(sizes: list[tuple[int, int, int]] = SIZES, repeats: int = 5) -> Iterator[Clustering]:
+    """Every size, overlapping and apart, double and single, after asserting that both have the same inertia."""
+    for size in sizes:
+        for apart in (False, True):
+            for single in (False, True):
+                yield one(size, apart, single, repeats)
+
+
+def one(size: tuple[int, int, int], apart: bool, single: bool, repeats: int) -> Clustering:
+    """Time one size."""
+    n, d, k = size
+    rng = np.random.default_rng(0)
+    true = (10.0 if apart else 1.0) * rng.standard_normal((k, d))
+    x = rng.standard_normal((n, d)) + true[rng.integers(k, size=n)]
+    x = x.astype(np.float32 if single else np.float64)
+    centres = x[rng.choice(n, k, replace=False)]
+    model = lem.KMeans(k)
+
+    def ours() -> lem.Fit:
+        return lem.fit(model, x, start=model.params(centres), max_steps=MOST)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # neither may have come to rest after the most iterations
+        fit = ours()
+        steps = fit.history[-1].index
+        rival = KMeans(k, init=centres, n_init=1, tol=0, max_iter=max(steps, 1), algorithm="lloyd")
+        theirs = rival.fit(x).inertia_
+        assert abs(theirs - fit.inertia) < (1e-4 if single else 1e-6) * theirs, f"{size}: {fit.inertia} is not {theirs}"
+        return Clustering(size, apart, single, steps, in_turn(lambda: rival.fit(x), ours, repeats))

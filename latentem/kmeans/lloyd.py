@@ -1,0 +1,144 @@
+"""Lloyd's E-step over one chunk, with a memory: most rows are known to be where they were without looking at them.
+
+The bounds are Hamerly's (2010), on net displacements: a row was nearer to its centre than to any other by a margin,
+and stays so while the centres together have moved by less, since it was last looked at.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+from latentem.arrays import Array, Labels
+from latentem.core import Cache
+from latentem.data import Rows
+from latentem.kmeans.search import Screened, Search, Single
+from latentem.kmeans.sums import Addends, squared_lengths
+from latentem.model import MixtureStatistics
+
+_NAME = "lloyd"
+_EPOCHS = 32
+_DISPLACED = 2**17
+"""Numbers in the table of past centres of a chunk: what it costs to see how far each has moved."""
+_MOST = 0.75
+"""The share of rows to look at from which all are: gathering them costs as much."""
+_MANY = 0.25
+"""The share of rows that changed hands from which the sums are made anew."""
+_DOUBLE = 2.0**-53
+
+
+def nearest(centres: Array, chunk: Rows) -> Labels:
+    """The nearest centre of each row, shape (n,): squared distances in double, the lowest of those that tie."""
+    screened = Screened.of(chunk.x, chunk.x[0])
+    return Search(screened, chunk.x, chunk.allowed, centres)(None, margins=False)[0]
+
+
+def recalled(centres: Array, chunk: Rows, cache: Cache) -> Memory:
+    """What is known of a chunk once each row is at its nearest centre.
+
+    Args:
+        centres: Shape (k, d).
+        chunk: The rows.
+        cache: What was left beside this chunk; it changes no bit of the answer.
+    """
+    memory = cache.pop(_NAME, None)  # out of the cache while it changes: an interrupt may not leave half of it
+    if memory is None or memory.shape != centres.shape or memory.size != len(chunk):
+        memory = Memory(chunk, centres)
+    memory.look(centres, chunk)
+    cache[_NAME] = memory
+    return memory
+
+
+@final
+class Memory:
+    """Labels and bounds of the rows of one chunk, and the sums over its clusters.
+
+    A row's key is its label and its epoch: the number of the centres at which it was last looked at. Its margin, in
+    units of the screening, is by how much its centre was the nearest then.
+    """
+
+    def __init__(self, chunk: Rows, centres: Array) -> None:
+        k, d = self.shape = centres.shape
+        self.size = len(chunk)
+        self._addends = Addends.of(chunk.x, chunk.weight)
+        self._screened = Screened.of(chunk.x, self._addends.centre)
+        self._bits = min(_EPOCHS, max(4, _DISPLACED // (k * d))).bit_length() - 1
+        self._epochs = np.empty((1 << self._bits, k, d))
+        self._begun = self._turn = 0
+        self._keys: Labels | None = None
+        self._margins: Single = np.empty(0, np.float32)
+        self._total: Array | None = None
+        self._statistics: MixtureStatistics | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """The nearest centre of each row, shape (n,)."""
+        assert self._keys is not None
+        return self._keys >> self._bits
+
+    def statistics(self) -> MixtureStatistics | None:
+        """Those of the rows at these labels, and of nothing else; None where the weights are too unlike for it."""
+        if self._statistics is None and self._addends.sound:
+            if self._total is None:
+                self._total = self._addends.total(self.labels, self.shape[0])
+            self._statistics = self._addends.statistics(self._total, lambda: self.labels)
+        return self._statistics
+
+    def look(self, centres: Array, chunk: Rows) -> None:
+        """Put each row to the nearest of these centres."""
+        rows = None if self._keys is None else self._doubtful(centres)
+        if rows is not None and len(rows) == 0:
+            return
+        everything = rows is None or len(rows) > _MOST * self.size
+        search = Search(self._screened, chunk.x, chunk.allowed, centres)
+        labels, margins = search(None if everything else rows)
+        if everything:
+            self._begun = self._turn = 0
+        keys = (labels << self._bits) + self._begin(centres)
+        if self._keys is None:
+            self._keys, self._margins = keys, margins
+            return
+        before = (self._keys if everything or rows is None else self._keys.take(rows)) >> self._bits
+        moved = np.flatnonzero(before != labels)
+        if everything or rows is None:
+            self._keys, self._margins = keys, margins
+        else:
+            self._keys[rows], self._margins[rows] = keys, margins
+        if not len(moved):
+            return
+        self._statistics = None
+        if len(moved) > _MANY * self.size:
+            self._total = None
+        elif self._total is not None:
+            who = moved if everything or rows is None else rows[moved]
+            self._total = self._addends.moved(self._total, who, before[moved], labels[moved])
+
+    def _begin(self, centres: Array) -> int:
+        """The number of a new epoch; the oldest gives way where there are too many."""
+        turn = self._turn
+        self._epochs[turn] = centres
+        self._begun = max(self._begun, turn + 1)
+        self._turn = (turn + 1) % (1 << self._bits)
+        return turn
+
+    def _doubtful(self, centres: Array) -> Labels:
+        """The rows that may have another nearest centre than they had."""
+        assert self._keys is not None
+        screened, (k, d) = self._screened, self.shape
+        threshold = np.full((k, 1 << self._bits), np.inf, np.float32)
+        with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
+            away = np.sqrt(squared_lengths(centres - screened.centre).max())
+            apart = self._epochs[: self._begun] - centres
+            moved = np.sqrt(squared_lengths(apart.reshape(-1, d))).reshape(-1, k)
+            farthest = moved.argmax(axis=1)
+            every = np.arange(len(moved))
+            others = np.broadcast_to(moved[every, farthest][:, None], moved.shape).copy()
+            if k > 1:
+                others[every, farthest] = np.partition(moved, k - 2, axis=1)[:, k - 2]
+            # A distance in double is off by (d + 2) / 2 roundings of itself; the longest bounds them all.
+            slack = 16 * (d + 4) * _DOUBLE * (screened.longest + away * screened.unit)
+            threshold[:, : len(moved)] = ((moved + others) * (screened.unit * (1 + 2.0**-18)) + slack).T
+        if self._begun > self._turn:
+            threshold[:, self._turn] = np.inf  # the next to give way
+        return np.flatnonzero(self._margins <= threshold.reshape(-1).take(self._keys))

@@ -1,0 +1,214 @@
+"""The nearest centre of each row: screened in single precision, decided in double where that cannot tell.
+
+The answer is that of squared distances sum (x - centre)^2 in double, the lowest of those that tie, for any way of
+cutting the rows. The error bound of the screening is proved in docs/kmeans.md.
+"""
+
+from __future__ import annotations
+
+from typing import Self, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from latentem.arrays import Array, Labels
+from latentem.kmeans.sums import blocks, squared_lengths
+
+Single = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_TABLE = 2**17
+"""Numbers in a table of scores, (rows, k)."""
+_ROWS = 2**12
+"""Rows in a block of what comes after the scores."""
+_PACKED = 64
+"""Up to so many centres the table is (k, rows), and a score holds its label in its last bits."""
+_NEVER = np.float32(2.0**120)
+"""Score of a centre where a row may not be: beyond any other, and finite."""
+_FAR = 2.0**50
+"""Lengths beyond this, in units of the longest row, are as good as this."""
+_LEAST = 2.0**-99
+"""What underflow may add to a score."""
+_FEW = 2**15
+"""Numbers, (rows, k, d), up to which all centres are compared in double."""
+_BLIND = 2.0**-8
+"""Relative error from which the screening says nothing: at some 60,000 columns."""
+
+
+@final
+@frozen(eq=False)
+class Screened:
+    """Rows as the screening sees them: in single precision, about their mean, with a power of two as the unit.
+
+    Attributes:
+        rows: (x - centre) * unit and a one, shape (n, d + 1).
+        squared: |x - centre|^2 * unit^2, shape (n,).
+        centre: What they are about, shape (d,).
+        unit: A power of two: the longest row has a length of about one.
+        longest: That length.
+    """
+
+    rows: Single
+    squared: Single
+    centre: Array
+    unit: float
+    longest: float
+
+    @classmethod
+    def of(cls, x: Array, centre: Array) -> Self:
+        """Rows x, shape (n, d), about a centre, (d,)."""
+        n, d = x.shape
+        rows, squared = np.empty((n, d + 1), np.float32), np.empty(n, np.float32)
+        rows[:, d] = 1
+        reach = max(float(np.abs(x[part] - centre).max()) for part in blocks(n, d))
+        unit = 2.0 ** -np.clip(np.frexp(reach)[1], -900, 900) if reach > 0 else 1.0
+        for part in blocks(n, d):
+            y = x[part] - centre
+            y *= unit
+            rows[part, :d] = y
+            squared[part] = squared_lengths(y)
+        return cls(rows, squared, centre, float(unit), float(np.sqrt(squared.max())))
+
+
+@final
+class Search:
+    """The search for the nearest of some centres, over one chunk."""
+
+    def __init__(self, screened: Screened, x: Array, allowed: Mask | None, centres: Array) -> None:
+        k, d = centres.shape
+        self._screened, self._x, self._allowed, self._centres = screened, x, allowed, centres
+        with np.errstate(over="ignore"):  # lengths beyond the range are far
+            about = (centres - screened.centre) * screened.unit
+            squared = squared_lengths(about)
+        near = squared < _FAR * _FAR
+        about[~near] = 0.0
+        self._coefficients = np.empty((k, d + 1), np.float32)
+        self._coefficients[:, :d] = -2 * about
+        self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
+        packed = k <= _PACKED
+        self._least = _packed if packed else _plain
+        # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
+        roundings = d + 12 + (1 << (k - 1).bit_length() if packed else 0)
+        self._error = np.float32(1.02 * roundings * 2.0**-24)
+
+    def __call__(self, chosen: Labels | None, margins: bool = True) -> tuple[Labels, Single]:
+        """The nearest centres of some rows (of all: None), and how much nearer they are, both of shape (m,).
+
+        The margin is a lower bound on distance to the second centre minus distance to the nearest, in units of
+        `Screened`; it is 0 where double precision had to decide.
+        """
+        count = len(self._screened.rows) if chosen is None else len(chosen)
+        labels, margin = np.zeros(count, dtype=np.intp), np.full(count, _NEVER)
+        if len(self._centres) > 1:
+            table = np.empty(_TABLE + 16 * len(self._centres), np.float32)
+            close = []
+            for start in range(0, count, _ROWS):
+                part = slice(start, min(start + _ROWS, count))
+                inside = part if chosen is None else chosen[part]
+                close.append(start + self._screen(inside, table, labels[part], margin[part], margins))
+            undecided = np.concatenate(close)
+            if len(undecided):
+                labels[undecided] = self._decided(undecided if chosen is None else chosen[undecided])
+        return labels, margin
+
+    def _screen(self, inside: Labels | slice, table: Single, labels: Labels, margin: Single, margins: bool) -> Labels:
+        """Fill in labels and margins of some rows; those of them that are still to be decided."""
+        screened, error = self._screened, self._error
+        if isinstance(inside, slice):
+            rows, squared = screened.rows[inside], screened.squared[inside]
+        else:
+            rows, squared = screened.rows.take(inside, axis=0), screened.squared.take(inside)
+        allowed = None if self._allowed is None else self._allowed[inside]
+        low, second = np.empty(len(rows), np.float32), margin
+        step = max(16, _TABLE // len(self._centres))
+        for start in range(0, len(rows), step):
+            part = slice(start, min(start + step, len(rows)))
+            mask = None if allowed is None else allowed[part]
+            room = table[: len(self._centres) * (part.stop - start)]
+            self._least(rows[part], self._coefficients, mask, room, labels[part], low[part], second[part])
+        # The squared distance of the nearest is at most `high`, that of the second at least `second`.
+        high = low
+        high *= 1 + 3 * error
+        least = squared * (1 + 8 * error)
+        least += np.float32(_LEAST)
+        high += least
+        second *= 1 - 3 * error
+        second += np.multiply(squared, 1 - 8 * error, out=least)
+        gap = np.subtract(second, high, out=least)
+        close = np.flatnonzero(gap <= high * error) if error <= _BLIND else np.arange(len(rows))
+        if margins:
+            np.maximum(second, 0, out=second)
+            np.sqrt(second, out=second)
+            second += np.sqrt(high, out=high)
+            np.divide(gap, second, out=margin)
+            margin[close] = 0
+        return close
+
+    def _decided(self, chosen: Labels) -> Labels:
+        """The nearest centres in double, of all that the screening leaves possible."""
+        k, error = len(self._centres), float(self._error)
+        if len(chosen) * self._centres.size <= _FEW:
+            x = self._x.take(chosen, axis=0)
+            distance = squared_lengths((x[:, None] - self._centres).reshape(-1, x.shape[1])).reshape(-1, k)
+            if self._allowed is not None:
+                distance = np.where(self._allowed[chosen], distance, np.inf)
+            return distance.argmin(axis=1)
+        labels = np.empty(len(chosen), dtype=np.intp)
+        size = max(16, _TABLE // k)
+        for start in range(0, len(chosen), size):
+            rows = chosen[start : start + size]
+            scores = np.dot(self._screened.rows[rows], self._coefficients.T)
+            if self._allowed is not None:
+                scores[~self._allowed[rows]] = _NEVER
+            squared = self._screened.squared[rows].astype(np.float64)
+            slack = 5 * error * squared + _LEAST
+            high = np.maximum(scores.min(axis=1) + squared, 0) * (1 + 3 * error) + slack
+            limit = (high * (1 + error) + slack) / (1 - 4 * error) - squared
+            limit += np.inf if error > _BLIND else 1e-6 * np.abs(limit)
+            possible = scores <= limit[:, None]
+            row, centre = np.nonzero(possible)
+            distance = squared_lengths(self._x.take(rows[row], axis=0) - self._centres.take(centre, axis=0))
+            first = np.flatnonzero(np.r_[True, row[1:] != row[:-1]])
+            nearest = np.minimum.reduceat(distance, first)
+            ties = np.flatnonzero(distance == nearest[row])
+            lowest = np.unique(row[ties], return_index=True)[1]
+            labels[start : start + size] = centre[ties[lowest]]
+        return labels
+
+
+def _plain(
+    rows: Single, centres: Single, allowed: Mask | None, table: Single, labels: Labels, low: Single, second: Single
+) -> None:
+    """The label and the score of the lowest, and the second lowest score, of each row."""
+    n, k = len(rows), len(centres)
+    table = table.reshape(n, k)
+    np.dot(rows, centres.T, out=table)
+    if allowed is not None:
+        table[~allowed] = _NEVER
+    flat, begin = table.reshape(-1), np.arange(0, n * k, k)
+    table.argmin(axis=1, out=labels)
+    at = begin + labels
+    flat.take(at, out=low, mode="clip")
+    flat[at] = _NEVER
+    np.add(begin, table.argmin(axis=1), out=at)
+    flat.take(at, out=second, mode="clip")
+
+
+def _packed(
+    rows: Single, centres: Single, allowed: Mask | None, table: Single, labels: Labels, low: Single, second: Single
+) -> None:
+    """The same for few centres, with the label in the last bits of its score."""
+    n, k = len(rows), len(centres)
+    table = table.reshape(k, n)
+    np.dot(centres, rows.T, out=table)
+    if allowed is not None:
+        table[~allowed.T] = _NEVER
+    label = (1 << (k - 1).bit_length()) - 1
+    whole = table.view(np.int32)
+    whole &= np.int32(~label)
+    whole |= np.arange(k, dtype=np.int32)[:, None]
+    np.minimum.reduce(table, axis=0, out=low)
+    np.bitwise_and(low.view(np.int32), np.int32(label), out=labels, casting="unsafe")
+    table.reshape(-1)[labels * n + np.arange(n)] = _NEVER
+    np.minimum.reduce(table, axis=0, out=second)

@@ -1,0 +1,200 @@
+"""Acceleration: leaps ahead of plain steps, found from what the last passes have shown. No array is seen here."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, frozen
+
+from latentem.core import Degenerate, Event, Half, LatentModel, e_step
+from latentem.run.audit import NOISE, Pass, gains, slope
+from latentem.run.memory import Memory, Point
+
+NEAR = 1e-2
+"""Movement, in nats an observation, above which a run is still on its way to a mode: a leap could end at another."""
+SLOW = 0.8
+"""Rate of plain steps below which they are left alone: each of them leaves less than two thirds of the gain."""
+REJECTED, INFEASIBLE = 2, 8
+"""Plain steps after the first leap that was rejected, or led out of the parameters before it cost a pass."""
+_UNSOUND = (Degenerate, ValueError, ArithmeticError)
+"""What a model may say of statistics that no data can have."""
+
+Model = LatentModel[Any, Any, Any, Any]
+Products = npt.NDArray[np.float64]
+
+
+@final
+@frozen
+class Leap:
+    """A candidate: statistics, and the parameters that they lead to.
+
+    Attributes:
+        params: The M-step of the statistics.
+        statistics: An affine combination of those of the last passes.
+        ascent: Slope of the objective towards it where the run stands, in nats; positive.
+    """
+
+    params: Any
+    statistics: Any
+    ascent: float
+
+
+class Acceleration(abc.ABC):
+    """A way of leaping ahead of plain steps. A frozen value; it works for any model, through `log_joint`.
+
+    Leaps begin once plain steps are slow, and close to a mode. A leap is tried on a pass of its own, and rejected if
+    it is infeasible, makes something degenerate, or lowers the objective: then the plain step is taken, on another
+    pass, and the next leap waits. Passes from before the objective was concave along a step are forgotten.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def after(self) -> int:
+        """How many plain steps a run takes first."""
+
+    @property
+    @abc.abstractmethod
+    def memory(self) -> int:
+        """How many passes a leap may look back at."""
+
+    @property
+    @abc.abstractmethod
+    def every(self) -> int:
+        """How many passes there are from one leap to the next."""
+
+    @property
+    @abc.abstractmethod
+    def least(self) -> int:
+        """How many passes a leap needs to look back at."""
+
+    @abc.abstractmethod
+    def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
+        """Statistics to leap to, each to be tried if the ones before it lead out of the parameters.
+
+        Args:
+            points: The last passes, the newest last.
+            products: Inner products of their residuals, shape (points, points), symmetric.
+            failures: Leaps that failed one after the other.
+        """
+
+    @final
+    def begin(self) -> Memory:
+        """The memory of a run that starts."""
+        return Memory(wait=self.after)
+
+    @final
+    def seen(self, memory: Memory, point: Point, movement: float, plain: bool) -> Memory:
+        """The memory with one pass more.
+
+        Args:
+            memory: What is known so far.
+            point: The pass.
+            movement: The squared length of its residual, in nats.
+            plain: Whether a plain step led to it.
+        """
+        if plain:
+            memory = evolve(memory, wait=max(memory.wait - 1, 0))
+        if plain and memory.points and memory.length > 0 and movement > 0:
+            rate = math.sqrt(movement / memory.length)
+            memory = memory.learnt(1 / (1 - rate) if rate < 1 else math.inf)
+            memory = evolve(memory, slow=memory.slow or rate >= SLOW)
+            if rate >= 1:  # it runs away from somewhere: the passes before do not say where to
+                memory = memory.cleared(wait=self.least)
+        points = (*memory.points, point)[-self.memory :]
+        numbers = {p.number for p in points}
+        known = {pair: value for pair, value in memory.products.items() if numbers.issuperset(pair)}
+        return evolve(memory, points=points, products={**known, (point.number, point.number): movement})
+
+    @final
+    def leap(self, model: Model, memory: Memory, at: Pass) -> tuple[Leap | None, Memory]:
+        """The leap to try from the newest point, which is `at`, if there is one, and the memory with what was learnt.
+
+        From the memory that it returns, the same leap is found again.
+        """
+        if memory.wait > 0 or not memory.slow or len(memory.points) < self.least:
+            return None, memory
+        last, movement = memory.points[-1], memory.length
+        rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
+        if not rounding < movement < NEAR * at.books.observations:
+            return None, memory
+        memory = _measured(model, memory)
+        products = np.array([[memory.products[i.number, j.number] for j in memory.points] for i in memory.points])
+        products = (products + products.T) / 2
+        with np.errstate(all="ignore"):
+            for number, statistics in enumerate(self.candidates(memory.points, products, memory.failures)):
+                found = _leap(model, at, statistics, last)
+                if found is None:
+                    continue
+                if not found.ascent > 0:  # towards a saddle
+                    break
+                return found, memory if number else memory.learnt(found.ascent / movement)
+        return None, memory.failed(INFEASIBLE)
+
+    @final
+    def attempt(
+        self, model: Model, memory: Memory, leap: Leap, at: Pass, events: Sequence[Event], chunks: Any
+    ) -> tuple[Pass | None, dict[Half, float], Memory]:
+        """The pass at a leap, or None if it is rejected; what its halves gained; and the memory after it.
+
+        Args:
+            model: What is fitted.
+            memory: What was known when the leap was found.
+            leap: The candidate.
+            at: The pass from which it leads.
+            events: What was degenerate there.
+            chunks: The data.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                new = Pass.of(model, leap.params, e_step(model, leap.params, chunks))
+                gained = gains(model, leap.params, at.expectation.statistics, at.books, new.books)
+                onward = slope(model, at.params, leap.params, new.expectation.statistics - leap.statistics)
+                found = model.diagnose(new.params, new.expectation.statistics)
+        except _UNSOUND:
+            return None, {}, memory.failed(REJECTED)
+        total, allowance = gained["M"] + gained["E"], max(at.books.slack, new.books.slack)
+        # Where rounding could explain a loss, the mean of the slopes at both ends decides: it does not cancel.
+        fell = not total >= -allowance or (total <= allowance and not leap.ascent + onward >= 0)
+        known = {event.subject for event in events}
+        if (
+            fell
+            or ("E" in model.audited and not gained["E"] >= -allowance)
+            or any(not event.clean and event.subject not in known for event in found)
+        ):
+            return None, gained, memory.failed(REJECTED)
+        memory = evolve(memory, failures=0, wait=self.every - 1)
+        return new, gained, memory if onward < leap.ascent else memory.cleared()
+
+
+def _measured(model: Model, memory: Memory) -> Memory:
+    """The memory with all inner products of its points."""
+    products = dict(memory.products)
+    values: dict[tuple[int, int], float] = {}
+
+    def value(params: Any, j: Point) -> float:
+        key = id(params), j.number  # after a plain step, where one pass led is where the next one was
+        if key not in values:
+            values[key] = model.log_joint(params, j.residual)
+        return values[key]
+
+    for i in memory.points:
+        for j in memory.points:
+            if (i.number, j.number) not in products:
+                products[i.number, j.number] = value(i.following, j) - value(i.params, j)
+    return evolve(memory, products=products)
+
+
+def _leap(model: Model, at: Pass, statistics: Any, last: Point) -> Leap | None:
+    try:
+        params = model.m_step(statistics, at.params)
+        ascent = slope(model, at.params, params, last.residual)
+    except _UNSOUND:
+        return None
+    return Leap(params, statistics, ascent) if math.isfinite(ascent) else None

@@ -1,0 +1,132 @@
+"""Two accelerations: Anderson's mixing, and squared extrapolation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.run.acceleration import Acceleration, Products
+from latentem.run.memory import Point
+from latentem.run.runner import whole
+
+_DEPENDENT = 1e-10
+"""Relative eigenvalue below which differences of residuals are dependent, to rounding."""
+
+
+@final
+@frozen
+class Anderson(Acceleration):
+    """Anderson's (1965) mixing of the last passes, in the metric of the complete information.
+
+    The candidate is the affine combination of the statistics whose residuals, combined so, are least. It is made
+    on every second pass, as in periodic Pulay mixing (Banerjee, Suryanarayana and Pask, 2016): as few passes in all,
+    and half the work beside them. Where leaps keep being rejected, their coefficients are damped, as in DAAREM
+    (Henderson and Varadhan, 2019).
+
+    Attributes:
+        memory: How many passes it looks back at, at least 2.
+        every: How many passes there are from one leap to the next.
+        after: How many plain steps a run takes first.
+    """
+
+    memory: int = field(default=4, validator=whole(2, "passes"))
+    every: int = field(default=2, validator=whole(1, "passes"))
+    after: int = field(default=3, validator=whole(0, "steps"))
+
+    @property
+    def least(self) -> int:
+        return 2
+
+    def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
+        mixed = mixing(products, 0.5**failures)
+        if mixed is not None:
+            parts = [share * point.image for share, point in zip(mixed.tolist(), points, strict=True)]
+            yield sum(parts[1:], parts[0])
+        # Counts that vanish are mixed to negative ones, but squared to positive ones.
+        yield from squared(points[-2:], products[-2:, -2:], failures)
+
+
+@final
+@frozen
+class Squarem(Acceleration):
+    """Squared extrapolation, SQUAREM (Varadhan and Roland, 2008, scheme S3), on the statistics.
+
+    Two passes show how the residual shrinks; the leap squares the step that would end it. It keeps less than
+    `Anderson`, and needs more passes.
+
+    Attributes:
+        after: How many plain steps a run takes first.
+    """
+
+    after: int = field(default=3, validator=whole(0, "steps"))
+
+    @property
+    def memory(self) -> int:
+        return 2
+
+    @property
+    def every(self) -> int:
+        return 2
+
+    @property
+    def least(self) -> int:
+        return 2
+
+    def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
+        yield from squared(points, products, failures)
+
+
+def squared(points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
+    """Two passes, a plain step apart: x + 2 l F + l^2 (F' - F), with l the ratio of |F| to |F' - F|; then shorter ones.
+
+    What shrinks geometrically to zero stays positive: it is multiplied by a square.
+    """
+    (first, second), bend = points, products[0, 0] - 2 * products[0, 1] + products[1, 1]
+    if not 0 < bend < np.inf:
+        return
+    longest = math.sqrt(products[0, 0] / bend)
+    for share in (0.5**failures, 0.5 ** (failures + 1)):
+        length = 1 + max(longest - 1, 0.0) * share
+        yield first.image + (2 * length - 1) * first.residual + length**2 * (second.residual - first.residual)
+
+
+def mixing(products: Products, damping: float = 1.0) -> Products | None:
+    """Coefficients that sum to one and make the combined residual least, shape (points,); None if there are none.
+
+    Args:
+        products: Inner products of the residuals, shape (points, points), symmetric.
+        damping: What a ridge leaves of the squared length of the coefficients, of at most 1.
+    """
+    if not np.isfinite(products).all():
+        return None
+    change = np.diff(np.eye(len(products)), axis=0)  # residuals to their differences
+    gram, against = change @ products @ change.T, change @ products[:, -1]
+    lengths = np.sqrt(np.maximum(gram.diagonal(), 0.0))
+    if not (lengths > 0).all():
+        return None
+    size, axes = np.linalg.eigh(gram / np.outer(lengths, lengths))
+    kept = size > _DEPENDENT * size[-1]
+    size, axes = size[kept], axes[:, kept]
+    along = axes.T @ (against / lengths)
+    solved = axes @ (along / (size + _ridge(size, along, damping))) / lengths
+    mixed: Products = -change.T @ solved
+    mixed[-1] += 1.0
+    return mixed
+
+
+def _ridge(size: Products, along: Products, damping: float) -> float:
+    """The ridge with which the squared length of the solution is `damping` times that without."""
+    if damping == 1:
+        return 0.0
+    goal = damping * float(np.sum((along / size) ** 2))
+    low, high = 0.0, float(size[-1])
+    while np.sum((along / (size + high)) ** 2) > goal:
+        high *= 4
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.sum((along / (size + middle)) ** 2) > goal else (low, middle)
+    return high

@@ -1,0 +1,184 @@
+"""Checkpoints: where a fit stands, in a file that is always whole, so that a killed fit can be taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import time
+from collections.abc import Generator, Mapping, Sequence, Set
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, final, runtime_checkable
+
+import attrs
+from attrs import frozen
+
+from latentem.core import Degenerate
+from latentem.run.step import State
+
+INTERVAL = 5.0
+"""Seconds between two writes, at least; a step that ends a run is written at once."""
+_SHARE = 20
+"""Writing takes at most one part in so many of the time: a large state on a slow disk is written less often."""
+_MAGIC = b"latentem checkpoint 1\n"
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A runner that can go on from any State of an earlier run. The runs of others begin again, from their starts."""
+
+    def resume(self, model: Any, state: State[Any, Any], data: Any) -> Generator[State[Any, Any], None, None]:
+        """The States that follow, to the bit but for `seconds`."""
+        ...
+
+
+@final
+@frozen
+class Standing:
+    """Where all the runs of a fit stand.
+
+    Attributes:
+        runs: Of each start, the last State that its runner gave, the error of the start, or None before the first.
+        order: After the trials, the numbers of the starts from the best to the worst; None before.
+        visited: How many of them, in this order, have been taken further.
+        outcome: What the whole fit came to; None while it is under way.
+    """
+
+    runs: tuple[State[Any, Any] | Degenerate | None, ...] = ()
+    order: tuple[int, ...] | None = None
+    visited: int = 0
+    outcome: Any = None
+
+
+@final
+class Checkpoint:
+    """A file with the Standing of one fit: it is replaced at once or not at all, whenever the process is killed.
+
+    Reading it is as safe as running code from it, for its values are pickled: read your own only. What the fit was of
+    is kept beside them and read first, so that the checkpoint of another fit is refused.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **known: Any) -> None:
+        """The checkpoint of a fit that is known by all that its answer depends on: model, data, ..."""
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint was given as {path!r}: give the path of a file, or None")
+        self._path = Path(path)
+        self._fit = {"version": version("latentem"), **{name: digest(value) for name, value in known.items()}}
+        self._next = time.monotonic() + INTERVAL
+
+    def read(self) -> Standing | None:
+        """Where the fit stood, or None where there is no file.
+
+        Raises:
+            ValueError: the file is no checkpoint, is damaged, or belongs to another fit; the message says what differs.
+        """
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            if not self._path.parent.is_dir():
+                raise ValueError(f"checkpoint was given as {str(self._path)!r}: there is no such directory") from None
+            return None
+        digested, _, rest = content.removeprefix(_MAGIC).partition(b"\n")
+        if not content.startswith(_MAGIC) or hashlib.sha256(rest).hexdigest().encode() != digested:
+            raise ValueError(f"{self._path} is no checkpoint of latentem, or a damaged one: give another path")
+        header, _, body = rest.partition(b"\n")
+        fit = json.loads(header)
+        differ = [name for name in {**fit, **self._fit} if fit.get(name) != self._fit.get(name)]
+        if differ:
+            raise ValueError(
+                f"{self._path} is the checkpoint of another fit, which differs in {', '.join(differ)}: "
+                "give another path, or remove the file"
+            )
+        standing: Standing = pickle.loads(body)
+        return standing
+
+    @property
+    def outcome(self) -> Any:
+        """What the whole fit came to, if it had ended."""
+        standing = self.read()
+        return None if standing is None else standing.outcome
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write again."""
+        return time.monotonic() >= self._next
+
+    def write(self, standing: Standing) -> None:
+        """Replace the file.
+
+        Raises:
+            TypeError: parameters or statistics cannot be pickled.
+        """
+        begun = time.monotonic()
+        try:
+            body = pickle.dumps(standing, protocol=5)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise TypeError(
+                f"a checkpoint needs parameters and statistics that can be pickled ({error}): "
+                "define their classes at the top of a module"
+            ) from error
+        rest = json.dumps(self._fit).encode() + b"\n" + body
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            with new.open("wb") as file:
+                file.writelines([_MAGIC, hashlib.sha256(rest).hexdigest().encode(), b"\n", rest])
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        now = time.monotonic()
+        self._next = now + max(INTERVAL, _SHARE * (now - begun))
+
+
+def sample(chunks: Sequence[Any]) -> tuple[Any, ...]:
+    """What data are known by: all chunks that are in memory; of those that are loaded, the first and the last."""
+    if isinstance(chunks, list | tuple):
+        return tuple(chunks)
+    return len(chunks), [chunks[i] for i in sorted({0, len(chunks) - 1})]
+
+
+def digest(value: Any) -> str:
+    """What a value is, as 64 digits: the same in every process, whatever the order of its sets."""
+    told = hashlib.sha256()
+    _tell(value, told)
+    return told.hexdigest()
+
+
+def _tell(value: Any, told: Any) -> None:
+    told.update(f"{type(value).__module__}.{type(value).__qualname__}(".encode())
+    if attrs.has(type(value)):
+        parts = attrs.fields(type(value))
+        _tell_all([(part.name, getattr(value, part.name)) for part in parts if part.eq], told)
+    elif isinstance(value, Mapping):
+        _tell_all(sorted(value.items(), key=lambda item: digest(item[0])), told)
+    elif isinstance(value, Set):
+        _tell_all(sorted(value, key=digest), told)
+    elif isinstance(value, list | tuple):
+        _tell_all(value, told)
+    elif hasattr(value, "tobytes") and hasattr(value, "dtype") and hasattr(value, "shape"):
+        told.update(f"{value.dtype}{value.shape}".encode())
+        told.update(value.tobytes())
+    elif callable(value) and hasattr(value, "__qualname__"):
+        told.update(f"{value.__module__}.{value.__qualname__}".encode())
+    elif value is None or isinstance(value, str | bytes | int | float):
+        told.update(repr(value).encode())
+    else:
+        told.update(_pickled(value))
+    told.update(b")")
+
+
+def _tell_all(values: Any, told: Any) -> None:
+    for value in values:
+        _tell(value, told)
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode()

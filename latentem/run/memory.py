@@ -1,0 +1,81 @@
+"""What an accelerated run remembers of its passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+from attrs import evolve, field, frozen
+
+from latentem.core import Value
+
+LONGEST = 5
+"""Failures after which the wait is doubled no more."""
+
+
+@final
+@frozen
+class Point(Value):
+    """What one pass has shown.
+
+    Attributes:
+        number: Index of its Step.
+        params: Where it was: the M-step of statistics x.
+        following: Where a plain step leads: the M-step of the pass's own statistics g.
+        image: g.
+        residual: g - x, zero at a fixed point.
+    """
+
+    number: int
+    params: Any
+    following: Any
+    image: Any
+    residual: Any
+
+
+@final
+@frozen
+class Memory(Value):
+    """All that an accelerated run knows beside its State; with it a run can be taken up again, to the bit.
+
+    Attributes:
+        points: The last passes of the stretch that is under way, the newest last.
+        products: Inner products of their residuals in the metric of the complete information, by numbers of points.
+        wait: Plain steps to take before the next leap.
+        failures: Leaps that failed one after the other.
+        slow: Whether plain steps have been seen to be slow.
+        stretches: How far ahead the end was, in squared lengths of a plain step; the last five that are known.
+    """
+
+    points: tuple[Point, ...] = ()
+    products: Mapping[tuple[int, int], float] = field(factory=dict)
+    wait: int = 0
+    failures: int = 0
+    slow: bool = False
+    stretches: tuple[float, ...] = ()
+
+    @property
+    def length(self) -> float:
+        """The squared length of the newest residual, in nats: the movement of that pass."""
+        newest = self.points[-1].number
+        return self.products[newest, newest]
+
+    def cleared(self, wait: int = 0, keep: int = 0) -> Memory:
+        """What is left when older passes mislead: the newest `keep` of them."""
+        points = self.points[len(self.points) - keep :] if keep < len(self.points) else self.points
+        return evolve(self, points=points, wait=max(self.wait, wait))
+
+    def failed(self, wait: int) -> Memory:
+        """After a leap that came to nothing: each next one waits twice as long."""
+        return evolve(self.cleared(keep=2), failures=self.failures + 1, wait=wait * 2 ** min(self.failures, LONGEST))
+
+    def remaining(self, movement: float) -> float:
+        """The objective still to be gained, in nats; infinity if unknown. docs/mathematics.md, "Acceleration"."""
+        if movement == 0:
+            return 0.0
+        return abs(movement) / 2 * max(self.stretches) if self.stretches else math.inf
+
+    def learnt(self, stretch: float) -> Memory:
+        """The memory with one stretch more."""
+        return evolve(self, stretches=(*self.stretches, stretch)[-5:])
