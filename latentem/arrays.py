@@ -37,6 +37,17 @@ def viewed_array(values: Any) -> Array:
     return values if _sealed(values) else frozen_array(values)
 
 
+def rounded_mean(x: Array) -> Array:
+    """The mean of each column to about a standard deviation, (n, d) -> (d,): alike samples have the same, to the bit.
+
+    NaN where a value is missing.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = x.mean(axis=0)
+        step = np.exp2(np.floor(np.log2(np.maximum(x.std(axis=0), np.finfo(float).tiny))))
+        return np.where(np.isfinite(step), np.round(mean / step) * step, mean)
+
+
 def frozen_or_none(values: Any) -> Array | None:
     """The same for a field that may be left out."""
     return None if values is None else frozen_array(values)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve, field, frozen
 
-from latentem.arrays import EQUAL, Array, axes, frozen_or_none, own, viewed_array
+from latentem.arrays import EQUAL, Array, axes, frozen_or_none, own, rounded_mean, viewed_array
 from latentem.core import Value
 from latentem.data.values import (
     allowed_components,
@@ -64,6 +64,11 @@ class Rows(Value):
     def bounds(self) -> tuple[Array, Array]:
         """The least and the largest value of each column, shapes (d,); NaN where one is missing."""
         return own(self.x.min(axis=0)), own(self.x.max(axis=0))
+
+    @cached_property
+    def centre(self) -> Array:
+        """About where the rows are, shape (d,): what sums over them may be taken about."""
+        return own(rounded_mean(self.x))
 
     @property
     def row_weight(self) -> Array:

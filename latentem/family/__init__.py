@@ -13,7 +13,7 @@ from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.glm import CanonicalRegression, LogisticRegression, PoissonRegression
 from latentem.family.inflated import ZeroInflated, ZeroInflatedParams
-from latentem.family.kernel import FAINTEST, NEVER, Buffers, Kernel
+from latentem.family.kernel import FAINTEST, LOWEST, NEVER, NOTHING, Buffers, Kernel
 from latentem.family.moments import Moments
 from latentem.family.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from latentem.family.part import Part
@@ -30,7 +30,9 @@ from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
     "FAINTEST",
+    "LOWEST",
     "NEVER",
+    "NOTHING",
     "Assorted",
     "Bernoulli",
     "Binomial",

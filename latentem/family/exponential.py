@@ -13,7 +13,7 @@ from attrs import evolve, fields, frozen
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
-from latentem.family.kernel import Buffers, FeatureKernel, Kernel, Sums
+from latentem.family.kernel import Buffers, FeatureKernel, Kernel, Sums, block_rows
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
@@ -215,7 +215,11 @@ class NaturalKernel(FeatureKernel):
     def sound(self, low: Array, high: Array) -> bool:
         return True  # it is the form that the family has anyway
 
-    def features(self, x: Array, out: Array) -> None:
+    @property
+    def rows(self) -> int:
+        return block_rows(1, self.natural.shape[1])
+
+    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
         features = self.family.T(x)
         if features.shape[1] != len(out) - 1:
             raise ValueError(f"rows with {features.shape[1]} statistics were given: the parameters have {len(out) - 1}")
@@ -229,7 +233,7 @@ class NaturalKernel(FeatureKernel):
             sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
 
     def statistics(self, sums: Sums) -> ExponentialStatistics:
-        products = _but_nothing(sums.settled())
+        products = _but_nothing(sums.products)
         return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
 
 

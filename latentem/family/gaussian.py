@@ -75,10 +75,15 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         missing = np.isnan(x)
-        return Moments.of(x, weights, self.structure.each, available(x, missing, weights) if missing.any() else None)
+        return self._kept(x, weights, available(x, missing, weights) if missing.any() else None)
 
     def expected(self, x: Array, weights: Array, hidden: Completion) -> Moments:
-        return Moments.of(x, weights, self.structure.each, hidden)
+        return self._kept(x, weights, hidden)
+
+    def _kept(self, x: Array, weights: Array, completion: Completion | None) -> Moments:
+        """The moments, with one second moment for all components where they share their covariance."""
+        moments = Moments.of(x, weights, self.structure.each, completion)
+        return moments.together() if self.structure.tied else moments
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         d = params.means.shape[1]

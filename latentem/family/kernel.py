@@ -14,18 +14,19 @@ UNIT = float(np.finfo(float).eps) / 2
 """The unit roundoff u of float64."""
 NEVER = -1e300
 """Stands for the log of zero where infinity would make a NaN of zero times it."""
-FAINTEST = -600.0
-"""The least log share of a component in a row: exponentials of less take ten times as long, or are subnormal."""
-NONE = float(np.exp(FAINTEST + 10))
-"""Share of a chunk's weight below which a component has none of it: no row gave it more than the least."""
+FAINTEST = -700.0
+"""The least log joint that is told from others: exponentials of less take ten times as long, or are subnormal."""
+LOWEST = float(np.exp(-100.0))
+"""The least total of a row for which the faintest is nothing."""
+NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
+"""What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
 """By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
-_CACHED = 150_000
-"""Numbers in the features of a block of rows: they are read three times, and should stay in cache."""
-_UNPACKED = 1_000_000
-"""Multiplications in a product up to which OpenBLAS does not pack its factors first, which costs more than they do."""
-_FEWEST, _MOST = 256, 16_000
-"""Rows in a block: with fewer the calls cost more than the work, with more nothing is gained."""
+_FEATURES, _CELLS = 2_000_000, 120_000
+"""Numbers in the features of a block of rows, and in its rows."""
+_FEWEST, _MOST = 1000, 32_000
+"""Rows in a block. More would fit less well into the cache; with fewer, threads that wait for the interpreter
+between two calls, some 40 microseconds on a virtual machine, wait longer than they compute."""
 
 
 @final
@@ -57,11 +58,6 @@ class Sums:
     def __init__(self, products: Array, beside: Any) -> None:
         self.products, self.beside = products, beside
 
-    def settled(self) -> Array:
-        """The products, shape (p, k), zero where a component has none of the weight."""
-        count = self.products[0]
-        return np.where(count > NONE * count.sum(), self.products, 0.0)
-
 
 class Kernel(abc.ABC):
     """k weighted densities at some parameters, arranged for speed. It is made once a pass.
@@ -77,6 +73,11 @@ class Kernel(abc.ABC):
         """How many rows a block should have, so that all that is computed of it stays in cache."""
 
     @property
+    def bounded(self) -> bool:
+        """Whether no log joint is above zero, the largest possible having been taken off."""
+        return False
+
+    @property
     def otherwise(self) -> Kernel | None:
         """The kernel for rows that this one is not sound for; None if they must be computed without one."""
         return None
@@ -84,6 +85,10 @@ class Kernel(abc.ABC):
     @abc.abstractmethod
     def sums(self) -> Any:
         """Nothing added up yet."""
+
+    def about(self, centre: Array) -> Kernel:
+        """The same densities, for rows that are around there, (d,). Rows and weights alone then decide every sum."""
+        return self
 
     @abc.abstractmethod
     def sound(self, low: Array, high: Array) -> bool:
@@ -139,18 +144,14 @@ class FeatureKernel(Kernel):
         """Natural parameters, shape (k, p), all finite; the first is the constant, the log weight in it."""
 
     @abc.abstractmethod
-    def features(self, x: Array, out: Array) -> None:
+    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
         """Fill in the features of rows x, (n, d) -> (p, n)."""
-
-    @property
-    def rows(self) -> int:
-        return block_rows(*self.natural.shape)
 
     def sums(self) -> Sums:
         return Sums(np.zeros(self.natural.T.shape), 0.0)
 
     def read(self, x: Array, buffers: Buffers) -> None:
-        self.features(x, buffers.array("features", self.natural.shape[1], len(x)))
+        self.features(x, buffers.array("features", self.natural.shape[1], len(x)), buffers)
 
     def log_joint(self, x: Array, buffers: Buffers) -> Array:
         k, p = self.natural.shape
@@ -159,13 +160,12 @@ class FeatureKernel(Kernel):
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
         features = buffers.array("features", self.natural.shape[1], len(x))
-        sums.products += np.dot(features, counts.T)
+        sums.products += np.dot(features, counts.T)  # np.dot lets other threads run while it computes, unlike @
 
     def counts(self, sums: Sums) -> Array:
-        return sums.settled()[0]
+        return sums.products[0].copy()
 
 
-def block_rows(k: int, numbers: int) -> int:
-    """How many rows to take at a time where each has so many numbers, and k products of them; docs/kernels.md."""
-    rows = min(max(_UNPACKED / (k * numbers), _CACHED / numbers, _FEWEST), _MOST)
-    return 16 * int(rows // 16) - 8  # no power of two: rows of such a length would share their places in the cache
+def block_rows(d: int, p: int) -> int:
+    """How many rows, with d columns and p features, to take at a time; docs/kernels.md."""
+    return int(min(max(min(_FEATURES // p, _CELLS // d), _FEWEST), _MOST))

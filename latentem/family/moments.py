@@ -138,6 +138,10 @@ class Moments(Additive):
             second=self.second + _summed(added, len(self.second)),
         )
 
+    def together(self) -> Self:
+        """The same moments with the second ones summed over the components."""
+        return evolve(self, second=_summed(self.second, 1))
+
     def means(self) -> Array:
         """Mean of each component, shape (k, d); its origin where the count is zero."""
         return self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, UNIT, Buffers, FeatureKernel, Kernel, Sums
+from latentem.family.kernel import NARROWED, UNIT, Buffers, FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.moments import Moments
 from latentem.family.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
+_FEW, _MANY = 4, 64
+"""Columns up to which they are taken one by one, and up to which they are turned by a product."""
 _TOLERANCE = 1e-10
 """Nats by which rounding may put a log density off; times d / 2 where there are more columns than two."""
 
@@ -24,7 +26,8 @@ class QuadraticKernel(FeatureKernel):
     """Gaussian densities in the feature form. Squares that tied components share are left out of it.
 
     Attributes:
-        structure: What the covariances look like.
+        params: The means and covariances.
+        log_weights: Shape (k,).
         origin: What the features are about, shape (d,).
         natural: Shape (k, p).
         error: How much rounding can put a log density off, in unit roundoffs a feature, shape (k, p);
@@ -32,32 +35,64 @@ class QuadraticKernel(FeatureKernel):
         least: The variances of the columns, or their sum where the structure keeps only that, below which moments about
             the origin would have lost digits, shape (q, k).
         otherwise: The kernel for rows that are too far from the origin.
+        others: Those about other origins, made once a pass.
     """
 
-    structure: Structure
+    params: GaussianParams
+    log_weights: Array
     origin: Array
     natural: Array
     error: Array
     least: Array
     otherwise: Kernel | None
+    others: dict[bytes, QuadraticKernel]
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array, otherwise: Kernel | None = None) -> Self:
-        """Of these densities, with these log weights, shape (k,)."""
+        """Of these densities, with these log weights, shape (k,), about the mean of their means."""
+        return cls._about(params, log_weights, params.means.mean(axis=0), otherwise, {})
+
+    @classmethod
+    def _about(
+        cls, params: GaussianParams, log_weights: Array, origin: Array, otherwise: Kernel | None, others: Any
+    ) -> Self:
         structure, (whiteners, log_det) = params.structure, params.factors
-        d, origin = params.means.shape[1], params.means.mean(axis=0)
-        apart = params.means - origin
+        d, apart = params.means.shape[1], params.means - origin
         with np.errstate(over="ignore", invalid="ignore"):  # an infinite error says that this form will not do
             terms = _half_squared(structure, whiteners, apart)
-            terms[:, 0] += 0.5 * (d * _LOG_2PI + log_det)
+            constants = 0.5 * (d * _LOG_2PI + log_det)
+            terms[:, 0] += constants
             terms[:, 1 : 1 + d] *= -1
             sizes = _half_squared(structure, np.abs(whiteners), np.abs(apart))
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
-        terms[:, 0] -= log_weights
+            terms[:, 0] -= log_weights - np.max(log_weights - constants)  # the largest that a log joint can be
         least = NARROWED * params.variances().T
         if structure.each.free(d) == 1:
             least = least.sum(axis=0, keepdims=True)
-        return cls(structure, own(origin), own(-terms), own(error), own(least), otherwise)
+        return cls(params, log_weights, own(origin), own(-terms), own(error), own(least), otherwise, others)
+
+    @property
+    def structure(self) -> Structure:
+        """What the covariances look like."""
+        return self.params.structure
+
+    def about(self, centre: Array) -> QuadraticKernel:
+        key = centre.tobytes()
+        if key not in self.others:
+            self.others[key] = self._about(self.params, self.log_weights, centre.copy(), self.otherwise, self.others)
+        return self.others[key]
+
+    def sums(self) -> Sums:
+        d = len(self.origin)
+        return Sums(np.zeros(self.natural.T.shape), np.zeros(self.structure.each.one(d)))
+
+    @property
+    def rows(self) -> int:
+        return block_rows(len(self.origin), self.natural.shape[1])
+
+    @property
+    def bounded(self) -> bool:
+        return not self.structure.tied
 
     @property
     def cost(self) -> float:
@@ -74,9 +109,17 @@ class QuadraticKernel(FeatureKernel):
             error = UNIT * (self.error @ largest).max()
         return bool(error <= _TOLERANCE * max(1.0, d / 2))
 
-    def features(self, x: Array, out: Array) -> None:
-        d = len(self.origin)
-        np.subtract(x.T, self.origin[:, None], out=out[1 : 1 + d])
+    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
+        n, d = x.shape
+        if d <= _FEW:
+            for column in range(d):
+                np.subtract(x[:, column], self.origin[column], out=out[1 + column])
+        else:
+            y = np.subtract(x, self.origin, out=buffers.array("centred", n, d))
+            if d <= _MANY:  # a product turns the table faster than a copy does
+                np.dot(np.eye(d), y.T, out=out[1 : 1 + d])
+            else:
+                out[1 : 1 + d] = y.T
         self._complete(d, out)
 
     def _complete(self, d: int, out: Array) -> None:
@@ -92,7 +135,7 @@ class QuadraticKernel(FeatureKernel):
             sums.beside += self.structure.each.scatter(y, np.ones(len(x)) if weight is None else weight)
 
     def resolved(self, sums: Sums) -> bool:
-        products, d = sums.settled(), len(self.origin)
+        products, d = sums.products, len(self.origin)
         count, first = products[0], products[1 : 1 + d]
         live = count > 0
         explained = first[:, live] ** 2 / count[live]
@@ -106,7 +149,7 @@ class QuadraticKernel(FeatureKernel):
 
     def statistics(self, sums: Sums) -> Moments:
         k, d = len(self.natural), len(self.origin)
-        each, products = self.structure.each, np.ascontiguousarray(sums.settled().T)
+        each, products = self.structure.each, np.ascontiguousarray(sums.products.T)
         tied = self.structure.tied
         second = np.asarray(sums.beside)[None] if tied else each.second_of(products[:, 1 + d :], d)
         origin = np.broadcast_to(self.origin, (k, d))

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, NEVER, NONE, Buffers, Kernel
+from latentem.family.kernel import NARROWED, NEVER, Buffers, Kernel
 from latentem.family.moments import Moments
 from latentem.family.structure import Structure
 
@@ -129,10 +129,9 @@ class WhitenedKernel(Kernel):
         return self.constants[j] - 0.5 * squares
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
-        none = NONE * counts.max()
         for j, each in enumerate(counts):
             largest = each.max()
-            if not largest > none:
+            if not largest > 0:
                 continue
             rows = np.flatnonzero(each > _SMALL * largest)
             some, count = (x, each) if 4 * len(rows) > 3 * len(x) else (x[rows], each[rows])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from latentem.arrays import Array
 from latentem.data import Rows
-from latentem.family import FAINTEST, NEVER, Buffers, Family, Kernel
+from latentem.family import FAINTEST, LOWEST, NEVER, NOTHING, Buffers, Family, Kernel
 
 Kernels = dict[int, tuple[Family[Any, Any], Kernel | None]]
 """By the identity of their families, which are kept too: else another could be given the same one."""
@@ -23,23 +25,24 @@ def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weigh
     return made[1]
 
 
-def fused(kernel: Kernel, chunk: Rows) -> tuple[Any, float, list[Rows]]:
-    """The kernel's sums and the entropy over the rows of a chunk, and the stretches of rows that it is not for."""
+def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
+    """Counts, (k,), statistics and entropy over the rows of a chunk, and the stretches that the kernel is not for."""
+    kernel = kernel.about(chunk.centre)
     sums, entropy = kernel.sums(), 0.0
     left: list[slice] = []
     sound = kernel.sound(*chunk.bounds)
-    for begin in range(0, len(chunk), kernel.rows):
-        part = slice(begin, min(begin + kernel.rows, len(chunk)))
+    for part in blocks(len(chunk), kernel.rows):
         of_block = _block(kernel, chunk, part, sound, sums)
         if of_block is not None:
             entropy += of_block
-        elif left and left[-1].stop == begin:
+        elif left and left[-1].stop == part.start:
             left[-1] = slice(left[-1].start, part.stop)
         else:
             left.append(part)
     if not kernel.resolved(sums):
-        return kernel.sums(), 0.0, [chunk]
-    return sums, entropy, [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
+        sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
+    stretches = [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
+    return kernel.counts(sums), kernel.statistics(sums), entropy, stretches
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
@@ -48,10 +51,14 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
     if not (sound or kernel.sound(x.min(axis=0), x.max(axis=0))):
         return None
     kernel.read(x, _buffers)
-    log_joint = kernel.log_joint(x, _buffers)
-    if chunk.allowed is not None:
-        np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
-    found = responsibilities(log_joint, weight, _buffers)
+    found = None
+    for shares in (unshifted, shifted) if kernel.bounded else (shifted,):
+        log_joint = kernel.log_joint(x, _buffers)
+        if chunk.allowed is not None:
+            np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
+        found = shares(log_joint, weight, _buffers)
+        if found is not None:
+            break
     if found is None:
         return None
     counts, entropy = found
@@ -62,8 +69,8 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
 def densities(kernel: Kernel, x: Array) -> Array:
     """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share."""
     found = []
-    for begin in range(0, len(x), kernel.rows):
-        block = x[begin : begin + kernel.rows]
+    for part in blocks(len(x), kernel.rows):
+        block = x[part]
         kernel.read(block, _buffers)
         found.append(kernel.log_joint(block, _buffers).T.copy())
     return np.concatenate(found)
@@ -72,14 +79,20 @@ def densities(kernel: Kernel, x: Array) -> Array:
 def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
     """The family's statistics of rows, (n, d), with weights by component, (n, k)."""
     sums = kernel.sums()
-    for begin in range(0, len(x), kernel.rows):
-        part = slice(begin, begin + kernel.rows)
+    for part in blocks(len(x), kernel.rows):
         kernel.read(x[part], _buffers)
         kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
     return kernel.statistics(sums)
 
 
-def responsibilities(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
+def blocks(n: int, most: int) -> Iterator[slice]:
+    """Stretches of n rows, of about equal lengths, none longer than the most."""
+    count = -(-n // most)
+    edges = [n * i // count for i in range(count + 1)]
+    return (slice(begin, end) for begin, end in pairwise(edges))
+
+
+def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
     """Posterior counts of rows, shape (k, n), and the entropy of the posterior; None where it is not defined.
 
     Args:
@@ -87,18 +100,29 @@ def responsibilities(log_joint: Array, weight: Array | None, buffers: Buffers) -
         weight: How often each row counts, shape (n,); None once.
         buffers: Where the counts are put.
     """
-    k, n = log_joint.shape
-    counts, (highest, total) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
-    np.max(log_joint, axis=0, out=highest)
+    highest = np.max(log_joint, axis=0)
     if not (highest.min() > NEVER / 2 and highest.max() < np.inf):
         return None
-    shifted = np.subtract(log_joint, highest, out=log_joint)
-    np.maximum(shifted, FAINTEST, out=shifted)
-    np.exp(shifted, out=counts)
-    np.sum(counts, axis=0, out=total)
-    logs = np.log(total, out=highest)
-    log_total = float(logs.sum() if weight is None else logs @ weight)
+    log_joint -= highest
+    return unshifted(log_joint, weight, buffers)
+
+
+def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
+    """The same where no log joint is above zero; None where all of a row's are so low that digits would be lost."""
+    k, n = log_joint.shape
+    counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
+    faint = log_joint.min() < FAINTEST
+    if faint:
+        np.maximum(log_joint, FAINTEST, out=log_joint)
+    np.exp(log_joint, out=counts)
+    if faint:
+        counts -= NOTHING
+    np.dot(np.ones(k), counts, out=total)
+    if not total.min() > LOWEST:
+        return None
+    np.log(total, out=logs)
+    log_total = float(logs.sum() if weight is None else np.dot(logs, weight))
     np.divide(1.0 if weight is None else weight, total, out=total)
-    counts *= total
-    # H = - sum of r log r, with log r = shifted - log total, and r summing to one over the components
-    return counts, log_total - float(np.dot(counts.reshape(-1), shifted.reshape(-1)))
+    np.multiply(counts, total, out=counts)
+    # H = - sum of r log r, with log r = log joint - log total, and r summing to one over the components
+    return counts, log_total - float(np.dot(counts.reshape(-1), log_joint.reshape(-1)))

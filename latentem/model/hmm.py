@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import xlogy
 
-from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, vector
+from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, rounded_mean, vector
 from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
@@ -126,6 +126,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def expectation(self, params: HiddenMarkovParams, chunk: Sequences) -> Expectation[HiddenMarkovStatistics]:
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
+        kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
         if kernel is None or not kernel.sound(chunk.x.min(axis=0), chunk.x.max(axis=0)):
             return super().expectation(params, chunk)
         posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)

@@ -19,7 +19,7 @@ from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_s
 from latentem.posterior import LabelPosterior
 
 _CHUNK, _BLOCK = 2**18, 2**15
-"""Numbers in the tables of a chunk, (rows, k) and (rows, d), and of a block in it: so few that they stay in cache."""
+"""Numbers in the tables, (rows, k) and (rows, d), of a chunk, about; and of a block, where no kernel chooses it."""
 
 
 @final
@@ -109,17 +109,22 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     def _fused(self, kernel: Kernel | None, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         """The E-step by a kernel where it is sound, by the next one elsewhere, and at last by the composed default."""
         if kernel is None:
-            size = self._rows(chunk.x.shape[1], _BLOCK)
+            size = max(256, _BLOCK // max(self.k, chunk.x.shape[1]))
             return tree_sum(super(Mixture, self).expectation(params, part) for part in split(chunk, size))
-        sums, entropy, left = fused(kernel, chunk)
+        counts, statistics, entropy, left = fused(kernel, chunk)
         if left and left[0] is chunk:
             return self._fused(kernel.otherwise, params, chunk)
-        statistics = MixtureStatistics(own(kernel.counts(sums)), kernel.statistics(sums))
-        mine = Expectation(statistics, entropy, chunk.observations - sum(part.observations for part in left))
+        mine = Expectation(
+            MixtureStatistics(own(counts), statistics),
+            entropy,
+            chunk.observations - sum(part.observations for part in left),
+        )
         return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
 
-    def _rows(self, d: int, numbers: int) -> int:
-        return max(256, numbers // max(self.k, d))
+    def _rows(self, n: int, d: int) -> int:
+        """How many of n rows a chunk has: a few chunks, for threads to share, that are not too large for memory."""
+        rows = max(256, _CHUNK // max(self.k, d))
+        return min(max(-(-n // 8), rows // 2), 4 * rows)
 
     def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         weights = xlogy(statistics.weights, params.weights).sum()
@@ -160,10 +165,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return rows(data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        def size(n: int, d: int) -> int:
-            return self._rows(d, _CHUNK)
-
-        return row_chunks(data, weights, allowed, size, self.k, self.family.takes_missing)
+        return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights

@@ -13,8 +13,8 @@ from latentem.core import Expectation, Half, LatentModel
 
 ROUNDING = 1e-10
 """Of (observations + |Q| + |H|): a loss below it is none. Relative to the bound it would fail where that is zero."""
-NOISE = 1e-27
-"""Movement relative to Q that rounding makes of none: it is quadratic in what moves."""
+NOISE = 1e-22
+"""Movement relative to Q that rounding makes of none: it is the square of what a kernel may put a log density off."""
 
 Model = LatentModel[Any, Any, Any, Any]
 

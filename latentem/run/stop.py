@@ -7,10 +7,8 @@ from typing import Any, final
 
 from attrs import field, frozen
 
+from latentem.run.audit import NOISE
 from latentem.run.step import Ending, State, Status
-
-_NOISE = 1e-27
-"""Movement relative to Q that rounding makes of none: it is quadratic in what moves."""
 
 Decision = Callable[[State[Any, Any]], Status | None]
 
@@ -65,7 +63,7 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
         if state.step.movement == 0:
             return Status(Ending.CONVERGED, "nothing moved between two passes")
         recent = state.history[-passes:]
-        noise = max(state.blur, _NOISE * (observations + abs(state.step.expected_log_joint)))
+        noise = max(state.blur, NOISE * (observations + abs(state.step.expected_log_joint)))
         if len(recent) == passes and all(abs(step.movement) < noise for step in recent):
             why = ", for the parameters are ill-conditioned" if noise == state.blur else ""
             return Status(Ending.CONVERGED, f"what still moves is less than rounding{why}")
