@@ -191,6 +191,12 @@ class KMeans(Transformed):
             count = min(max(4, n * d * self.k // _WORK), 8)
             return min(max(_LEAST_ROWS, -(-n // count)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
 
+        if (
+            isinstance(data, np.ndarray)
+            and not isinstance(data, np.memmap | np.ma.MaskedArray)
+            and data.dtype.kind in "fiu"
+        ):
+            data = data.astype(np.float64, copy=False)  # chunks that are not made anew keep their bounds beside them
         return row_chunks(data, weights, allowed, size, self.k, missing=True)
 
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:

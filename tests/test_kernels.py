@@ -93,7 +93,7 @@ def test_the_stated_bound_holds_for_narrow_components_far_from_the_origin(struct
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=str)
 def test_a_sound_kernel_is_within_its_tolerance_and_an_unsound_one_is_left(structure):
-    """Where the kernel says that it is sound, no log density is off by 1e-10, nor two by 2e-10; at widths of 1e-6 it does not say so."""
+    """Where the kernel says that it is sound, no two log densities are off by 2e-10; at widths of 1e-6 it does not."""
     rng = np.random.default_rng(3)
     for width, wanted in ((1.0, True), (1e-6, False)):
         params = gaussians(structure, 3, 2, rng, width)
