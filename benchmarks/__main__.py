@@ -25,7 +25,7 @@ def main() -> None:
         report.add_pass(one)
     for race in fits.races(dict(list(fits.PROBLEMS.items())[few])):
         report.add_race(race)
-    for one_clustering in kmeans.clusterings(kmeans.SIZES[few], 3 if given.quick else 5):
+    for one_clustering in kmeans.clusterings(kmeans.SIZES[few]):
         report.add_clustering(one_clustering)
     for what, whom, ratio in others.rivals():
         report.add_rival(what, whom, ratio)

@@ -20,7 +20,7 @@ SIZES = [
     (100_000, 64, 256),
     (50_000, 128, 1000),
 ]
-MOST = 60
+MOST = 20
 """Iterations: what is timed is the same number of both, where neither has come to rest by then."""
 
 
@@ -43,7 +43,7 @@ class Clustering:
     ratio: Ratio
 
 
-def clusterings(sizes: list[tuple[int, int, int]] = SIZES, repeats: int = 5) -> Iterator[Clustering]:
+def clusterings(sizes: list[tuple[int, int, int]] = SIZES, repeats: int = 3) -> Iterator[Clustering]:
     """Every size, overlapping and apart, double and single, after asserting that both have the same inertia."""
     for size in sizes:
         for apart in (False, True):

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-REPEATS = 5
+REPEATS, LONG = 5, 3
+REST = 0.2
 
 
 @frozen
@@ -40,7 +41,8 @@ class Ratio:
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """How long one call takes."""
+    """How long one call takes, on idle cores: threads of the call before may spin for a while when they have ended."""
+    time.sleep(REST)
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin

@@ -124,7 +124,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     def _rows(self, n: int, d: int) -> int:
         """How many of n rows a chunk has: a few chunks, for threads to share, that are not too large for memory."""
         rows = max(256, _CHUNK // max(self.k, d))
-        return min(max(-(-n // 8), rows // 2), 4 * rows)
+        return min(max(-(-n // 8), rows // 2), 2 * rows)
 
     def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         weights = xlogy(statistics.weights, params.weights).sum()
