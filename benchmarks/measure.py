@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 
 REPEATS, LONG = 5, 3
-REST = 0.2
+REST = 0.05
 
 
 @frozen
@@ -41,17 +41,22 @@ class Ratio:
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """How long one call takes, on idle cores: threads of the call before may spin for a while when they have ended."""
-    time.sleep(REST)
+    """How long one call takes."""
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
 
 
+def _rested(action: Callable[[], Any]) -> float:
+    """The same on idle cores: threads of the call before may go on spinning for a while."""
+    time.sleep(REST)
+    return seconds(action)
+
+
 def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], repeats: int = REPEATS) -> Ratio:
     """Time two actions in turn, after one unmeasured call of each."""
     rival(), ours()
-    pairs = np.array([(seconds(rival), seconds(ours)) for _ in range(repeats)])
+    pairs = np.array([(_rested(rival), _rested(ours)) for _ in range(repeats)])
     ratios = pairs[:, 0] / pairs[:, 1]
     return Ratio(*np.median(pairs, axis=0), float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
