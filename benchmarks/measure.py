@@ -15,7 +15,6 @@ import numpy as np
 from attrs import frozen
 
 REPEATS, LONG = 5, 3
-REST = 0.05
 
 
 @frozen
@@ -47,16 +46,16 @@ def seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def _rested(action: Callable[[], Any]) -> float:
-    """The same on idle cores: threads of the call before may go on spinning for a while."""
-    time.sleep(REST)
+def _steady(action: Callable[[], Any]) -> float:
+    """The same right after an unmeasured call: else threads of the other may still be spinning."""
+    action()
     return seconds(action)
 
 
 def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], repeats: int = REPEATS) -> Ratio:
-    """Time two actions in turn, after one unmeasured call of each."""
-    rival(), ours()
-    pairs = np.array([(_rested(rival), _rested(ours)) for _ in range(repeats)])
+    """Time two actions in turn; short ones, of at least five runs, each after an unmeasured one of the same."""
+    timed = _steady if repeats >= REPEATS else seconds
+    pairs = np.array([(timed(rival), timed(ours)) for _ in range(repeats)])
     ratios = pairs[:, 0] / pairs[:, 1]
     return Ratio(*np.median(pairs, axis=0), float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 
