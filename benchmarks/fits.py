@@ -15,10 +15,9 @@ from benchmarks.measure import LONG, Ratio, in_turn, seconds
 NEAR = 1e-8
 """Nats an observation within which two log likelihoods are the same here."""
 PROBLEMS = {
-    "slow: 2 components 1.5 widths apart": (20_000, 2, 2, 1.5),
-    "slow: 3 components 1.2 widths apart": (20_000, 4, 3, 1.2),
-    "slow: 4 components 1 width apart": (20_000, 8, 4, 1.0),
-    "easy: 5 components 8 widths apart": (20_000, 2, 5, 8.0),
+    "slow: 2 components 1.5 widths apart": (100_000, 2, 2, 1.5),
+    "slow: 3 components 1.2 widths apart": (100_000, 4, 3, 1.2),
+    "easy: 5 components 8 widths apart": (100_000, 2, 5, 8.0),
 }
 
 

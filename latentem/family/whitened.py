@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import cached_property
 from typing import Self, final
 
 import numpy as np
 from attrs import frozen
 
-from latentem.arrays import Array, Labels, own
+from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.kernel import NARROWED, NEVER, Buffers, Kernel
 from latentem.family.moments import Moments
@@ -19,6 +19,8 @@ _NEGLIGIBLE = 70.0
 """Nats below a row's most probable component under which another has none of it: a share of less than 1e-30."""
 _SMALL = 1e-24
 """Share of a component's largest weight under which a row is left out of its scatter."""
+_MOST = 0.4
+"""Share of densities that are needed from which all are computed: picking rows costs more than it saves."""
 _NEAR = 1e2
 """Squared distance, in widths, up to which a component's moments are taken about its mean in the parameters."""
 
@@ -65,20 +67,22 @@ class WhitenedKernel(Kernel):
 
     @property
     def rows(self) -> int:
-        return max(256, min(4000, 100_000 // self.means.shape[1]))
+        return max(1000, min(4000, 400_000 // self.means.shape[1]))
 
     @property
     def cost(self) -> float:
-        """About how many nanoseconds a row takes, as measured; docs/kernels.md.
+        """About how many nanoseconds a row takes, as measured; docs/kernels.md."""
+        k, d = self.means.shape
+        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * self.share))
 
-        A density is computed in full where the bound at another component's mean does not rule it out.
-        """
+    @cached_property
+    def share(self) -> float:
+        """Of the densities, how many the bound at another component's mean does not rule out."""
         k, d = self.means.shape
         out = np.empty((k, k))
         self._bound(self.means, out, Buffers())
         likely = out > self.constants - _NEGLIGIBLE - 0.5 * (d - _quarter(d))
-        share = (k + np.count_nonzero(likely & ~np.eye(k, dtype=bool))) / k**2
-        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * share))
+        return float(k + np.count_nonzero(likely & ~np.eye(k, dtype=bool))) / k**2
 
     def sums(self) -> Scatter:
         return Scatter(*self.means.shape)
@@ -91,18 +95,22 @@ class WhitenedKernel(Kernel):
 
     def log_joint(self, x: Array, buffers: Buffers) -> Array:
         out = buffers.array("density", len(self.means), len(x))
+        if self.share > _MOST:
+            for j in range(len(out)):
+                out[j] = self._log_joint(j, x, buffers)
+            return out
         self._bound(x, out, buffers)
         nearest = np.ascontiguousarray(out.T).argmax(axis=1)
         reached = np.empty(len(x))
         for j in range(len(out)):
             rows = np.flatnonzero(nearest == j)
-            reached[rows] = out[j][rows] = self._log_joint(j, x, rows)
+            reached[rows] = out[j][rows] = self._log_joint(j, x[rows], buffers)
         reached -= _NEGLIGIBLE
         for j in range(len(out)):
             there = out[j] > reached
             out[j][~there] = NEVER
             rows = np.flatnonzero(there & (nearest != j))
-            out[j][rows] = self._log_joint(j, x, rows)
+            out[j][rows] = self._log_joint(j, x[rows], buffers)
         return out
 
     def _bound(self, x: Array, out: Array, buffers: Buffers) -> None:
@@ -118,15 +126,15 @@ class WhitenedKernel(Kernel):
         out *= -0.5
         out += self.constants[:, None]
 
-    def _log_joint(self, j: int, x: Array, rows: Labels) -> Array:
-        """Log weight plus log density of some rows in one component; a block of columns needs those before it."""
-        y = (x[rows] if len(rows) < len(x) else x) - self.means[j]
-        d = x.shape[1]
-        squares = np.zeros(len(y))
-        for begin, end in pairwise([*range(0, d, _quarter(d)), d]):
-            z = np.dot(y[:, :end], self.whiteners[j, begin:end, :end].T)
-            squares += np.einsum("nd,nd->n", z, z)
-        return self.constants[j] - 0.5 * squares
+    def _log_joint(self, j: int, x: Array, buffers: Buffers) -> Array:
+        """Log weight plus log density of rows in one component; a half of the columns needs those before it."""
+        n, d = x.shape
+        y = np.subtract(x, self.means[j], out=buffers.array("centred", n, d))
+        z = buffers.array("whitened", n, d)
+        half = 2 * _quarter(d)
+        z[:, :half] = np.dot(y[:, :half], self.whiteners[j, :half, :half].T)
+        z[:, half:] = np.dot(y, self.whiteners[j, half:].T)
+        return self.constants[j] - 0.5 * np.einsum("nd,nd->n", z, z)
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
         for j, each in enumerate(counts):
@@ -137,7 +145,7 @@ class WhitenedKernel(Kernel):
             some, count = (x, each) if 4 * len(rows) > 3 * len(x) else (x[rows], each[rows])
             if np.isnan(sums.origin[j, 0]):
                 sums.origin[j] = self._origin(j, some, count)
-            y = some - sums.origin[j]
+            y = np.subtract(some, sums.origin[j], out=buffers.array("centred", *some.shape))
             sums.count[j] += count.sum()
             sums.first[j] += np.dot(count, y)
             y *= np.sqrt(count)[:, None]
