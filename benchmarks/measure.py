@@ -47,13 +47,13 @@ def seconds(action: Callable[[], Any]) -> float:
 
 
 def _steady(action: Callable[[], Any]) -> float:
-    """The same right after an unmeasured call: else threads of the other may still be spinning."""
-    action()
+    """The same right after two unmeasured calls: threads of the other go on spinning for a while."""
+    action(), action()
     return seconds(action)
 
 
 def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], repeats: int = REPEATS) -> Ratio:
-    """Time two actions in turn; short ones, of at least five runs, each after an unmeasured one of the same."""
+    """Time two actions in turn; short ones, of at least five runs, each after two unmeasured ones of the same."""
     timed = _steady if repeats >= REPEATS else seconds
     pairs = np.array([(timed(rival), timed(ours)) for _ in range(repeats)])
     ratios = pairs[:, 0] / pairs[:, 1]

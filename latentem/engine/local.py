@@ -42,8 +42,7 @@ class Threads(Engine):
     """Chunks side by side in threads; the same bits for any number of them.
 
     Attributes:
-        count: How many chunks are computed at a time; None: one more than this process may use cores, for a thread that
-            waits for the interpreter leaves its core idle.
+        count: How many chunks are computed at a time; None: as many as this process may use cores.
 
     All fits of a process share these threads, so a caller who runs fits in threads of his own does not get
     more of them, and what runs within such a thread computes where it is.
@@ -52,7 +51,7 @@ class Threads(Engine):
     count: int | None = field(default=None, validator=_at_least_one)
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
-        return Here(chunks, cores() + 1 if self.count is None else self.count)
+        return Here(chunks, cores() if self.count is None else self.count)
 
 
 def cores() -> int:
