@@ -18,9 +18,9 @@ from latentem.kmeans.sums import blocks, squared_lengths
 Single = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-_TABLE = 2**17
+_TABLE = 2**19
 """Numbers in a table of scores, (rows, k)."""
-_ROWS = 2**12
+_ROWS = 2**15
 """Rows in a block of what comes after the scores."""
 _PACKED = 64
 """Up to so many centres the table is (k, rows), and a score holds its label in its last bits."""
