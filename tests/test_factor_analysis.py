@@ -16,7 +16,7 @@ from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
 
 import latentem as lem
 from latentem.core import ColumnError, tree_sum
-from latentem.model.factor import FactorAnalysis, FactorParams
+from latentem.model import FactorAnalysis, FactorParams
 from latentem.posterior.normal import NormalPosterior
 from latentem.testing import check_model
 

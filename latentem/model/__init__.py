@@ -1,7 +1,8 @@
 """Models: a latent structure, most of them over a family."""
 
 from latentem.model.concomitant import ConcomitantMixture, ConcomitantParams
-from latentem.model.factor import FactorAnalysis, FactorParams, FactorStatistics
+from latentem.model.factor import FactorAnalysis
+from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.model.hmm import HiddenMarkov, HiddenMarkovParams, HiddenMarkovStatistics
 from latentem.model.mixture import Mixture, MixtureParams, MixtureStatistics
 from latentem.model.simplex import PseudoCounts

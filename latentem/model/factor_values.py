@@ -1,0 +1,178 @@
+"""Parameters and statistics of factor analysis."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self, final
+
+import numpy as np
+from attrs import evolve, frozen
+
+from latentem.arrays import Array, array, matrix, own, vector
+from latentem.core import Additive, Degenerate, Value
+from latentem.family import Shape
+from latentem.posterior.normal import NormalPosterior
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+@final
+@frozen
+class FactorParams(Value):
+    """Mean, loadings and noise variances of x = mean + loadings z + noise, z ~ N(0, I).
+
+    Attributes:
+        mean: Shape (d,).
+        loadings: Shape (d, m). They are known up to a rotation: compare `covariance()`, or `canonical()`.
+        noise: Variances, shape (d,) for diagonal noise, () for spherical.
+
+    Raises:
+        ValueError: shapes disagree, or a value is not finite.
+    """
+
+    mean: Array = vector("(d,)")
+    loadings: Array = matrix("(d, m)")
+    noise: Array = array()
+
+    def __attrs_post_init__(self) -> None:
+        d = len(self.mean)
+        if len(self.loadings) != d or self.noise.shape not in ((), (d,)):
+            given = f"loadings of shape {self.loadings.shape} and noise of shape {self.noise.shape} were given"
+            raise ValueError(f"{given}: a mean of shape {(d,)} needs ({d}, m), and ({d},) or ()")
+        for name in ("mean", "loadings", "noise"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} holds NaN or infinity: every value must be finite")
+
+    @cached_property
+    def regression(self) -> Array:
+        """The mean beside the loadings, shape (d, 1 + m): E[x | z] is its product with (1, z)."""
+        return own(np.column_stack([self.mean, self.loadings]))
+
+    @cached_property
+    def whitener(self) -> Array:
+        """Inverse standard deviations of the noise, shape (d,) or (); Degenerate if a variance is not positive."""
+        if not (self.noise > 0).all():
+            raise Degenerate(None, "noise", f"its smallest variance is {self.noise.min():.3g}", "use a prior")
+        return 1 / np.sqrt(self.noise)
+
+    @cached_property
+    def whitened(self) -> Array:
+        """Loadings in units of the noise, shape (d, m)."""
+        return own((self.whitener * self.loadings.T).T)
+
+    @property
+    def log_det_noise(self) -> float:
+        """log det of the covariance of the noise, (d, d)."""
+        return -2 * float(np.broadcast_to(np.log(self.whitener), self.mean.shape).sum())
+
+    @cached_property
+    def gain(self) -> tuple[Array, Array]:
+        """What q is made of: E[z | x] = (x - mean) @ gain, shape (d, m), and a root of its covariance, (m, m)."""
+        eye = np.eye(self.loadings.shape[1])
+        q, r = np.linalg.qr(np.concatenate([self.whitened, eye]))  # r'r = I + L' Psi^-1 L, and nothing was squared
+        root = np.linalg.solve(r, eye)
+        return own((root @ q[: len(self.mean)].T * self.whitener).T), own(root)
+
+    @cached_property
+    def axes(self) -> tuple[Array, Array, Array]:
+        """Singular value decomposition u, s, v' of the whitened loadings: (d, m), (m,), (m, m)."""
+        u, s, v = np.linalg.svd(self.whitened, full_matrices=False)
+        return own(u), own(s), own(v)
+
+    def covariance(self) -> Array:
+        """The covariance of x that the parameters imply, loadings loadings' + noise, shape (d, d)."""
+        return self.loadings @ self.loadings.T + np.eye(len(self.mean)) * self.noise
+
+    def variances(self) -> Array:
+        """Its diagonal, shape (d,), without the matrix."""
+        return (self.loadings**2).sum(axis=1) + self.noise
+
+    def canonical(self) -> FactorParams:
+        """The same distribution, the loadings rotated: L' Psi^-1 L diagonal and falling (Lawley and Maxwell, 1971).
+
+        For spherical noise these are the principal axes. Whitened, the loadings of a factor sum to at least zero.
+        """
+        signs = np.where(self.axes[0].sum(axis=0) < 0, -1.0, 1.0)
+        return evolve(self, loadings=self.loadings @ self.axes[2].T * signs)
+
+
+@final
+@frozen
+class FactorStatistics(Additive):
+    """Second moments of h = (1, z), and of what a regression on h leaves of x.
+
+    Attributes:
+        shape: The structure of the noise.
+        origin: The regression, a mean and loadings, that residuals r = x - origin h are about; shape (d, 1 + m).
+        gram: Sum of weight E[h h'], shape (1 + m, 1 + m); its corner is the sum of weights.
+        cross: Sum of weight E[r h'], shape (d, 1 + m).
+        second: Sum of weight E[r r'], in that structure's own shape: (d,) or ().
+
+    The chunk chooses the origin: its own regression. So neither offsets nor noise that is small beside the
+    loadings cost digits: docs/mathematics.md. A sum keeps the origin of the operand with the larger |count|.
+    """
+
+    shape: Shape
+    origin: Array = matrix("(d, 1 + m)")
+    gram: Array = matrix("(1 + m, 1 + m)")
+    cross: Array = matrix("(d, 1 + m)")
+    second: Array = array()
+
+    @classmethod
+    def of(cls, x: Array, posterior: NormalPosterior, shape: Shape) -> Self:
+        """Of rows x, shape (n, d), under q."""
+        weight, z, root = posterior.multiplicity, posterior.means, posterior.root
+        (n, m), d, count = z.shape, x.shape[1], float(weight.sum())
+        if count <= np.finfo(float).tiny / np.finfo(float).eps:  # below, a ratio of sums has no digits
+            return cls(shape, *(np.zeros(s) for s in ((d, m + 1), (m + 1, m + 1), (d, m + 1), shape.one(d))))
+        near, middle = x[int(weight.argmax())], weight @ z / count
+        y, u = x - near, weight[:, None] * (z - middle)
+        spread = u.T @ (z - middle) + count * posterior.covariance
+        slopes = np.linalg.lstsq(spread, u.T @ y, rcond=None)[0].T
+        origin = np.column_stack([near + (weight @ y / count - slopes @ middle), slopes])
+
+        h = np.column_stack([np.ones(n), z])
+        weighted = weight[:, None] * h
+        r = x - origin[:, 0] - z @ slopes.T
+        gram, cross, blur = weighted.T @ h, r.T @ weighted, slopes @ root
+        gram[1:, 1:] += count * posterior.covariance
+        cross[:, 1:] -= count * blur @ root.T
+        second = shape.scatter(r, weight) + count * _pair(shape, blur, blur)
+        return cls(shape, own(origin), own(gram), own(cross), second)
+
+    @property
+    def count(self) -> float:
+        """Sum of weights."""
+        return float(self.gram[0, 0])
+
+    def about(self, origin: Array) -> Self:
+        """The same statistics about another regression, shape (d, 1 + m)."""
+        # With D = old - new, r' = r + D h: exact, and a sum of squares where the old one is the data's own.
+        shift = self.origin - origin
+        cross = self.cross + shift @ self.gram
+        second = self.second + _pair(self.shape, self.cross + cross, shift)
+        return evolve(self, origin=origin, cross=cross, second=second)
+
+    def middle(self) -> Array:
+        """Mean of x, shape (d,)."""
+        return self.origin[:, 0] + (self.origin[:, 1:] @ self.gram[1:, 0] + self.cross[:, 0]) / self.count
+
+    def variances(self) -> Array:
+        """Variances of the columns of x, (d,), or their mean for spherical noise, any q; one in place of zero."""
+        still = np.zeros_like(self.origin)
+        still[:, 0] = self.middle()
+        variances = self.shape.variances(self.about(still).second, self.count, len(still))
+        return np.where(variances > 0, variances, 1.0)
+
+    def __add__(self, other: Self) -> Self:
+        origin = other.origin if abs(other.count) > abs(self.count) else self.origin
+        a, b = self.about(origin), other.about(origin)
+        return evolve(a, gram=a.gram + b.gram, cross=a.cross + b.cross, second=a.second + b.second)
+
+    def __rmul__(self, factor: float) -> Self:
+        return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second)
+
+
+def _pair(shape: Shape, a: Array, b: Array) -> Array:
+    """A b' of two matrices (d, p), in the structure's shape: its diagonal, (d,), or its trace, ()."""
+    return shape.product(a.T, b.T).sum(axis=0)
