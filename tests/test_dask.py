@@ -18,7 +18,7 @@ import pytest
 import latentem as lem
 from latentem.core import ColumnError, tree_sum
 
-distributed = pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed", reason="the engine is an extra, latentem[dask]")
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
 
 

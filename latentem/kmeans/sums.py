@@ -28,6 +28,8 @@ _NARROW = 16
 _LIGHT = 2.0**-20
 """The smallest weight, relative to the largest, that the split still gives all its digits."""
 _ROUNDOFF = 2.0**-53
+_SHORT = 2**12
+"""Rows of a chunk up to which second moments are always summed row by row: that costs little and keeps all digits."""
 _TOLERANCE = 1e-12
 """Relative error of a second moment above which it is summed anew about its mean."""
 
@@ -182,7 +184,7 @@ class Addends:
         reach = np.sqrt(squared_lengths((self.centre - self.origin)[None])[0])
         each = d + 4 if d < _NARROW else 2 * d.bit_length() + 20
         error = each * (about_centre + shift) + 6 * (shift + np.sqrt(distance) * reach * count)
-        cancelled = _ROUNDOFF * error > _TOLERANCE * second
+        cancelled = (_ROUNDOFF * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
         if cancelled.any():
             second[cancelled] = self._about(means, labels(), cancelled)[cancelled]
         means[count == 0] = 0.0
