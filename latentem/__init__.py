@@ -24,7 +24,7 @@ from latentem.core import (
     objective,
 )
 from latentem.data import Rows, Sequences
-from latentem.engine import Dask, Serial, Threads
+from latentem.engine import Dask, Processes, Serial, Threads
 from latentem.family import (
     Assorted,
     Bernoulli,
@@ -189,6 +189,7 @@ __all__ = [
     "Poisson",
     "PoissonRegression",
     "Posterior",
+    "Processes",
     "Product",
     "PseudoCounts",
     "Result",

@@ -21,7 +21,15 @@ from latentem.engine import installed, named
 from latentem.engine.blas import one_thread
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
-ENGINES = [lem.Serial(), lem.Threads(1), lem.Threads(2), lem.Threads(3), lem.Threads()]
+ENGINES = [
+    lem.Serial(),
+    lem.Threads(1),
+    lem.Threads(2),
+    lem.Threads(3),
+    lem.Threads(),
+    lem.Processes(2),
+    lem.Processes(3),
+]
 
 
 class Loaded(Sequence):
@@ -138,9 +146,11 @@ def test_the_first_error_in_order_is_raised_and_the_engine_goes_on(engine):
 def test_ctrl_c_in_mid_pass_ends_the_pass_and_no_more(engine):
     """A KeyboardInterrupt reaches the caller at once, BLAS has its threads back, and the next pass is whole."""
 
+    caller = os.getpid()
+
     def interrupted(chunk, cache):
         if chunk == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(caller, signal.SIGINT)
             time.sleep(0.05)
         return chunk
 
@@ -185,6 +195,112 @@ def test_linear_algebra_has_one_thread_within_a_pass_and_all_of_them_after(engin
         nested = placed.each(lambda chunk: (blas_threads(), engine.place([1, 2]).each(lambda inner: blas_threads())))
         assert all(max(outer) == 1 and max(map(max, inner)) == 1 for outer, inner in nested)
         assert blas_threads() == before
+
+
+def children():
+    """The processes that this one has forked and not yet collected."""
+    found = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "pid=,comm="], capture_output=True, text=True
+    ).stdout
+    return {int(line.split()[0]) for line in found.splitlines() if not line.endswith(" ps")}
+
+
+def where(chunk, cache):
+    """Which process computes, and how often it has been here."""
+    cache["passes"] = cache.get("passes", 0) + 1
+    return f"{os.getpid()}/{cache['passes']} "
+
+
+def test_processes_are_forked_once_and_end_with_their_chunks():
+    """Three passes are made by the same three processes, this one among them; without the chunks they are gone."""
+    before, placed = children(), lem.Processes(3).place(list(range(9)))
+    assert children() == before
+    passes = [placed.total(where).split() for _ in range(3)]
+    mine = children() - before
+    assert len(mine) == 2
+    for i, answers in enumerate(passes, 1):
+        at = [answer.partition("/") for answer in answers]
+        assert [int(process) for process, _, _ in at] == [os.getpid()] * 3 + [p for p in sorted(mine) for _ in range(3)]
+        assert {times for _, _, times in at} == {str(i)}
+    del placed
+    assert children() == before
+
+
+class Killing:
+    """A model's E-step that kills the process that computes it at some passes, unless it is the caller's."""
+
+    def __init__(self, at):
+        self.at, self.passes, self.caller = at, 0, os.getpid()
+
+    def __call__(self, state):
+        self.passes += 1
+        if self.passes in self.at:
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+
+
+def test_processes_that_are_killed_in_mid_run_change_nothing():
+    """All workers are killed before the third and the sixth pass: parameters and history are those of a serial run."""
+    chunks, model = list(Loaded(12)), lem.GaussianMixture(3)
+    start = model.params([1 / 3] * 3, [[-1, 0], [1, 1], [3, 2]], [np.eye(2)] * 3)
+    killing = Killing({3, 6})
+    runner = lem.EM(stop=lambda state: killing(state), max_steps=10)
+    result = runner.run(model, start, lem.Processes(3).place(chunks))
+    serial = lem.EM(stop=lambda state: None, max_steps=10).run(model, start, chunks)
+    assert killing.passes >= 6
+    assert result.params == serial.params
+    assert steps(result) == steps(serial)
+
+
+def test_work_that_kills_every_process_is_given_up():
+    """A chunk at which three processes in a row are lost ends the pass with an error, and not in a loop."""
+    caller = os.getpid()
+
+    def deadly(chunk, cache):
+        if os.getpid() != caller:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return chunk
+
+    placed = lem.Processes(2).place([1, 2])
+    with pytest.raises(RuntimeError, match="3 processes were lost in a row"):
+        placed.total(deadly)
+    assert placed.total(lambda chunk, cache: chunk) == 3
+
+
+def test_an_error_in_a_process_says_where_it_was():
+    """The type and the text are those of the error, and a note has its traceback."""
+
+    def divide(chunk):
+        return 1 / (3 - chunk)
+
+    with pytest.raises(ZeroDivisionError) as error:
+        lem.Processes(2).place([1, 2, 3, 4]).each(divide)
+    assert "in divide" in error.value.__notes__[0]
+
+
+def test_numpy_warns_in_processes_as_it_does_here():
+    """What the caller's errstate makes an error is one in a forked process too."""
+    placed = lem.Processes(2).place([np.zeros(1), np.ones(1), np.zeros(1)])
+    with np.errstate(divide="ignore"):
+        assert placed.total(lambda chunk, cache: 1 / chunk) == np.inf
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        placed.total(lambda chunk, cache: 1 / (1 - chunk))
+
+
+def test_processes_within_processes_compute_where_they_are():
+    """A task that asks for processes itself, in a fork or in a thread of ours, gets no more of them."""
+    nested = lem.Processes(2).place([1, 2]).each(lambda chunk: set(lem.Processes(2).place([1, 2]).total(where).split()))
+    assert [len({answer.partition("/")[0] for answer in inner}) for inner in nested] == [2, 1]
+    inner = lem.Threads(2).place([1, 2]).each(lambda chunk: lem.Processes(2).place([1, 2]).total(where))
+    assert all({answer.partition("/")[0] for answer in one.split()} == {str(os.getpid())} for one in inner)
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_processes_are_refused_where_there_is_no_fork(monkeypatch, system):
+    """At once, with what to use instead."""
+    monkeypatch.setattr(sys, "platform", system)
+    with pytest.raises(ValueError, match=f"which {system} has not: use Threads"):
+        lem.Processes()
 
 
 def test_the_last_to_leave_lifts_the_limit():
@@ -309,10 +425,11 @@ def test_a_fork_in_between_does_not_hang():
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "two"])
-def test_a_number_of_threads_is_a_natural_number(count):
+@pytest.mark.parametrize("engine", [lem.Threads, lem.Processes])
+def test_how_many_compute_is_a_natural_number(engine, count):
     """Anything else is refused, with what is allowed."""
-    with pytest.raises(ValueError, match="give a number of threads, at least 1, or None"):
-        lem.Threads(count)
+    with pytest.raises(ValueError, match="give how many compute at a time, at least 1, or None"):
+        engine(count)
 
 
 def announce(path, monkeypatch, entries):

@@ -3,5 +3,6 @@
 from latentem.engine.dask import Dask
 from latentem.engine.found import installed, named
 from latentem.engine.local import Serial, Threads
+from latentem.engine.processes import Processes
 
-__all__ = ["Dask", "Serial", "Threads", "installed", "named"]
+__all__ = ["Dask", "Processes", "Serial", "Threads", "installed", "named"]

@@ -22,6 +22,16 @@ V = TypeVar("V", bound=Any)
 _inside = threading.local()
 
 
+def is_inside() -> bool:
+    """Whether this thread computes for an engine: what asks an engine there computes where it is."""
+    return getattr(_inside, "busy", False)
+
+
+def remain_inside() -> None:
+    """For a thread, or a process, that does nothing but to compute for an engine."""
+    _inside.busy = True
+
+
 @final
 @frozen
 class Serial(Engine):
@@ -31,9 +41,11 @@ class Serial(Engine):
         return Here(chunks, 1)
 
 
-def _at_least_one(instance: Any, attribute: Any, value: Any) -> None:
+def at_least_one(instance: Any, attribute: Any, value: Any) -> None:
+    """Validate a field that says how many compute at a time, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{attribute.name} was given as {value!r}: give a number of threads, at least 1, or None")
+        allowed = "give how many compute at a time, at least 1, or None"
+        raise ValueError(f"{attribute.name} was given as {value!r}: {allowed}")
 
 
 @final
@@ -48,7 +60,7 @@ class Threads(Engine):
     more of them, and what runs within such a thread computes where it is.
     """
 
-    count: int | None = field(default=None, validator=_at_least_one)
+    count: int | None = field(default=None, validator=at_least_one)
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
         return Here(chunks, cores() if self.count is None else self.count)
@@ -95,7 +107,7 @@ class Here(Placed[X]):
     def _ordered(self, at: Callable[[X, int], T]) -> Iterator[T]:
         count = len(self._chunks)
         threads = min(self._threads, count)
-        if threads <= 1 or getattr(_inside, "busy", False):
+        if threads <= 1 or is_inside():
             return map(at, self, range(count))
         return _side_by_side(lambda i: at(self._chunks[i], i), count, threads)
 

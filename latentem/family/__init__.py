@@ -13,7 +13,7 @@ from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.glm import CanonicalRegression, LogisticRegression, PoissonRegression
 from latentem.family.inflated import ZeroInflated, ZeroInflatedParams
-from latentem.family.kernel import FAINTEST, LOWEST, NEVER, NOTHING, Buffers, Kernel
+from latentem.family.kernel import FAINTEST, LOWEST, NEVER, NOTHING, Kernel
 from latentem.family.moments import Moments
 from latentem.family.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from latentem.family.part import Part
@@ -22,6 +22,7 @@ from latentem.family.point_mass import PointMass, Uniform
 from latentem.family.predictor import Coefficients
 from latentem.family.priors import CovariancePrior, Flat, Floor, InverseWishart
 from latentem.family.product import Product
+from latentem.family.products import LINE, Buffers
 from latentem.family.regression import LinearRegression, LinearRegressionParams
 from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.family.structure import Shape, Structure
@@ -30,6 +31,7 @@ from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
     "FAINTEST",
+    "LINE",
     "LOWEST",
     "NEVER",
     "NOTHING",

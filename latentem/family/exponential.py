@@ -13,7 +13,8 @@ from attrs import evolve, fields, frozen
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family
-from latentem.family.kernel import Buffers, FeatureKernel, Kernel, Sums, block_rows
+from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
+from latentem.family.products import Buffers
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
@@ -217,7 +218,7 @@ class NaturalKernel(FeatureKernel):
 
     @property
     def rows(self) -> int:
-        return block_rows(1, self.natural.shape[1])
+        return block_rows(self.natural.shape[1])
 
     def features(self, x: Array, out: Array, buffers: Buffers) -> None:
         features = self.family.T(x)

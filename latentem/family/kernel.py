@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-import threading
 from typing import Any, final
 
 import numpy as np
 
 from latentem.arrays import Array
+from latentem.family.products import Buffers, accumulated, multiplied
 
 UNIT = float(np.finfo(float).eps) / 2
 """The unit roundoff u of float64."""
@@ -22,26 +22,10 @@ NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
 """What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
 """By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
-_FEATURES, _CELLS = 2_000_000, 120_000
-"""Numbers in the features of a block of rows, and in its rows."""
-_FEWEST, _MOST = 1000, 32_000
-"""Rows in a block. More would fit less well into the cache; with fewer, threads that wait for the interpreter
-between two calls, some 40 microseconds on a virtual machine, wait longer than they compute."""
-
-
-@final
-class Buffers(threading.local):
-    """Arrays that a thread uses again for every block of rows: making them anew costs more than filling them."""
-
-    def __init__(self) -> None:
-        self._flat: dict[str, Array] = {}
-
-    def array(self, name: str, rows: int, columns: int) -> Array:
-        """An array of this shape; what it holds is arbitrary."""
-        flat = self._flat.get(name)
-        if flat is None or len(flat) < rows * columns:
-            flat = self._flat[name] = np.empty(rows * columns)
-        return flat[: rows * columns].reshape(rows, columns)
+_FEATURES, _CACHED, _FEWEST, _MANY, _MOST = 2_000_000, 550_000, 1000, 4000, 24_000
+"""Numbers in the features of a block, at most, and where they are near the cache; rows in it, at least, at least where
+memory allows it, and at most. Smaller blocks fit better into the cache, but with them threads that wait for the
+interpreter between two calls, some 40 microseconds on a virtual machine, wait longer than they compute."""
 
 
 @final
@@ -156,16 +140,16 @@ class FeatureKernel(Kernel):
     def log_joint(self, x: Array, buffers: Buffers) -> Array:
         k, p = self.natural.shape
         features = buffers.array("features", p, len(x))
-        return np.dot(self.natural, features, out=buffers.array("density", k, len(x)))
+        return multiplied(self.natural, features, out=buffers.array("density", k, len(x)))
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
         features = buffers.array("features", self.natural.shape[1], len(x))
-        sums.products += np.dot(features, counts.T)  # np.dot lets other threads run while it computes, unlike @
+        sums.products += accumulated(features, counts, buffers)
 
     def counts(self, sums: Sums) -> Array:
         return sums.products[0].copy()
 
 
-def block_rows(d: int, p: int) -> int:
-    """How many rows, with d columns and p features, to take at a time; docs/kernels.md."""
-    return int(min(max(min(_FEATURES // p, _CELLS // d), _FEWEST), _MOST))
+def block_rows(p: int) -> int:
+    """How many rows, with p features, to take at a time; docs/kernels.md."""
+    return max(_FEWEST, min(_FEATURES // p, max(_CACHED // p, _MANY), _MOST))

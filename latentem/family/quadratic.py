@@ -9,13 +9,12 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, UNIT, Buffers, FeatureKernel, Kernel, Sums, block_rows
+from latentem.family.kernel import NARROWED, UNIT, FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.moments import Moments
+from latentem.family.products import Buffers
 from latentem.family.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
-_FEW, _MANY = 4, 64
-"""Columns up to which they are taken one by one, and up to which they are turned by a product."""
 _TOLERANCE = 1e-10
 """Nats by which rounding may put a log density off; times d / 2 where there are more columns than two."""
 
@@ -88,7 +87,7 @@ class QuadraticKernel(FeatureKernel):
 
     @property
     def rows(self) -> int:
-        return block_rows(len(self.origin), self.natural.shape[1])
+        return block_rows(self.natural.shape[1])
 
     @property
     def bounded(self) -> bool:
@@ -110,16 +109,8 @@ class QuadraticKernel(FeatureKernel):
         return bool(error <= _TOLERANCE * max(1.0, d / 2))
 
     def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        n, d = x.shape
-        if d <= _FEW:
-            for column in range(d):
-                np.subtract(x[:, column], self.origin[column], out=out[1 + column])
-        else:
-            y = np.subtract(x, self.origin, out=buffers.array("centred", n, d))
-            if d <= _MANY:  # a product turns the table faster than a copy does
-                np.dot(np.eye(d), y.T, out=out[1 : 1 + d])
-            else:
-                out[1 : 1 + d] = y.T
+        d = x.shape[1]
+        np.subtract(x.T, self.origin[:, None], out=out[1 : 1 + d])
         self._complete(d, out)
 
     def _complete(self, d: int, out: Array) -> None:

@@ -10,8 +10,9 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, NEVER, Buffers, Kernel
+from latentem.family.kernel import NARROWED, NEVER, Kernel
 from latentem.family.moments import Moments
+from latentem.family.products import Buffers
 from latentem.family.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -23,6 +24,10 @@ _MOST = 0.4
 """Share of densities that are needed from which all are computed: picking rows costs more than it saves."""
 _NEAR = 1e2
 """Squared distance, in widths, up to which a component's moments are taken about its mean in the parameters."""
+
+
+_CACHED, _PICKED = 64_000, 400_000
+"""Numbers in a block of rows, about: where all components read it, so that it stays in cache; where each picks some."""
 
 
 @final
@@ -67,7 +72,8 @@ class WhitenedKernel(Kernel):
 
     @property
     def rows(self) -> int:
-        return max(1000, min(4000, 400_000 // self.means.shape[1]))
+        most = _CACHED if self.share > _MOST else _PICKED
+        return max(500, min(4000, most // self.means.shape[1]))
 
     @property
     def cost(self) -> float:
@@ -83,6 +89,10 @@ class WhitenedKernel(Kernel):
         self._bound(self.means, out, Buffers())
         likely = out > self.constants - _NEGLIGIBLE - 0.5 * (d - _quarter(d))
         return float(k + np.count_nonzero(likely & ~np.eye(k, dtype=bool))) / k**2
+
+    @cached_property
+    def _turned(self) -> Array:
+        return np.ascontiguousarray(self.whiteners.transpose(0, 2, 1))
 
     def sums(self) -> Scatter:
         return Scatter(*self.means.shape)
@@ -127,13 +137,13 @@ class WhitenedKernel(Kernel):
         out += self.constants[:, None]
 
     def _log_joint(self, j: int, x: Array, buffers: Buffers) -> Array:
-        """Log weight plus log density of rows in one component; a half of the columns needs those before it."""
+        """Log weight plus log density of rows in one component; a quarter of the columns needs those before it."""
         n, d = x.shape
         y = np.subtract(x, self.means[j], out=buffers.array("centred", n, d))
         z = buffers.array("whitened", n, d)
-        half = 2 * _quarter(d)
-        z[:, :half] = np.dot(y[:, :half], self.whiteners[j, :half, :half].T)
-        z[:, half:] = np.dot(y, self.whiteners[j, half:].T)
+        for begin in range(0, d, _quarter(d)):
+            end = min(begin + _quarter(d), d)
+            np.matmul(y[:, :end], self._turned[j, :end, begin:end], out=z[:, begin:end])
         return self.constants[j] - 0.5 * np.einsum("nd,nd->n", z, z)
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:

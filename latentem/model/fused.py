@@ -10,7 +10,7 @@ import numpy as np
 
 from latentem.arrays import Array
 from latentem.data import Rows
-from latentem.family import FAINTEST, LOWEST, NEVER, NOTHING, Buffers, Family, Kernel
+from latentem.family import FAINTEST, LINE, LOWEST, NEVER, NOTHING, Buffers, Family, Kernel
 
 Kernels = dict[int, tuple[Family[Any, Any], Kernel | None]]
 """By the identity of their families, which are kept too: else another could be given the same one."""
@@ -88,7 +88,8 @@ def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
 def blocks(n: int, most: int) -> Iterator[slice]:
     """Stretches of n rows, of about equal lengths, none longer than the most."""
     count = -(-n // most)
-    edges = [n * i // count for i in range(count + 1)]
+    edges = [n * i // count // LINE * LINE for i in range(count)]
+    edges.append(n)
     return (slice(begin, end) for begin, end in pairwise(edges))
 
 

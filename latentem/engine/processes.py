@@ -1,0 +1,231 @@
+"""An engine of forked processes: chunks side by side without one interpreter to wait for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.core import Cache, Engine, Placed, tree_sum
+from latentem.engine.blas import one_thread
+from latentem.engine.local import Here, at_least_one, cores, is_inside, remain_inside
+
+X = TypeVar("X")
+T = TypeVar("T")
+V = TypeVar("V", bound=Any)
+
+_LIVES = 3
+"""How many processes in a row may be lost at the same work, before it is taken for their murderer."""
+
+
+@final
+@frozen
+class Processes(Engine):
+    """Chunks side by side in processes that are forked from this one; the same bits as in one process.
+
+    They see the chunks where they are, without a copy; in a pass the parameters go to each, and its sums come back.
+    Threads wait for one another between any two steps of a computation, which costs most where chunks are small or
+    cores are many; processes do not. One that is lost is forked again. Chunks that are loaded on demand are computed
+    in threads, for open files do not survive a fork.
+
+    Attributes:
+        count: How many processes compute, this one among them; None: as many as this process may use cores.
+
+    Raises:
+        ValueError: this system does not fork, or not safely, as Windows and macOS.
+    """
+
+    count: int | None = field(default=None, validator=at_least_one)
+
+    def __attrs_post_init__(self) -> None:
+        if sys.platform in ("win32", "darwin"):
+            raise ValueError(
+                f"{self!r} needs processes that can be forked, which {sys.platform} has not: use Threads()"
+            )
+
+    def place(self, chunks: Sequence[X]) -> Placed[X]:
+        count = cores() if self.count is None else self.count
+        if not isinstance(chunks, list | tuple) or is_inside():
+            return Here(chunks, count)
+        return Forked(chunks, max(1, min(count, len(chunks))))
+
+
+@final
+class Forked(Placed[X]):
+    """Chunks in memory, in equal stretches: this process has the first of them, and each worker another."""
+
+    __slots__ = ("__weakref__", "_chunks", "_edges", "_lock", "_mine", "_workers")
+
+    def __init__(self, chunks: Sequence[X], count: int) -> None:
+        self._chunks, self._lock = chunks, threading.Lock()
+        self._edges = [len(chunks) * i // count for i in range(count + 1)]
+        self._mine = _Share(chunks[: self._edges[1]])
+        self._workers: list[_Worker] = []
+        weakref.finalize(self, _stop, self._workers)
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __iter__(self) -> Iterator[X]:
+        return iter(self._chunks)
+
+    def total(self, task: Callable[[X, Cache], V]) -> V:
+        return tree_sum(self._answers(task, cached=True))
+
+    def each(self, task: Callable[[X], T]) -> list[T]:
+        return self._answers(task, cached=False)
+
+    def _answers(self, task: Callable[..., T], cached: bool) -> list[T]:
+        with self._lock, one_thread():
+            try:
+                work = self._work(task)
+                for worker in self._workers:
+                    worker.ask((work, cached, np.geterr()))
+                answers = self._mine.answers(task, cached)
+                for worker in self._workers:
+                    answers += worker.answer()
+                return answers
+            except BaseException:
+                _stop(self._workers)  # what they are at is not wanted; the next pass has new ones, with empty caches
+                raise
+
+    def _work(self, task: Callable[..., Any]) -> bytes | None:
+        """The task as bytes; None if it can't be pickled, but is among what the workers were forked with."""
+        try:
+            work, inherited = pickle.dumps(task), None
+        except (pickle.PicklingError, AttributeError, TypeError):
+            work, inherited = None, task
+        if not all(worker.is_mine for worker in self._workers):
+            self._workers.clear()  # this process was forked since, by someone else
+        if work is None and any(worker.inherited is not task for worker in self._workers):
+            _stop(self._workers)
+        if not self._workers:
+            for begin, end in zip(self._edges[1:-1], self._edges[2:], strict=True):
+                self._workers.append(_Worker(_Share(self._chunks[begin:end]), inherited, self._workers))
+        return work
+
+
+@final
+class _Share:
+    """Some of the chunks, each with its cache."""
+
+    def __init__(self, chunks: Sequence[Any]) -> None:
+        self._chunks = chunks
+        self._caches: list[Cache] = [{} for _ in chunks]
+
+    def answers(self, task: Callable[..., Any], cached: bool) -> list[Any]:
+        if not cached:
+            return [task(chunk) for chunk in self._chunks]
+        return [task(chunk, cache) for chunk, cache in zip(self._chunks, self._caches, strict=True)]
+
+
+@final
+class _Worker:
+    """A forked process, as its parent sees it. It is forked again if it is lost.
+
+    Attributes:
+        inherited: A task that it knows without having been sent it, or None.
+    """
+
+    def __init__(self, share: _Share, inherited: Callable[..., Any] | None, others: Sequence[_Worker]) -> None:
+        self.inherited = inherited
+        self._share, self._others, self._parent = share, others, os.getpid()
+        self._asked: Any = None
+        self._fork()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this process is its parent."""
+        return self._parent == os.getpid()
+
+    def _fork(self) -> None:
+        context: Any = multiprocessing.get_context("fork")
+        self._connection, there = context.Pipe()
+        parents = [self._connection, *(other._connection for other in self._others if other is not self)]
+        self._process = context.Process(
+            target=_serve, args=(there, parents, self._share, self.inherited), daemon=True, name="latentem"
+        )
+        with warnings.catch_warnings():  # of locks that threads hold; a worker computes, and takes none of them
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            self._process.start()
+        there.close()
+
+    def ask(self, asked: Any) -> None:
+        self._asked = asked
+        for _ in range(_LIVES):
+            try:
+                return self._connection.send(asked)
+            except OSError:
+                self._replace()
+        raise self._lost()
+
+    def answer(self) -> list[Any]:
+        for _ in range(_LIVES):
+            try:
+                done, answer = self._connection.recv()
+            except (EOFError, OSError):
+                self._replace()
+                self.ask(self._asked)
+                continue
+            if not done:
+                raise answer
+            answers: list[Any] = answer
+            return answers
+        raise self._lost()
+
+    def _replace(self) -> None:
+        self.stop()
+        self._fork()
+
+    def _lost(self) -> RuntimeError:
+        return RuntimeError(
+            f"{_LIVES} processes were lost in a row at the same chunks: they may have run out of memory. "
+            "Threads() needs less of it."
+        )
+
+    def stop(self) -> None:
+        self._connection.close()
+        if self.is_mine:
+            self._process.kill()
+            self._process.join()
+
+
+def _stop(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().stop()
+
+
+def _serve(connection: Connection, parents: list[Connection], share: _Share, inherited: Any) -> None:
+    """What a worker does, until its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this
+    for parent in parents:
+        parent.close()  # an end that a sibling keeps open would hide that the parent is gone
+    remain_inside()
+    with one_thread():
+        while True:
+            try:
+                work, cached, errors = connection.recv()
+                connection.send(_answered(share, inherited if work is None else pickle.loads(work), cached, errors))
+            except (EOFError, OSError):
+                return
+
+
+def _answered(share: _Share, task: Any, cached: bool, errors: Any) -> tuple[bool, Any]:
+    try:
+        with np.errstate(**errors):
+            return True, share.answers(task, cached)
+    except Exception as error:
+        error.add_note("In a forked process:\n" + "".join(traceback.format_exception(error)))
+        return False, error

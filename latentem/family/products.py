@@ -1,0 +1,81 @@
+"""Matrix products over long rows, in memory that is used again and laid out for them; docs/kernels.md."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import final
+
+import numpy as np
+
+from latentem.arrays import Array
+
+LINE = 8
+"""Numbers in a line of the cache, 64 bytes: rows of a multiple of them all begin with one."""
+_SMALL = 1_000_000
+"""Multiplications in a product that OpenBLAS takes as it stands. It copies larger ones first, at half the speed."""
+_SHORT, _LONG = 96, 512
+"""Columns in such a product: fewer are not worth a call, and more make no difference."""
+_TALL = 100
+"""Rows of a left factor from which the right one must be in order too."""
+
+
+@final
+class Buffers(threading.local):
+    """Arrays that a thread uses again for every block of rows: making them anew costs more than filling them."""
+
+    def __init__(self) -> None:
+        self._flat: dict[str, Array] = {}
+
+    def array(self, name: str, rows: int, columns: int) -> Array:
+        """An array of this shape; what it holds is arbitrary."""
+        flat = self._flat.get(name)
+        if flat is None or len(flat) < rows * columns:
+            flat = self._flat[name] = _aligned(rows * columns)
+        return flat[: rows * columns].reshape(rows, columns)
+
+
+def multiplied(a: Array, b: Array, out: Array) -> Array:
+    """a @ b, shapes (k, p) and (p, n), some columns at a time; into `out`."""
+    n, stretch = b.shape[1], _stretch(a.size)
+    whole = n // stretch * stretch
+    if whole:
+        np.matmul(a, _stretches(b[:, :whole], stretch), out=_stretches(out[:, :whole], stretch))
+    if whole < n:
+        np.matmul(a, b[:, whole:], out=out[:, whole:])
+    return out
+
+
+def accumulated(a: Array, b: Array, buffers: Buffers) -> Array:
+    """a @ b', shapes (p, n) and (k, n), some columns at a time."""
+    (p, n), k = a.shape, len(b)
+    stretch = _stretch(p * k)
+    whole = n // stretch * stretch
+    total = np.dot(a[:, whole:], b[:, whole:].T)  # a product with few numbers holds the interpreter, unless by np.dot
+    if whole:
+        parts = buffers.array("parts", n // stretch * p, k).reshape(-1, p, k)
+        right = _stretches(b[:, :whole], stretch).transpose(0, 2, 1)
+        if p > _TALL:
+            turned = buffers.array("turned", whole, k).reshape(right.shape)
+            turned[...] = right
+            right = turned
+        total += np.matmul(_stretches(a[:, :whole], stretch), right, out=parts).sum(axis=0)
+    return total
+
+
+def _stretch(size: int) -> int:
+    """How many columns to multiply by a matrix of this size at a time."""
+    stretch = min(_SMALL // size, _LONG) // LINE * LINE
+    return stretch if stretch >= _SHORT else sys.maxsize
+
+
+def _stretches(a: Array, stretch: int) -> Array:
+    """Columns of (m, n) in stretches: shape (n / stretch, m, stretch), of the same memory."""
+    return a.reshape(len(a), -1, stretch).transpose(1, 0, 2)
+
+
+def _aligned(size: int) -> Array:
+    """An array that begins where a line of the cache does: vectors that straddle two of them take twice as long."""
+    flat = np.empty(size + LINE)
+    begin = -(flat.ctypes.data // flat.itemsize) % LINE
+    return flat[begin : begin + size]
