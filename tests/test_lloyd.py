@@ -173,6 +173,21 @@ def test_more_epochs_than_are_kept_change_no_label():
         np.testing.assert_array_equal(recalled(centres, chunk, cache).labels, by_hand(x, centres))
 
 
+@pytest.mark.parametrize("shape", [(3000, 2, 6), (2000, 8, 12), (800, 30, 70)], ids=str)
+def test_rows_beyond_the_horizon_are_where_they_would_be_if_they_were_asked(shape):
+    """Centres that creep, halt, jump and creep on: few rows are asked at a time, and each has its label."""
+    n, _, k = shape
+    x, rng = blobs(*shape, apart=2.0), np.random.default_rng(3)
+    cache, chunk, asked = {}, lem.Rows(x), []
+    centres = x[:k].copy()
+    for step in range(90):
+        centres = centres + rng.normal(size=centres.shape) * (0.5 if step in (40, 41, 70) else 1e-4 * (step % 7))
+        memory = recalled(centres, chunk, cache)
+        np.testing.assert_array_equal(memory.labels, by_hand(x, centres))
+        asked.append(n if memory._near is None else len(memory._near))
+    assert sum(some < n / 4 for some in asked) > 40
+
+
 def test_an_interrupted_pass_leaves_no_half_memory():
     """A pass that is broken off leaves the cache empty, and the next one is exact."""
     x = blobs(300, 2, 4)

@@ -134,8 +134,8 @@ class Moments(Additive):
         return evolve(
             self,
             origin=np.broadcast_to(origin, self.origin.shape),
-            first=self.first + count * shift,
-            second=self.second + _summed(added, len(self.second)),
+            first=own(self.first + count * shift),
+            second=own(self.second + _summed(added, len(self.second))),
         )
 
     def together(self) -> Self:
@@ -181,24 +181,24 @@ class Moments(Additive):
         origin = self.origin
         if origin is not other.origin and not np.array_equal(origin, other.origin):
             larger = (np.abs(other.count) > np.abs(self.count))[:, None]
-            origin = np.where(larger, other.origin, self.origin)
+            origin = own(np.where(larger, other.origin, self.origin))
         a, b = self.about(origin), other.about(origin)
         known = self.observed is not None or other.observed is not None
         return evolve(
             self,
             origin=origin,
-            count=a.count + b.count,
-            first=a.first + b.first,
-            second=_summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
+            count=own(a.count + b.count),
+            first=own(a.first + b.first),
+            second=own(_summed(a.second, len(b.second)) + _summed(b.second, len(a.second))),
             observed=self.columns() + other.columns() if known else None,
         )
 
     def __rmul__(self, factor: float) -> Self:
         return evolve(
             self,
-            count=factor * self.count,
-            first=factor * self.first,
-            second=factor * self.second,
+            count=own(factor * self.count),
+            first=own(factor * self.first),
+            second=own(factor * self.second),
             observed=None if self.observed is None else factor * self.observed,
         )
 

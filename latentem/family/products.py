@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import final
+from typing import Any, TypeVar, final
 
 import numpy as np
+import numpy.typing as npt
 
 from latentem.arrays import Array
+
+Floats = TypeVar("Floats", bound=npt.NDArray[Any])
 
 LINE = 8
 """Numbers in a line of the cache, 64 bytes: rows of a multiple of them all begin with one."""
@@ -35,7 +38,7 @@ class Buffers(threading.local):
         return flat[: rows * columns].reshape(rows, columns)
 
 
-def multiplied(a: Array, b: Array, out: Array) -> Array:
+def multiplied(a: Floats, b: Floats, out: Floats) -> Floats:
     """a @ b, shapes (k, p) and (p, n), some columns at a time; into `out`."""
     n, stretch = b.shape[1], _stretch(a.size)
     whole = n // stretch * stretch
@@ -69,7 +72,7 @@ def _stretch(size: int) -> int:
     return stretch if stretch >= _SHORT else sys.maxsize
 
 
-def _stretches(a: Array, stretch: int) -> Array:
+def _stretches(a: npt.NDArray[Any], stretch: int) -> npt.NDArray[Any]:
     """Columns of (m, n) in stretches: shape (n / stretch, m, stretch), of the same memory."""
     return a.reshape(len(a), -1, stretch).transpose(1, 0, 2)
 

@@ -21,6 +21,10 @@ _NAME = "lloyd"
 _EPOCHS = 32
 _DISPLACED = 2**17
 """Numbers in the table of past centres of a chunk: what it costs to see how far each has moved."""
+_AHEAD = 8.0
+"""How many movements like the last the rows that are not near may stay unseen."""
+_NEAR = 0.25
+"""The share of rows up to which it pays to look among the near ones only."""
 _MOST = 0.75
 """The share of rows to look at from which all are: gathering them costs as much."""
 _MANY = 0.25
@@ -55,7 +59,9 @@ class Memory:
     """Labels and bounds of the rows of one chunk, and the sums over its clusters.
 
     A row's key is its label and its epoch: the number of the centres at which it was last looked at. Its margin, in
-    units of the screening, is by how much its centre was the nearest then.
+    units of the screening, is by how much its centre was the nearest then. From time to time all margins are reduced
+    to those at the present centres, with one epoch; the rows whose margin is beyond the horizon then, all but the
+    near ones, are not even asked until the centres have moved by as much.
     """
 
     def __init__(self, chunk: Rows, centres: Array) -> None:
@@ -65,7 +71,9 @@ class Memory:
         self._screened = Screened.of(chunk.x, self._addends.centre)
         self._bits = min(_EPOCHS, max(4, _DISPLACED // (k * d))).bit_length() - 1
         self._epochs = np.empty((1 << self._bits, k, d))
-        self._begun = self._turn = 0
+        self._begun = 0
+        self._near: Labels | None = None
+        self._horizon = 0.0
         self._keys: Labels | None = None
         self._margins: Single = np.empty(0, np.float32)
         self._total: Array | None = None
@@ -94,7 +102,7 @@ class Memory:
         search = Search(self._screened, chunk.x, chunk.allowed, centres)
         labels, margins = search(None if everything else rows)
         if everything:
-            self._begun = self._turn = 0
+            self._begun, self._near, self._horizon = 0, None, 0.0
         keys = (labels << self._bits) + self._begin(centres)
         if self._keys is None:
             self._keys, self._margins = keys, margins
@@ -115,16 +123,41 @@ class Memory:
             self._total = self._addends.moved(self._total, who, before[moved], labels[moved])
 
     def _begin(self, centres: Array) -> int:
-        """The number of a new epoch; the oldest gives way where there are too many."""
-        turn = self._turn
-        self._epochs[turn] = centres
-        self._begun = max(self._begun, turn + 1)
-        self._turn = (turn + 1) % (1 << self._bits)
-        return turn
+        """The number of the epoch of these centres."""
+        last = self._begun - 1
+        if last >= 0 and np.array_equal(self._epochs[last], centres):
+            return last
+        self._epochs[self._begun] = centres
+        self._begun += 1
+        return self._begun - 1
 
     def _doubtful(self, centres: Array) -> Labels:
         """The rows that may have another nearest centre than they had."""
         assert self._keys is not None
+        threshold = self._moved(centres)
+        if self._begun == 1 << self._bits or threshold[:, 0].max() > self._horizon:
+            threshold = self._reduced(centres, threshold)
+        flat = threshold.reshape(-1)
+        if self._near is None:
+            return np.flatnonzero(self._margins <= flat.take(self._keys))
+        return self._near[self._margins.take(self._near) <= flat.take(self._keys.take(self._near))]
+
+    def _reduced(self, centres: Array, threshold: Single) -> Single:
+        """Reduce all margins to those at these centres; by how much they may be less than that, as `_moved` says."""
+        assert self._keys is not None
+        horizon = _AHEAD * float(threshold[:, self._begun - 1].max())
+        self._margins -= threshold.reshape(-1).take(self._keys)
+        self._margins *= np.float32(1 - 2.0**-20)  # more than the difference has been rounded by
+        self._keys >>= self._bits
+        self._keys <<= self._bits
+        self._begun = 0
+        self._begin(centres)
+        near = np.flatnonzero(self._margins <= horizon)
+        self._near, self._horizon = (near, horizon) if len(near) < _NEAR * self.size else (None, np.inf)
+        return self._moved(centres)
+
+    def _moved(self, centres: Array) -> Single:
+        """By how much margins may have shrunk, by label and epoch: shape (k, epochs)."""
         screened, (k, d) = self._screened, self.shape
         threshold = np.full((k, 1 << self._bits), np.inf, np.float32)
         with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
@@ -139,6 +172,4 @@ class Memory:
             # A distance in double is off by (d + 2) / 2 roundings of itself; the longest bounds them all.
             slack = 16 * (d + 4) * _DOUBLE * (screened.longest + away * screened.unit)
             threshold[:, : len(moved)] = ((moved + others) * (screened.unit * (1 + 2.0**-18)) + slack).T
-        if self._begun > self._turn:
-            threshold[:, self._turn] = np.inf  # the next to give way
-        return np.flatnonzero(self._margins <= threshold.reshape(-1).take(self._keys))
+        return threshold

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array, Labels
+from latentem.family.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
 Single = npt.NDArray[np.float32]
@@ -183,7 +184,7 @@ def _plain(
     """The label and the score of the lowest, and the second lowest score, of each row."""
     n, k = len(rows), len(centres)
     table = table.reshape(n, k)
-    np.dot(rows, centres.T, out=table)
+    multiplied(np.asfortranarray(centres), rows.T, out=table.T)
     if allowed is not None:
         table[~allowed] = _NEVER
     flat, begin = table.reshape(-1), np.arange(0, n * k, k)
@@ -201,7 +202,7 @@ def _packed(
     """The same for few centres, with the label in the last bits of its score."""
     n, k = len(rows), len(centres)
     table = table.reshape(k, n)
-    np.dot(centres, rows.T, out=table)
+    multiplied(centres, np.ascontiguousarray(rows.T), out=table)
     if allowed is not None:
         table[~allowed.T] = _NEVER
     label = (1 << (k - 1).bit_length()) - 1
