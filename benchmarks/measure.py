@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-REPEATS, LONG = 5, 3
+REPEATS = 5
 
 
 @frozen
@@ -52,10 +52,10 @@ def _steady(action: Callable[[], Any]) -> float:
     return seconds(action)
 
 
-def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], repeats: int = REPEATS) -> Ratio:
-    """Time two actions in turn; short ones, of at least five runs, each after two unmeasured ones of the same."""
-    timed = _steady if repeats >= REPEATS else seconds
-    pairs = np.array([(timed(rival), timed(ours)) for _ in range(repeats)])
+def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], long: bool = False) -> Ratio:
+    """Time two actions in turn; short ones each after two unmeasured runs of the same."""
+    timed = seconds if long else _steady
+    pairs = np.array([(timed(rival), timed(ours)) for _ in range(REPEATS)])
     ratios = pairs[:, 0] / pairs[:, 1]
     return Ratio(*np.median(pairs, axis=0), float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 

@@ -72,7 +72,8 @@ from latentem.family import (
     ZeroInflated,
     ZeroInflatedParams,
 )
-from latentem.fit import ConvergenceWarning, Fit, fit
+from latentem.fit import ConvergenceWarning, fit
+from latentem.fitted import Fit
 from latentem.model import (
     ConcomitantMixture,
     ConcomitantParams,

@@ -40,10 +40,15 @@ def viewed_array(values: Any) -> Array:
 def rounded_mean(x: Array) -> Array:
     """The mean of each column to about a standard deviation, (n, d) -> (d,): alike samples have the same, to the bit.
 
-    NaN where a value is missing.
+    That of the rows without a missing value; NaN where there are none.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = x.mean(axis=0)
+        if np.isnan(mean).any():
+            x = x[~np.isnan(x).any(axis=1)]
+            if not len(x):
+                return np.full(x.shape[1], np.nan)
+            mean = x.mean(axis=0)
         step = np.exp2(np.floor(np.log2(np.maximum(x.std(axis=0), np.finfo(float).tiny))))
         return np.where(np.isfinite(step), np.round(mean / step) * step, mean)
 

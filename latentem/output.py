@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from latentem.family import Structure
-from latentem.fit import Fit
+from latentem.fitted import Fit
 from latentem.run import Step
 
 FILES = ("labels.csv", "responsibilities.csv", "params.json", "history.csv")

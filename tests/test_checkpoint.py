@@ -310,6 +310,32 @@ def test_a_digest_tells_values_apart(one, other):
     assert digest(one) == digest(pickle.loads(pickle.dumps(one)) if not isinstance(one, lem.StopRule) else one)
 
 
+def upto(count, converged=True):
+    """A stop rule after some steps, made of a closure."""
+    ending = lem.Ending.CONVERGED if converged else lem.Ending.STOPPED
+    return lambda state: lem.Status(ending, "enough") if state.step.index >= count else None
+
+
+def test_a_digest_knows_what_closures_hold_and_what_lambdas_do():
+    """Functions of one name that differ in their variables, their defaults, their code or their object are apart."""
+    rules = [
+        lem.remaining_below(1e-6, 3),
+        lem.remaining_below(1e-6, 10),
+        lem.remaining_below(1.0000001e-6, 3),
+        upto(3),
+        upto(4),
+        upto(3, converged=False),
+        lambda state: None,
+        lambda state: 1,
+        lambda state, most=1: None,
+        "one".startswith,
+        np.random.default_rng(1).random,
+        np.random.default_rng(2).random,
+    ]
+    assert len({digest(rule) for rule in rules}) == len(rules)
+    assert digest(upto(3)) == digest(upto(3))
+
+
 def test_a_digest_is_the_same_in_every_process():
     """It does not depend on the seed of Python's hashes, nor on addresses."""
     code = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,13 +89,15 @@ def test_chunks_are_in_their_order(engine):
     assert placed.each(lambda chunk: chunk.x[0, 0]) == [chunk.x[0, 0] for chunk in chunks]
 
 
+def count(chunk, cache):
+    """How often this has been done beside the chunk."""
+    cache["passes"] = cache.get("passes", 0) + 1
+    return cache["passes"]
+
+
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
 def test_a_cache_stays_beside_its_chunk(engine):
     """What a pass keeps is there in the next one for chunks in memory, and never for those that are loaded anew."""
-
-    def count(chunk, cache):
-        cache["passes"] = cache.get("passes", 0) + 1
-        return cache["passes"]
 
     kept, loaded = engine.place(list(Loaded(6))), engine.place(Loaded(6))
     assert [kept.total(count) for _ in range(3)] == [6, 12, 18]
@@ -288,11 +292,124 @@ def test_numpy_warns_in_processes_as_it_does_here():
 
 
 def test_processes_within_processes_compute_where_they_are():
-    """A task that asks for processes itself, in a fork or in a thread of ours, gets no more of them."""
-    nested = lem.Processes(2).place([1, 2]).each(lambda chunk: set(lem.Processes(2).place([1, 2]).total(where).split()))
-    assert [len({answer.partition("/")[0] for answer in inner}) for inner in nested] == [2, 1]
-    inner = lem.Threads(2).place([1, 2]).each(lambda chunk: lem.Processes(2).place([1, 2]).total(where))
-    assert all({answer.partition("/")[0] for answer in one.split()} == {str(os.getpid())} for one in inner)
+    """A task that asks for processes itself, even for its own, gets no more of them: in a fork or a thread of ours."""
+    placed = lem.Processes(2).place([1, 2])
+    for chunks in (placed, lem.Threads(2).place([1, 2])):
+        for inside in (placed, lem.Processes(2).place([1, 2])):
+            nested = chunks.each(lambda chunk, inside=inside: (os.getpid(), inside.total(where)))
+            assert all(answer == f"{process}/1 " * 2 for process, answer in nested)
+            assert len({process for process, _ in nested}) == (2 if chunks is placed else 1)
+
+
+def in_a_pool(chunk):
+    """What processes come to in a worker of somebody else's pool."""
+    return lem.Processes(2).place([1, 2, chunk]).total(where).split()
+
+
+def test_processes_within_a_pool_of_the_caller_s_compute_in_threads():
+    """A daemon may have no children: there the chunks are computed where they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on it warns of every fork beside threads
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            answers = pool.map(in_a_pool, [3, 4])
+    assert all(len({answer.partition("/")[0] for answer in one}) == 1 for one in answers)
+
+
+def test_processes_know_a_closure_as_it_is_now():
+    """A closure whose variable has changed between two passes gives what it gives elsewhere."""
+    factor = 1
+
+    def scaled(chunk, cache):
+        return factor * chunk
+
+    placed = lem.Processes(2).place([1, 2, 3])
+    assert placed.total(scaled) == 6
+    factor = 10
+    assert placed.total(scaled) == 60
+
+
+class Locked(Exception):
+    """An error that can't be pickled."""
+
+    def __init__(self, text, more):
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def test_what_can_t_come_home_from_a_process_says_what_it_was():
+    """An answer or an error that can't be pickled ends the pass with its name and text; the next pass is whole."""
+
+    def locked(chunk):
+        if chunk == 4:
+            raise Locked("out of luck", 1)
+        return chunk
+
+    placed = lem.Processes(2).place([1, 2, 3, 4])
+    with pytest.raises(RuntimeError, match="Locked: out of luck"):
+        placed.each(locked)
+    with pytest.raises(TypeError, match="lock"):
+        placed.each(lambda chunk: threading.Lock())
+    with pytest.raises(SystemExit):
+        placed.each(lambda chunk: sys.exit(3) if chunk == 4 else chunk)
+    assert placed.each(lambda chunk: chunk) == [1, 2, 3, 4]
+
+
+def test_a_second_ctrl_c_leaves_no_old_answer_behind(monkeypatch):
+    """An interrupt while workers are being stopped does not leave one whose answer the next pass would take."""
+    placed = lem.Processes(3).place([1, 2, 3, 4, 5, 6])
+    assert placed.total(count) == 6
+
+    def interrupted(chunk, cache):
+        raise KeyboardInterrupt
+
+    stop = type(placed._workers[0]).stop
+
+    def twice(worker):
+        stop(worker)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(placed._workers[0]), "stop", twice)
+        with pytest.raises(KeyboardInterrupt):
+            placed.total(interrupted)
+    assert placed.total(lambda chunk, cache: chunk) == 21
+
+
+def test_workers_of_several_threads_may_be_lost_at_once():
+    """Six placements in threads of the caller fork side by side; all workers are killed, and all sums are whole."""
+    totals, ready = [], threading.Barrier(6)
+
+    def call():
+        placed = lem.Processes(2).place([1, 2, 3])
+        ready.wait()
+        placed.total(count)
+        if ready.wait() == 0:
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+        ready.wait()
+        totals.append(placed.total(count))
+
+    callers = [threading.Thread(target=call) for _ in range(6)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert totals == [2 * 1 + 1 + 1] * 6  # the first chunk is the caller's own, and has kept its cache
+
+
+def test_what_processes_warn_of_is_warned_of_here():
+    """Warnings in a forked process come home, where the caller's filters decide about them."""
+
+    def warn(chunk):
+        warnings.warn(f"chunk {chunk}", UserWarning, stacklevel=1)
+        return chunk
+
+    placed = lem.Processes(2).place([1, 2, 3, 4])
+    with pytest.warns(UserWarning, match="chunk") as caught:
+        placed.each(warn)
+    assert sorted(str(warning.message) for warning in caught) == [f"chunk {i}" for i in (1, 2, 3, 4)]
+    with pytest.raises(UserWarning, match="chunk 1"):
+        placed.each(warn)
 
 
 @pytest.mark.parametrize("system", ["win32", "darwin"])
@@ -301,6 +418,28 @@ def test_processes_are_refused_where_there_is_no_fork(monkeypatch, system):
     monkeypatch.setattr(sys, "platform", system)
     with pytest.raises(ValueError, match=f"which {system} has not: use Threads"):
         lem.Processes()
+
+
+BITS = """
+import warnings, numpy as np, latentem as lem
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+x = rng.standard_normal((1500, 150))
+x[:700, 0] += 3
+model = lem.GaussianMixture(2)
+start = model.params([0.5, 0.5], [x[:700].mean(0), x[700:].mean(0)], [np.cov(x.T)] * 2)
+engines = [lem.Serial(), lem.Threads(2), lem.Processes(2)]
+fits = [lem.fit(model, x, start=start, max_steps=5, engine=engine) for engine in engines]
+print(all(fit.params == fits[0].params for fit in fits))
+"""
+
+
+def test_the_bits_do_not_depend_on_how_many_threads_linear_algebra_has():
+    """In 150 columns, with two BLAS threads outside of passes, parameters are the same from every engine."""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    command = [sys.executable, "-W", "ignore", "-c", BITS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environment)
+    assert done.stdout.split() == ["True"], done.stderr
 
 
 def test_the_last_to_leave_lifts_the_limit():

@@ -13,6 +13,7 @@ from latentem.core import LatentModel
 from latentem.family.kernel import UNIT, Buffers
 from latentem.family.quadratic import QuadraticKernel
 from latentem.family.whitened import WhitenedKernel
+from latentem.model.fused import fused
 
 STRUCTURES = [
     lem.Full(),
@@ -262,3 +263,80 @@ def test_a_hidden_markov_model_uses_the_kernel_with_the_same_answer():
             model.log_joint(params, plain.statistics), rel=1e-13
         )
         np.testing.assert_allclose(ours.statistics.transitions, plain.statistics.transitions, rtol=1e-10)
+
+
+@pytest.mark.parametrize("stay", [0.5, 1 - 2e-40])
+def test_a_state_that_no_row_suggests_is_found_where_the_transitions_demand_it(stay):
+    """In many columns a state 90 nats below the most probable one of a row may be the only one that a path allows."""
+    rng, d = np.random.default_rng(0), 48
+    means = np.zeros((3, d))
+    means[1, 0] = means[2, 1] = 14
+    model = lem.HiddenMarkov(lem.Gaussian(), 3)
+    components = lem.Gaussian().params(means, np.array([np.eye(d)] * 3))
+    assert isinstance(lem.Gaussian().kernel(components, np.zeros(3)), WhitenedKernel)
+    onward = np.array([[0.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 1.0]])
+    sticky = np.full((3, 3), (1 - stay) / 2) + np.eye(3) * (stay - (1 - stay) / 2)
+    params = model.params([1, 0, 0.0], onward if stay == 0.5 else sticky, components)
+    x = means[[0, 0, 1, 1, 0, 2, 2]] + 0.1 * rng.standard_normal((7, d))
+    x[4, :2] = (0.3, 0)
+    chunk = model.chunk([x])
+    ours, plain = model.expectation(params, chunk), LatentModel.expectation(model, params, chunk)
+    np.testing.assert_allclose(model.units(ours.statistics), model.units(plain.statistics), rtol=1e-10)
+    bound = model.log_joint(params, ours.statistics) + ours.entropy
+    assert bound == pytest.approx(float(model.log_evidence(params, chunk)[0]), rel=1e-12)
+
+
+def test_a_component_that_is_ruled_out_rules_out_no_other():
+    """In many columns the nearest component does not decide what is negligible where a row may not be in it."""
+    rng, d, n = np.random.default_rng(0), 48, 600
+    means = np.zeros((3, d))
+    means[1, 0] = means[2, 1] = 14
+    model = lem.Mixture(lem.Gaussian(), 3)
+    params = model.params([1 / 3] * 3, lem.Gaussian().params(means, np.array([np.eye(d)] * 3)))
+    x = means[1 + np.arange(n) % 2] + rng.standard_normal((n, d))
+    x[n // 2 :, :2] = (2.0, 1.8)
+    allowed = np.ones((n, 3), bool)
+    allowed[:, 0] = False
+    chunk = lem.Rows(x, None, allowed)
+    ours = model.expectation(params, chunk)
+    agree(model, params, chunk)
+    bound = model.log_joint(params, ours.statistics) + ours.entropy
+    assert bound == pytest.approx(float(model.log_evidence(params, chunk).sum()), rel=1e-13)
+
+
+def test_a_state_that_collapses_keeps_its_digits():
+    """A hidden Markov model whose state narrows from 1 to 1e-8 within a step has the moments of the composed one."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([20 + 1e-8 * rng.standard_normal((400, 2)), rng.standard_normal((400, 2))])
+    model = lem.HiddenMarkov(lem.Gaussian(), 2)
+    components = lem.Gaussian().params([[20.0, 20.0], [0.0, 0.0]], np.array([np.eye(2)] * 2))
+    params = model.params([0.5, 0.5], np.full((2, 2), 0.5), components)
+    chunk = model.chunk([x])
+    found = [
+        each.statistics.emissions
+        for each in (model.expectation(params, chunk), LatentModel.expectation(model, params, chunk))
+    ]
+    ours, plain = ((m.about(m.means()).second / m.count[:, None, None])[0] for m in found)
+    np.testing.assert_allclose(ours, np.cov(x[:400].T, bias=True), rtol=1e-6)
+    np.testing.assert_allclose(ours, plain, rtol=1e-9)
+
+
+def test_a_missing_cell_sends_one_block_another_way():
+    """Of 60,000 rows with one NaN all but its block go through the two products."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((60_000, 2))
+    x[7, 1] = np.nan
+    kernel = lem.Gaussian().kernel(gaussians(lem.Full(), 2, 2, rng), np.zeros(2))
+    _, _, _, left = fused(kernel, lem.Rows(x))
+    assert [len(part) for part in left] == [20_000]
+    assert np.isnan(left[0].x[7, 1])
+
+
+def test_kernels_about_drifting_chunks_do_not_pile_up():
+    """A hundred chunks, each about another place, leave at most 32 kernels beside the parameters."""
+    rng = np.random.default_rng(5)
+    kernel = lem.Gaussian().kernel(gaussians(lem.Full(), 3, 2, rng), np.zeros(3))
+    for centre in rng.standard_normal((100, 2)):
+        first = kernel.about(centre)
+        assert np.array_equal(first.natural, kernel.about(centre).natural)
+    assert len(kernel.others) <= 32

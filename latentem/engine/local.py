@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar, final
@@ -27,9 +28,14 @@ def is_inside() -> bool:
     return getattr(_inside, "busy", False)
 
 
-def remain_inside() -> None:
-    """For a thread, or a process, that does nothing but to compute for an engine."""
+@contextmanager
+def inside() -> Iterator[None]:
+    """Within, this thread computes for an engine."""
     _inside.busy = True
+    try:
+        yield
+    finally:
+        _inside.busy = False
 
 
 @final
@@ -116,11 +122,8 @@ def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[
     """The results in order; no more chunks than `2 * threads` are under way or wait to be taken."""
 
     def marked(i: int) -> T:
-        _inside.busy = True
-        try:
+        with inside():
             return at(i)
-        finally:
-            _inside.busy = False
 
     pool = _pool(threads, os.getpid())
     pending: deque[Future[T]] = deque()

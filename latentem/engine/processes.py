@@ -12,6 +12,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar, final
 
@@ -20,7 +21,7 @@ from attrs import field, frozen
 
 from latentem.core import Cache, Engine, Placed, tree_sum
 from latentem.engine.blas import one_thread
-from latentem.engine.local import Here, at_least_one, cores, is_inside, remain_inside
+from latentem.engine.local import Here, at_least_one, cores, inside, is_inside
 
 X = TypeVar("X")
 T = TypeVar("T")
@@ -28,6 +29,10 @@ V = TypeVar("V", bound=Any)
 
 _LIVES = 3
 """How many processes in a row may be lost at the same work, before it is taken for their murderer."""
+_PATIENCE = 1.0
+"""Seconds between two looks at whether a worker that says nothing is still there."""
+_forking = threading.Lock()
+"""Held while a worker's end of a new pipe is open here: another worker, forked then, would keep it open."""
 
 
 @final
@@ -37,8 +42,8 @@ class Processes(Engine):
 
     They see the chunks where they are, without a copy; in a pass the parameters go to each, and its sums come back.
     Threads wait for one another between any two steps of a computation, which costs most where chunks are small or
-    cores are many; processes do not. One that is lost is forked again. Chunks that are loaded on demand are computed
-    in threads, for open files do not survive a fork.
+    cores are many; processes do not. One that is lost is forked again. They know the modules as they were at the first
+    pass. Chunks that are loaded on demand are computed in threads, for open files do not survive a fork.
 
     Attributes:
         count: How many processes compute, this one among them; None: as many as this process may use cores.
@@ -57,7 +62,7 @@ class Processes(Engine):
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
         count = cores() if self.count is None else self.count
-        if not isinstance(chunks, list | tuple) or is_inside():
+        if not isinstance(chunks, list | tuple) or multiprocessing.current_process().daemon:
             return Here(chunks, count)
         return Forked(chunks, max(1, min(count, len(chunks))))
 
@@ -82,9 +87,13 @@ class Forked(Placed[X]):
         return iter(self._chunks)
 
     def total(self, task: Callable[[X, Cache], V]) -> V:
+        if is_inside():
+            return Here(self._chunks, 1).total(task)
         return tree_sum(self._answers(task, cached=True))
 
     def each(self, task: Callable[[X], T]) -> list[T]:
+        if is_inside():
+            return Here(self._chunks, 1).each(task)
         return self._answers(task, cached=False)
 
     def _answers(self, task: Callable[..., T], cached: bool) -> list[T]:
@@ -93,7 +102,8 @@ class Forked(Placed[X]):
                 work = self._work(task)
                 for worker in self._workers:
                     worker.ask((work, cached, np.geterr()))
-                answers = self._mine.answers(task, cached)
+                with inside():
+                    answers = self._mine.answers(task, cached)
                 for worker in self._workers:
                     answers += worker.answer()
                 return answers
@@ -102,15 +112,14 @@ class Forked(Placed[X]):
                 raise
 
     def _work(self, task: Callable[..., Any]) -> bytes | None:
-        """The task as bytes; None if it can't be pickled, but is among what the workers were forked with."""
+        """The task as bytes; None if it can't be pickled, so that new workers were forked with it."""
         try:
             work, inherited = pickle.dumps(task), None
         except (pickle.PicklingError, AttributeError, TypeError):
             work, inherited = None, task
+            _stop(self._workers)
         if not all(worker.is_mine for worker in self._workers):
             self._workers.clear()  # this process was forked since, by someone else
-        if work is None and any(worker.inherited is not task for worker in self._workers):
-            _stop(self._workers)
         if not self._workers:
             for begin, end in zip(self._edges[1:-1], self._edges[2:], strict=True):
                 self._workers.append(_Worker(_Share(self._chunks[begin:end]), inherited, self._workers))
@@ -133,15 +142,11 @@ class _Share:
 
 @final
 class _Worker:
-    """A forked process, as its parent sees it. It is forked again if it is lost.
-
-    Attributes:
-        inherited: A task that it knows without having been sent it, or None.
-    """
+    """A forked process, as its parent sees it. It is forked again if it is lost."""
 
     def __init__(self, share: _Share, inherited: Callable[..., Any] | None, others: Sequence[_Worker]) -> None:
-        self.inherited = inherited
-        self._share, self._others, self._parent = share, others, os.getpid()
+        self._share, self._inherited, self._others, self._parent = share, inherited, others, os.getpid()
+        self._process: Any = None
         self._asked: Any = None
         self._fork()
 
@@ -152,15 +157,18 @@ class _Worker:
 
     def _fork(self) -> None:
         context: Any = multiprocessing.get_context("fork")
-        self._connection, there = context.Pipe()
-        parents = [self._connection, *(other._connection for other in self._others if other is not self)]
-        self._process = context.Process(
-            target=_serve, args=(there, parents, self._share, self.inherited), daemon=True, name="latentem"
-        )
-        with warnings.catch_warnings():  # of locks that threads hold; a worker computes, and takes none of them
+        with _forking, warnings.catch_warnings():
+            # Python warns of locks that other threads hold as it forks; a worker computes, and takes none of them.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-            self._process.start()
-        there.close()
+            self._connection, there = context.Pipe()
+            parents = [self._connection, *(other._connection for other in self._others if other is not self)]
+            given = (there, parents, self._share, self._inherited)
+            process = context.Process(target=_serve, args=given, daemon=True, name="latentem")
+            try:
+                process.start()
+                self._process = process
+            finally:
+                there.close()
 
     def ask(self, asked: Any) -> None:
         self._asked = asked
@@ -174,16 +182,26 @@ class _Worker:
     def answer(self) -> list[Any]:
         for _ in range(_LIVES):
             try:
-                done, answer = self._connection.recv()
-            except (EOFError, OSError):
+                return self._answered()
+            except (EOFError, ConnectionError):
                 self._replace()
                 self.ask(self._asked)
-                continue
-            if not done:
-                raise answer
-            answers: list[Any] = answer
-            return answers
         raise self._lost()
+
+    def _answered(self) -> list[Any]:
+        while not self._connection.poll(_PATIENCE):
+            if not self._process.is_alive() and not self._connection.poll():
+                raise EOFError
+        answer, trace, caught = self._connection.recv()
+        for warning in caught:
+            warnings.warn_explicit(*warning)
+        if trace is None:
+            answers: list[Any] = pickle.loads(answer)
+            return answers
+        error = pickle.loads(answer)
+        with suppress(AttributeError):  # a frozen error takes no notes
+            error.add_note(f"In a forked process:\n{trace}")
+        raise error
 
     def _replace(self) -> None:
         self.stop()
@@ -196,15 +214,17 @@ class _Worker:
         )
 
     def stop(self) -> None:
+        process, self._process = self._process, None
         self._connection.close()
-        if self.is_mine:
-            self._process.kill()
-            self._process.join()
+        if process is not None and self.is_mine:
+            process.kill()
+            process.join()
 
 
 def _stop(workers: list[_Worker]) -> None:
-    while workers:
-        workers.pop().stop()
+    doomed, workers[:] = workers[:], []  # at once: an interrupt may leave none in the list whose answer is not wanted
+    for worker in doomed:
+        worker.stop()
 
 
 def _serve(connection: Connection, parents: list[Connection], share: _Share, inherited: Any) -> None:
@@ -212,20 +232,44 @@ def _serve(connection: Connection, parents: list[Connection], share: _Share, inh
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this
     for parent in parents:
         parent.close()  # an end that a sibling keeps open would hide that the parent is gone
-    remain_inside()
-    with one_thread():
+    with one_thread(), inside():
         while True:
             try:
                 work, cached, errors = connection.recv()
-                connection.send(_answered(share, inherited if work is None else pickle.loads(work), cached, errors))
+                connection.send(_answered(share, inherited if work is None else work, cached, errors))
             except (EOFError, OSError):
                 return
 
 
-def _answered(share: _Share, task: Any, cached: bool, errors: Any) -> tuple[bool, Any]:
+def _answered(share: _Share, work: Any, cached: bool, errors: Any) -> tuple[bytes, str | None, list[Any]]:
+    """The answers, pickled, or the error that they ended in and its traceback; and what was warned of."""
+    trace = None
+    with warnings.catch_warnings(record=True) as caught, np.errstate(**errors):
+        warnings.simplefilter("always")  # what becomes of them is decided at home
+        try:
+            task = pickle.loads(work) if isinstance(work, bytes) else work
+            answer = pickle.dumps(share.answers(task, cached))
+        except BaseException as error:
+            trace = "".join(traceback.format_exception(error))
+            answer = _sealed(error)
+    return answer, trace, [(str(w.message), w.category, w.filename, w.lineno) for w in caught]
+
+
+def _sealed(error: BaseException) -> bytes:
+    """An error as bytes that will be one again; its name and text where it can't travel itself."""
     try:
-        with np.errstate(**errors):
-            return True, share.answers(task, cached)
-    except Exception as error:
-        error.add_note("In a forked process:\n" + "".join(traceback.format_exception(error)))
-        return False, error
+        sealed = pickle.dumps(error)
+        pickle.loads(sealed)
+    except Exception:
+        return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return sealed
+
+
+def _forget() -> None:
+    """A forked child has none of the threads that were forking."""
+    global _forking
+    _forking = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

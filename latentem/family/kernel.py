@@ -83,10 +83,11 @@ class Kernel(abc.ABC):
         """Take in a block of rows, (n, d): what is computed of them whatever their components."""
 
     @abc.abstractmethod
-    def log_joint(self, x: Array, buffers: Buffers) -> Array:
+    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
         """Log weight plus log density of rows x, (n, d) -> (k, n), in nats, in a buffer that may be written to.
 
-        A term that the components of a row share may be left out.
+        A term that the components of a row share may be left out. So may, as `NEVER`, what is negligible beside
+        another component of the row: only where all depends on the shares of this row alone, and none is ruled out.
         """
 
     @abc.abstractmethod
@@ -137,7 +138,7 @@ class FeatureKernel(Kernel):
     def read(self, x: Array, buffers: Buffers) -> None:
         self.features(x, buffers.array("features", self.natural.shape[1], len(x)), buffers)
 
-    def log_joint(self, x: Array, buffers: Buffers) -> Array:
+    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
         k, p = self.natural.shape
         features = buffers.array("features", p, len(x))
         return multiplied(self.natural, features, out=buffers.array("density", k, len(x)))

@@ -15,6 +15,8 @@ from latentem.family.products import Buffers
 from latentem.family.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
+_OTHERS = 32
+"""Kernels about other origins that are kept: chunks that are alike share one; those that drift could fill memory."""
 _TOLERANCE = 1e-10
 """Nats by which rounding may put a log density off; times d / 2 where there are more columns than two."""
 
@@ -34,7 +36,7 @@ class QuadraticKernel(FeatureKernel):
         least: The variances of the columns, or their sum where the structure keeps only that, below which moments about
             the origin would have lost digits, shape (q, k).
         otherwise: The kernel for rows that are too far from the origin.
-        others: Those about other origins, made once a pass.
+        others: Some of those about other origins.
     """
 
     params: GaussianParams
@@ -77,9 +79,13 @@ class QuadraticKernel(FeatureKernel):
 
     def about(self, centre: Array) -> QuadraticKernel:
         key = centre.tobytes()
-        if key not in self.others:
-            self.others[key] = self._about(self.params, self.log_weights, centre.copy(), self.otherwise, self.others)
-        return self.others[key]
+        other = self.others.get(key)
+        if other is None:
+            other = self._about(self.params, self.log_weights, centre.copy(), self.otherwise, self.others)
+            if len(self.others) >= _OTHERS:
+                self.others.clear()
+            self.others[key] = other
+        return other
 
     def sums(self) -> Sums:
         d = len(self.origin)

@@ -103,9 +103,9 @@ class WhitenedKernel(Kernel):
     def read(self, x: Array, buffers: Buffers) -> None:
         return None
 
-    def log_joint(self, x: Array, buffers: Buffers) -> Array:
+    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
         out = buffers.array("density", len(self.means), len(x))
-        if self.share > _MOST:
+        if not negligible or self.share > _MOST:
             for j in range(len(out)):
                 out[j] = self._log_joint(j, x, buffers)
             return out

@@ -53,7 +53,7 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
     kernel.read(x, _buffers)
     found = None
     for shares in (unshifted, shifted) if kernel.bounded else (shifted,):
-        log_joint = kernel.log_joint(x, _buffers)
+        log_joint = kernel.log_joint(x, _buffers, negligible=chunk.allowed is None)
         if chunk.allowed is not None:
             np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
         found = shares(log_joint, weight, _buffers)
@@ -77,12 +77,12 @@ def densities(kernel: Kernel, x: Array) -> Array:
 
 
 def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
-    """The family's statistics of rows, (n, d), with weights by component, (n, k)."""
+    """The family's statistics of rows, (n, d), with weights by component, (n, k); None where digits would be lost."""
     sums = kernel.sums()
     for part in blocks(len(x), kernel.rows):
         kernel.read(x[part], _buffers)
         kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
-    return kernel.statistics(sums)
+    return kernel.statistics(sums) if kernel.resolved(sums) else None
 
 
 def blocks(n: int, most: int) -> Iterator[slice]:

@@ -131,6 +131,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
             return super().expectation(params, chunk)
         posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
         emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
+        if emissions is None:
+            emissions = self.emitted(chunk, posterior.counts(), None)
         summed = HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
         return Expectation(summed, posterior.entropy(), chunk.observations)
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Protocol, final, runtime_checkable
 
 import attrs
@@ -165,11 +166,33 @@ def _tell(value: Any, told: Any) -> None:
         told.update(value.tobytes())
     elif callable(value) and hasattr(value, "__qualname__"):
         told.update(f"{value.__module__}.{value.__qualname__}".encode())
+        _tell_function(value, told)
     elif value is None or isinstance(value, str | bytes | int | float):
         told.update(repr(value).encode())
     else:
         told.update(_pickled(value))
     told.update(b")")
+
+
+def _tell_function(function: Any, told: Any) -> None:
+    """What a name does not say: what a method is bound to, a closure's variables, and the code that has no name."""
+    if isinstance(function, MethodType):
+        _tell(function.__self__, told)
+    if isinstance(function, FunctionType):
+        held = [cell.cell_contents for cell in function.__closure__ or ()]
+        _tell_all([value for value in held if value is not function], told)
+        _tell_all([function.__defaults__, function.__kwdefaults__], told)
+        if "<" in function.__qualname__:
+            _tell_code(function.__code__, told)
+
+
+def _tell_code(code: CodeType, told: Any) -> None:
+    told.update(code.co_code + repr(code.co_names).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _tell_code(constant, told)
+        else:
+            _tell(constant, told)
 
 
 def _tell_all(values: Any, told: Any) -> None:

@@ -107,7 +107,11 @@ class _Run:
         """Let it compute until it asks or ends."""
         if self._thread.ident is None:
             self._resting.clear()
-            self._thread.start()
+            try:
+                self._thread.start()
+            except BaseException:
+                self._resting.set()  # it will never say so itself
+                raise
         elif self.task is not None:
             self._resting.clear()
             self.task = None
