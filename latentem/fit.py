@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from functools import partial
 from typing import Any, final
 
@@ -168,6 +168,9 @@ def _warn(status: Status) -> None:
 
 def _check(model: Model, chunks: Sequence[Any], placed: Placed[Any]) -> None:
     """Refuse data that cannot be fitted. Chunks that are loaded on demand are looked at where they are loaded."""
+    for i, chunk in enumerate(chunks if isinstance(chunks, list | tuple) else ()):
+        if isinstance(chunk, Sized) and not len(chunk):
+            raise ValueError(f"chunk {i} has no rows: leave it out")
     if isinstance(chunks, list | tuple) or not all(placed.each(partial(_sound_alone, model))):
         model.check(chunks)
 

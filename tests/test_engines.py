@@ -618,4 +618,4 @@ def test_the_engines_of_the_library_are_announced():
     for name, value in project["entry-points"]["latentem.engines"].items():
         module, _, engine = value.partition(":")
         found[name] = getattr(import_module(module), engine)
-    assert found == {"serial": lem.Serial, "threads": lem.Threads, "dask": lem.Dask}
+    assert found == {"serial": lem.Serial, "threads": lem.Threads, "processes": lem.Processes, "dask": lem.Dask}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, final
+from functools import cached_property
+from typing import Self, final
 
 import numpy as np
 from attrs import frozen
@@ -30,11 +31,6 @@ class QuadraticKernel(FeatureKernel):
         params: The means and covariances.
         log_weights: Shape (k,).
         origin: What the features are about, shape (d,).
-        natural: Shape (k, p).
-        error: How much rounding can put a log density off, in unit roundoffs a feature, shape (k, p);
-            docs/mathematics.md, "Two products".
-        least: The variances of the columns, or their sum where the structure keeps only that, below which moments about
-            the origin would have lost digits, shape (q, k).
         otherwise: The kernel for rows that are too far from the origin.
         others: Some of those about other origins.
     """
@@ -42,23 +38,30 @@ class QuadraticKernel(FeatureKernel):
     params: GaussianParams
     log_weights: Array
     origin: Array
-    natural: Array
-    error: Array
-    least: Array
     otherwise: Kernel | None
     others: dict[bytes, QuadraticKernel]
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array, otherwise: Kernel | None = None) -> Self:
         """Of these densities, with these log weights, shape (k,), about the mean of their means."""
-        return cls._about(params, log_weights, params.means.mean(axis=0), otherwise, {})
+        return cls(params, log_weights, own(params.means.mean(axis=0)), otherwise, {})
 
-    @classmethod
-    def _about(
-        cls, params: GaussianParams, log_weights: Array, origin: Array, otherwise: Kernel | None, others: Any
-    ) -> Self:
-        structure, (whiteners, log_det) = params.structure, params.factors
-        d, apart = params.means.shape[1], params.means - origin
+    @property
+    def natural(self) -> Array:
+        return self._terms[0]
+
+    @property
+    def error(self) -> Array:
+        """How much rounding can put a log density off, in unit roundoffs a feature, shape (k, p).
+
+        docs/mathematics.md, "Two products".
+        """
+        return self._terms[1]
+
+    @cached_property
+    def _terms(self) -> tuple[Array, Array]:
+        structure, (whiteners, log_det) = self.params.structure, self.params.factors
+        d, apart = len(self.origin), self.params.means - self.origin
         with np.errstate(over="ignore", invalid="ignore"):  # an infinite error says that this form will not do
             terms = _half_squared(structure, whiteners, apart)
             constants = 0.5 * (d * _LOG_2PI + log_det)
@@ -66,11 +69,16 @@ class QuadraticKernel(FeatureKernel):
             terms[:, 1 : 1 + d] *= -1
             sizes = _half_squared(structure, np.abs(whiteners), np.abs(apart))
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
-            terms[:, 0] -= log_weights - np.max(log_weights - constants)  # the largest that a log joint can be
-        least = NARROWED * params.variances().T
-        if structure.each.free(d) == 1:
-            least = least.sum(axis=0, keepdims=True)
-        return cls(params, log_weights, own(origin), own(-terms), own(error), own(least), otherwise, others)
+            terms[:, 0] -= self.log_weights - np.max(
+                self.log_weights - constants
+            )  # the largest that a log joint can be
+        return own(-terms), own(error)
+
+    @cached_property
+    def least(self) -> Array:
+        """Variances below which moments about the origin would have lost digits: of the columns, or their sum, (q, k)."""
+        least = NARROWED * self.params.variances().T
+        return least.sum(axis=0, keepdims=True) if self.structure.each.free(len(self.origin)) == 1 else least
 
     @property
     def structure(self) -> Structure:
@@ -81,7 +89,7 @@ class QuadraticKernel(FeatureKernel):
         key = centre.tobytes()
         other = self.others.get(key)
         if other is None:
-            other = self._about(self.params, self.log_weights, centre.copy(), self.otherwise, self.others)
+            other = QuadraticKernel(self.params, self.log_weights, own(centre.copy()), self.otherwise, self.others)
             if len(self.others) >= _OTHERS:
                 self.others.clear()
             self.others[key] = other
@@ -102,7 +110,8 @@ class QuadraticKernel(FeatureKernel):
     @property
     def cost(self) -> float:
         """About how many nanoseconds a row takes, as measured; docs/kernels.md."""
-        k, p = self.natural.shape
+        k, d = self.params.means.shape
+        p = 1 + d + (0 if self.structure.tied else self.structure.each.free(d))
         return p * (2.2 + 0.083 * k) * (1 + p / 8000)
 
     def sound(self, low: Array, high: Array) -> bool:

@@ -86,7 +86,7 @@ def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
 
 
 def blocks(n: int, most: int) -> Iterator[slice]:
-    """Stretches of n rows, of about equal lengths, none longer than the most."""
+    """Stretches of n rows, of about equal lengths, at most so long but for the few that fill a line of the cache."""
     count = -(-n // most)
     edges = [n * i // count // LINE * LINE for i in range(count)]
     edges.append(n)

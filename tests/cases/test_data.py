@@ -244,3 +244,9 @@ def test_values_that_are_no_counts_are_refused(row, words):
     x[3] = row
     with pytest.raises(ValueError, match=words):
         lem.fit(lem.Mixture(lem.Poisson(), 2), x)
+
+
+def test_a_chunk_of_no_rows_is_refused():
+    """Chunks made by hand must hold something; the error says which does not."""
+    with pytest.raises(ValueError, match="chunk 1 has no rows: leave it out"):
+        lem.fit(lem.GaussianMixture(1), [lem.Rows(np.ones((5, 2))), lem.Rows(np.ones((0, 2)))])
