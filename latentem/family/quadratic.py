@@ -76,7 +76,7 @@ class QuadraticKernel(FeatureKernel):
 
     @cached_property
     def least(self) -> Array:
-        """Variances below which moments about the origin would have lost digits: of the columns, or their sum, (q, k)."""
+        """Variances of the columns, or their sum, below which moments here would have lost digits, shape (q, k)."""
         least = NARROWED * self.params.variances().T
         return least.sum(axis=0, keepdims=True) if self.structure.each.free(len(self.origin)) == 1 else least
 
