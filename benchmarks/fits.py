@@ -16,7 +16,7 @@ NEAR = 1e-8
 """Nats an observation within which two log likelihoods are the same here."""
 PROBLEMS = {
     "slow: 2 components 1.5 widths apart": (100_000, 2, 2, 1.5),
-    "slow: 3 components 1.2 widths apart": (100_000, 4, 3, 1.2),
+    "slow: 3 components 2 widths apart": (50_000, 4, 3, 2.0),
     "easy: 5 components 8 widths apart": (100_000, 2, 5, 8.0),
 }
 

@@ -164,8 +164,12 @@ class QuadraticKernel(FeatureKernel):
 
 def _half_squared(structure: Structure, whiteners: Array, apart: Array) -> Array:
     """Coefficients of 1/2 |W (y + a)|^2, shape (k, p): of one, of y and of the squares unless they are tied."""
-    each = structure.each
-    whitened = np.stack([each.whiten(w, a[None])[0] for w, a in zip(whiteners, apart, strict=True)])
-    linear = np.stack([each.whiten(w.T, z[None])[0] for w, z in zip(whiteners, whitened, strict=True)])
+    if whiteners.ndim == 3:
+        whitened = np.matmul(whiteners, apart[:, :, None])[..., 0]
+        linear = np.matmul(whitened[:, None], whiteners)[:, 0]
+    else:
+        scales = whiteners.reshape(len(apart), -1)
+        whitened = scales * apart
+        linear = scales * whitened
     parts = [0.5 * (whitened * whitened).sum(axis=1, keepdims=True), linear]
-    return np.hstack(parts if structure.tied else [*parts, 0.5 * each.quadratic(whiteners)])
+    return np.hstack(parts if structure.tied else [*parts, 0.5 * structure.each.quadratic(whiteners)])
