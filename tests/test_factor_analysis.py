@@ -15,8 +15,9 @@ from sklearn.decomposition import PCA
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
 
 import latentem as lem
-from latentem.core import ColumnError, tree_sum
+from latentem.core import ColumnError, LatentModel, tree_sum
 from latentem.model import FactorAnalysis, FactorParams
+from latentem.model.factor_values import FactorStatistics
 from latentem.posterior.normal import NormalPosterior
 from latentem.testing import check_model
 
@@ -165,6 +166,39 @@ def test_noise_far_below_the_loadings_costs_few_digits(least, tolerance):
             max(abs(a - b) for a, b in zip(model.log_evidence(params, chunk).tolist(), exact, strict=True))
             < 10 * tolerance
         )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("noise", [lem.Diagonal(), lem.Spherical()], ids=repr)
+@pytest.mark.parametrize("width", [1.0, 0.1])
+def test_the_scatter_of_the_rows_is_all_that_a_pass_needs(noise, width, weighted):
+    """Statistics from the scatter are those of q and of the rows, step after step, with offsets and weights."""
+    rng = np.random.default_rng(4)
+    x = 1e3 + rng.standard_normal((400, 3)) @ rng.standard_normal((3, 8)) + width * rng.standard_normal((400, 8))
+    chunk = lem.Rows(x, rng.exponential(size=400) if weighted else None)
+    model = FactorAnalysis(3, noise)
+    params = model.params(x.mean(axis=0) + 0.1, rng.standard_normal((8, 3)), np.full(noise.one(8), 0.5))
+    for _ in range(6):
+        assert FactorStatistics.of_scatter(*chunk.scatter, params, noise) is not None
+        ours, plain = model.expectation(params, chunk), LatentModel.expectation(model, params, chunk)
+        assert ours.entropy == pytest.approx(plain.entropy, rel=1e-13)
+        assert ours.observations == plain.observations
+        there = plain.statistics.about(ours.statistics.origin)
+        for name in ("gram", "second"):
+            np.testing.assert_allclose(getattr(ours.statistics, name), getattr(there, name), rtol=1e-10)
+        np.testing.assert_allclose(ours.statistics.cross, there.cross, atol=1e-10 * ours.statistics.count)
+        params = model.m_step(ours.statistics, params)
+
+
+def test_the_rows_are_asked_where_their_scatter_has_lost_what_is_left_of_them():
+    """With noise 1e-7 of the loadings' part the scatter is not enough, says so, and the variances keep their digits."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((400, 2)) @ rng.standard_normal((2, 6)) + 1e-7 * rng.standard_normal((400, 6))
+    model, chunk = FactorAnalysis(2, prior=None), lem.Rows(x)
+    loadings = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)[2][:2].T
+    params = model.params(x.mean(axis=0), loadings, np.full(6, 1e-14))
+    assert FactorStatistics.of_scatter(*chunk.scatter, params, lem.Diagonal()) is None
+    assert model.expectation(params, chunk) == LatentModel.expectation(model, params, chunk)
 
 
 def test_rounding_is_stated_where_it_counts():

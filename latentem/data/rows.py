@@ -70,6 +70,20 @@ class Rows(Value):
         """About where the rows are, shape (d,): what sums over them may be taken about."""
         return own(rounded_mean(self.x))
 
+    @cached_property
+    def scatter(self) -> tuple[float, Array, Array]:
+        """Sum of the weights, weighted mean of the rows, (d,), and their scatter about it, (d, d).
+
+        For models whose statistics are linear in x and x x': a pass need not look at the rows again.
+        """
+        count, weight = self.observations, self.row_weight
+        near = self.x[int(weight.argmax())]
+        y = self.x - near
+        middle = weight @ y / (count or 1.0)
+        y -= middle
+        y *= np.sqrt(weight)[:, None]
+        return count, own(near + middle), own(y.T @ y)
+
     @property
     def row_weight(self) -> Array:
         """How much each row counts, shape (n,), ones where nothing was said."""

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own
-from latentem.core import Block, ColumnError, Degenerate, Event, LatentModel, Path, Unavailable
+from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, LatentModel, Path, Unavailable
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.structure import VANISHED
@@ -21,7 +21,7 @@ _AT_FLOOR = 1 + 1e-6
 _IDLE = 1e-8
 _NOTICED = 1e-11
 _LARGEST = 1e140
-_CHUNK = 2**15
+_CHUNK = 2**18
 
 
 def _natural_number(instance: Any, attribute: Any, value: Any) -> None:
@@ -76,6 +76,14 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         if posterior.means.shape != (len(chunk), self.m):
             raise ValueError(f"the posterior has shape {posterior.means.shape}: it must be {(len(chunk), self.m)}")
         return FactorStatistics.of(chunk.x, posterior, self.noise)
+
+    def expectation(self, params: FactorParams, chunk: Rows) -> Expectation[FactorStatistics]:
+        if chunk.x.shape[1] == len(params.mean) <= len(chunk):
+            statistics = FactorStatistics.of_scatter(*chunk.scatter, params, self.noise)
+            if statistics is not None:
+                each = NormalPosterior.of_root(np.zeros((1, self.m)), params.gain[1]).entropy()
+                return Expectation(statistics, each * statistics.count, chunk.observations)
+        return super().expectation(params, chunk)
 
     def log_joint(self, params: FactorParams, statistics: FactorStatistics) -> float:
         d, m = params.loadings.shape

@@ -14,6 +14,8 @@ from latentem.family import Shape
 from latentem.posterior.normal import NormalPosterior
 
 _LOG_2PI = float(np.log(2 * np.pi))
+_SEEN = 1e-11
+"""Relative error of a moment from which its rows are looked at one by one."""
 
 
 @final
@@ -139,6 +141,44 @@ class FactorStatistics(Additive):
         cross[:, 1:] -= count * blur @ root.T
         second = shape.scatter(r, weight) + count * _pair(shape, blur, blur)
         return cls(shape, own(origin), own(gram), own(cross), second)
+
+    @classmethod
+    def of_scatter(cls, count: float, mean: Array, scatter: Array, params: FactorParams, shape: Shape) -> Self | None:
+        """Of rows of which only these are known, under the posterior: what `of` gives, in less than a pass over them.
+
+        With q's means z = G'(x - mu) all is linear in the scatter S about the rows' mean. None where rounding could be
+        seen: the error of a' S b is at most about (d + 8) roundings of |a|'s |b|'s, with s the roots of S's diagonal.
+
+        Args:
+            count: Sum of the weights.
+            mean: Weighted mean of the rows, shape (d,).
+            scatter: About it, shape (d, d).
+            params: What the posterior is at.
+            shape: The structure of the noise.
+        """
+        d, m = params.loadings.shape
+        if count <= np.finfo(float).tiny / np.finfo(float).eps or not np.isfinite(scatter).all():
+            return None
+        gain, root = params.gain
+        blurred = count * root @ root.T
+        middle, across = (mean - params.mean) @ gain, scatter @ gain
+        spread = gain.T @ across + blurred
+        slopes = np.linalg.lstsq(spread, across.T, rcond=None)[0].T
+        # residuals are (I - slopes G')(x - mean), but for q's own spread, which is in `spread`
+        second = np.diagonal(scatter) + ((slopes @ spread - 2 * across) * slopes).sum(axis=1)
+        wide = np.sqrt(np.diagonal(scatter))
+        along = np.abs(gain.T) @ wide
+        roundings = 0.5 * np.finfo(float).eps * (d + 8)
+        lost = roundings * np.concatenate([(wide + np.abs(slopes) @ along) ** 2, along**2])
+        if not (lost <= _SEEN * np.concatenate([second, np.diagonal(spread)])).all():
+            return None
+        gram = np.empty((1 + m, 1 + m))
+        gram[0, 0], gram[0, 1:], gram[1:, 0] = count, count * middle, count * middle
+        gram[1:, 1:] = 0.5 * (spread + spread.T) + count * np.multiply.outer(middle, middle)
+        cross = np.zeros((d, 1 + m))
+        cross[:, 1:] = across - slopes @ spread
+        origin = np.column_stack([mean - slopes @ middle, slopes])
+        return cls(shape, own(origin), own(gram), own(cross), np.asarray(shape.kept(second)))
 
     @property
     def count(self) -> float:
