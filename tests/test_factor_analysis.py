@@ -170,7 +170,7 @@ def test_noise_far_below_the_loadings_costs_few_digits(least, tolerance):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("noise", [lem.Diagonal(), lem.Spherical()], ids=repr)
-@pytest.mark.parametrize("width", [1.0, 0.1])
+@pytest.mark.parametrize("width", [1.0, 0.3])
 def test_the_scatter_of_the_rows_is_all_that_a_pass_needs(noise, width, weighted):
     """Statistics from the scatter are those of q and of the rows, step after step, with offsets and weights."""
     rng = np.random.default_rng(4)

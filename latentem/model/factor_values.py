@@ -14,7 +14,7 @@ from latentem.family import Shape
 from latentem.posterior.normal import NormalPosterior
 
 _LOG_2PI = float(np.log(2 * np.pi))
-_SEEN = 1e-11
+_SEEN = 1e-10
 """Relative error of a moment from which its rows are looked at one by one."""
 
 
