@@ -134,8 +134,8 @@ def fit(
                     raise
                 raise ColumnError(error.column, error.reason, names[error.column]) from None
             best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
+            _warn(best.status)
             evidence = _evidence(model, best.params, placed)
-        _warn(best.status)
         fitted = Fit(
             model=model,
             params=best.params,

@@ -196,7 +196,11 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return _unlabelled(rows(data, weights), allowed)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        chunks = row_chunks(data, weights, None, lambda n, d: max(256, _CHUNK // d))
+        def size(n: int, d: int) -> int:
+            rows = _CHUNK // d
+            return max(256, rows // 8, min(-(-n // 8), rows))
+
+        chunks = row_chunks(data, weights, None, size)
         _unlabelled(chunks[0], allowed)  # all chunks say what is allowed, or none does
         return chunks
 
