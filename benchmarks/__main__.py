@@ -33,7 +33,7 @@ def main() -> None:
     for one_clustering in kmeans.clusterings(kmeans.SIZES[few]):
         report.add_clustering(one_clustering)
         (given.out / "benchmarks.md").write_text(report.text(sweeps))  # the largest take long: what is there is kept
-    draw(report, sweeps, given.out / "benchmarks.png")
+        draw(report, sweeps, given.out / "benchmarks.png")
     print(f"written: {given.out / 'benchmarks.md'} and benchmarks.png")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-REPEATS = 5
+REPEATS, SPIN = 5, 0.3
 
 
 @frozen
@@ -47,13 +47,15 @@ def seconds(action: Callable[[], Any]) -> float:
 
 
 def _steady(action: Callable[[], Any]) -> float:
-    """The same right after two unmeasured calls: threads of the other go on spinning for a while."""
-    action(), action()
+    """The same after unmeasured calls: threads of the other's linear algebra go on spinning, for 120 ms as seen here."""
+    begin = time.perf_counter()
+    while time.perf_counter() < begin + SPIN:
+        action()
     return seconds(action)
 
 
 def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], long: bool = False) -> Ratio:
-    """Time two actions in turn; short ones each after two unmeasured runs of the same."""
+    """Time two actions in turn; short ones each after unmeasured runs of the same."""
     timed = seconds if long else _steady
     pairs = np.array([(timed(rival), timed(ours)) for _ in range(REPEATS)])
     ratios = pairs[:, 0] / pairs[:, 1]
