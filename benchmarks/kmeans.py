@@ -50,11 +50,13 @@ def clusterings(sizes: list[tuple[int, int, int]] = SIZES) -> Iterator[Clusterin
     for single in (False, True):
         for size in sizes:
             for apart in (False, True):
-                yield one(size, apart, single)
+                found = one(size, apart, single)
+                if found is not None:
+                    yield found
 
 
-def one(size: tuple[int, int, int], apart: bool, single: bool) -> Clustering:
-    """Time one size."""
+def one(size: tuple[int, int, int], apart: bool, single: bool) -> Clustering | None:
+    """Time one size; None where a cluster became empty, for each moves it in its own way."""
     n, d, k = size
     rng = np.random.default_rng(0)
     true = (10.0 if apart else 1.0) * rng.standard_normal((k, d))
@@ -69,6 +71,9 @@ def one(size: tuple[int, int, int], apart: bool, single: bool) -> Clustering:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neither may have come to rest after the most iterations
         fit = ours()
+        if any(event.kind == "reseeded" for event in fit.events) or "repaired" in fit.history.kind:
+            print(f"left out: {size}{' apart' if apart else ''}, where a cluster became empty")
+            return None
         steps = fit.history[-1].index
         rival = KMeans(k, init=centres, n_init=1, tol=0, max_iter=max(steps, 1), algorithm="lloyd")
         theirs = rival.fit(x).inertia_

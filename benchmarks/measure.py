@@ -47,7 +47,7 @@ def seconds(action: Callable[[], Any]) -> float:
 
 
 def _steady(action: Callable[[], Any]) -> float:
-    """The same after unmeasured calls: threads of the other's linear algebra go on spinning, for 120 ms as seen here."""
+    """The same after unmeasured calls: BLAS threads of the other go on spinning, for 120 ms as seen here."""
     begin = time.perf_counter()
     while time.perf_counter() < begin + SPIN:
         action()
