@@ -92,6 +92,7 @@ class Report:
             "## A fit from the same start, to the same log likelihood, against scikit-learn\n",
             _table(RACES, map(_race, self.races)),
             "## K-means from the same centres until no assignment changes, against scikit-learn's Lloyd\n",
+            "Left out where a cluster becomes empty: each moves it in its own way.\n",
             _table(CLUSTERINGS, map(_clustering, self.clusterings)),
             "## Other models\n",
             _table(RIVALS, (_row(*rival) for rival in self.rivals)),

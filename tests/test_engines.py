@@ -328,6 +328,13 @@ def test_processes_know_a_closure_as_it_is_now():
     assert placed.total(scaled) == 60
 
 
+def ended(chunk):
+    """An error of the kinds that say that a pipe has ended."""
+    if chunk == 4:
+        raise EOFError("the task's own")
+    return chunk
+
+
 class Locked(Exception):
     """An error that can't be pickled."""
 
@@ -351,6 +358,8 @@ def test_what_can_t_come_home_from_a_process_says_what_it_was():
         placed.each(lambda chunk: threading.Lock())
     with pytest.raises(SystemExit):
         placed.each(lambda chunk: sys.exit(3) if chunk == 4 else chunk)
+    with pytest.raises(EOFError, match="the task's own"):  # and not that of a worker that is gone
+        placed.each(ended)
     assert placed.each(lambda chunk: chunk) == [1, 2, 3, 4]
 
 

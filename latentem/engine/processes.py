@@ -41,8 +41,8 @@ class Processes(Engine):
     """Chunks side by side in processes that are forked from this one; the same bits as in one process.
 
     They see the chunks where they are, without a copy; in a pass the parameters go to each, and its sums come back.
-    Threads wait for one another between any two steps of a computation, which costs most where chunks are small or
-    cores are many; processes do not. One that is lost is forked again. They know the modules as they were at the first
+    Threads wait for one another between any two steps of a computation, which costs most where these are short;
+    processes do not. One that is lost is forked again. They know the modules as they were at the first
     pass. Chunks that are loaded on demand are computed in threads, for open files do not survive a fork.
 
     Attributes:
@@ -182,17 +182,22 @@ class _Worker:
     def answer(self) -> list[Any]:
         for _ in range(_LIVES):
             try:
-                return self._answered()
-            except (EOFError, ConnectionError):
+                received = self._received()
+            except (EOFError, OSError):
                 self._replace()
                 self.ask(self._asked)
+            else:
+                return self._opened(*received)
         raise self._lost()
 
-    def _answered(self) -> list[Any]:
+    def _received(self) -> tuple[bytes, str | None, list[Any]]:
         while not self._connection.poll(_PATIENCE):
             if not self._process.is_alive() and not self._connection.poll():
                 raise EOFError
-        answer, trace, caught = self._connection.recv()
+        received: tuple[bytes, str | None, list[Any]] = self._connection.recv()
+        return received
+
+    def _opened(self, answer: bytes, trace: str | None, caught: list[Any]) -> list[Any]:
         for warning in caught:
             warnings.warn_explicit(*warning)
         if trace is None:
