@@ -21,9 +21,9 @@ from latentem.posterior import LabelPosterior
 from latentem.transform import Fixed, Frozen, Hard, Transformed, innermost
 from latentem.transform.transformed import Model, SamePosterior
 
-_WORK = 2**23
-_LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**17, 2**22
-"""Products, rows and numbers in a chunk of K-means: its kernel works in blocks, and and adding statistics costs."""
+_WORK = 2**28
+_LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
+"""Products in two chunks of K-means, and rows and numbers in one: its kernel works in blocks, and each chunk costs."""
 _LARGE = 1e130
 """Far within the range of floats, squares included."""
 
@@ -188,7 +188,7 @@ class KMeans(Transformed):
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         def size(n: int, d: int) -> int:
-            count = min(max(4, n * d * self.k // _WORK), 8)
+            count = 2 * min(max(1, n * d * self.k // _WORK), 4)
             return min(max(_LEAST_ROWS, -(-n // count)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
 
         if (
@@ -234,4 +234,4 @@ class KMeans(Transformed):
 
     def inertia(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         """Sum of squared distances to the assigned centres, in squared data units."""
-        return float(statistics.components.about(params.components.means).second.sum())
+        return float(statistics.components.second_about(params.components.means).sum())

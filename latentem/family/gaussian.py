@@ -88,7 +88,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         d = params.means.shape[1]
         whiteners, log_det = params.factors
-        second = statistics.about(params.means).second
+        second = statistics.second_about(params.means)
         distances = self.structure.each.trace(whiteners[: len(second)], second)
         return float(-0.5 * (statistics.count @ (d * _LOG_2PI + log_det) + distances.sum()))
 

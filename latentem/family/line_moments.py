@@ -86,7 +86,7 @@ class LineMoments(Additive):
 
     def best_slopes(self) -> Array:
         """Least squares slopes, (k, p); the smallest ones, in standardised covariates, where many fit equally well."""
-        centred = self.moments.about(self.moments.means()).second
+        centred = self.moments.second_about(self.moments.means())
         squares = self.count[:, None] * self.anchor[:, :-1] ** 2
         return solve(_without_rounding(centred[:, :-1, :-1], squares), centred[:, :-1, -1], self.slopes)
 
@@ -103,7 +103,7 @@ class LineMoments(Additive):
         points = np.column_stack([self.anchor[:, :-1], self.anchor[:, -1]])
         heights = level(np.column_stack([coefficients, -np.ones(len(points))]), points)
         origin = np.column_stack([turned.origin[:, :-1], heights])
-        return turned.about(origin).second[:, -1, -1]
+        return turned.second_about(origin)[:, -1, -1]
 
     def pooled(self) -> Self:
         """All components as one."""

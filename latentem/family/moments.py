@@ -127,20 +127,26 @@ class Moments(Additive):
         shift = self.origin - origin
         if not shift.any():
             return self
-        count = self.count[:, None]
-        scale = self.count.reshape(-1, *(1,) * (self.second.ndim - 1))
-        added = self.shape.product(self.first, shift) + self.shape.product(shift, self.first)
-        added += scale * self.shape.product(shift, shift)
-        return evolve(
-            self,
-            origin=np.broadcast_to(origin, self.origin.shape),
-            first=own(self.first + count * shift),
-            second=own(self.second + _summed(added, len(self.second))),
+        first = self.first + self.count[:, None] * shift
+        second = own(self._second_after(shift, first))
+        return type(self)(
+            self.shape, np.broadcast_to(origin, shift.shape), self.count, own(first), second, self.observed
         )
+
+    def second_about(self, origin: Array) -> Array:
+        """The second moments about another origin, shape (k, d) or (d,): (k, ...) or (1, ...), as they are kept."""
+        shift = self.origin - origin
+        return self._second_after(shift, self.first + self.count[:, None] * shift)
+
+    def _second_after(self, shift: Array, first: Array) -> Array:
+        """The second moments once the origin has moved by -shift and the first ones have become `first`."""
+        middle = 0.5 * (self.first + first)
+        added = self.shape.product(middle, shift) + self.shape.product(shift, middle)
+        return self.second + _summed(added, len(self.second))
 
     def together(self) -> Self:
         """The same moments with the second ones summed over the components."""
-        return evolve(self, second=_summed(self.second, 1))
+        return self._with(self.count, self.first, _summed(self.second, 1), self.observed)
 
     def means(self) -> Array:
         """Mean of each component, shape (k, d); its origin where the count is zero."""
@@ -154,7 +160,7 @@ class Moments(Additive):
         total = self.count.sum()
         anchor = self.origin[int(self.count.argmax())]
         mean = anchor + (self.count @ (self.origin - anchor) + self.first.sum(axis=0)) / total
-        return self.about(mean).second.sum(axis=0), float(total)
+        return self.second_about(mean).sum(axis=0), float(total)
 
     def variances(self) -> Array:
         """Variances of the columns of all the data, (d,), or their mean where the structure keeps only that.
@@ -184,23 +190,20 @@ class Moments(Additive):
             origin = own(np.where(larger, other.origin, self.origin))
         a, b = self.about(origin), other.about(origin)
         known = self.observed is not None or other.observed is not None
-        return evolve(
-            self,
-            origin=origin,
-            count=own(a.count + b.count),
-            first=own(a.first + b.first),
-            second=own(_summed(a.second, len(b.second)) + _summed(b.second, len(a.second))),
-            observed=self.columns() + other.columns() if known else None,
+        return a._with(
+            a.count + b.count,
+            a.first + b.first,
+            _summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
+            self.columns() + other.columns() if known else None,
         )
 
     def __rmul__(self, factor: float) -> Self:
-        return evolve(
-            self,
-            count=own(factor * self.count),
-            first=own(factor * self.first),
-            second=own(factor * self.second),
-            observed=None if self.observed is None else factor * self.observed,
-        )
+        observed = None if self.observed is None else factor * self.observed
+        return self._with(factor * self.count, factor * self.first, factor * self.second, observed)
+
+    def _with(self, count: Array, first: Array, second: Array, observed: ColumnMoments | None) -> Self:
+        """Moments about the same origins, of arrays that were just made."""
+        return type(self)(self.shape, self.origin, own(count), own(first), own(second), observed)
 
 
 def _summed(second: Array, length: int) -> Array:

@@ -155,7 +155,7 @@ class ScatterFamily(Family[S, P]):
     def _estimate(self, statistics: S, means: Array, current: Array) -> Array:
         """The maximisers without a floor, one an axis entry; `current` where nothing is known."""
         each, d = self.structure.each, means.shape[1]
-        second, count = self._moments(statistics).about(means).second, self._units(statistics)
+        second, count = self._moments(statistics).second_about(means), self._units(statistics)
         if self.structure.tied:
             second, count = second.sum(axis=0, keepdims=True), count.sum(keepdims=True)
         pseudo_second, pseudo_count = self.prior.pseudo(each, d)

@@ -151,7 +151,7 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         whiteners, log_det = params.normal.factors
         count, scales = statistics.count, statistics.moments.count
         log_scales = scales - count - statistics.excess
-        second = statistics.moments.about(params.means).second
+        second = statistics.moments.second_about(params.means)
         normal = (
             d * log_scales.sum() - count @ (d * LOG_2PI + log_det) - self.structure.each.trace(whiteners, second).sum()
         )

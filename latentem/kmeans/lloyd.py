@@ -14,7 +14,7 @@ from latentem.arrays import Array, Labels
 from latentem.core import Cache
 from latentem.data import Rows
 from latentem.kmeans.search import Screened, Search, Single
-from latentem.kmeans.sums import Addends, squared_lengths
+from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
 
 _NAME = "lloyd"
@@ -29,6 +29,8 @@ _MOST = 0.75
 """The share of rows to look at from which all are: gathering them costs as much."""
 _MANY = 0.25
 """The share of rows that changed hands from which the sums are made anew."""
+_CALM = 0.1
+"""The share of the rows looked at that changed hands below which the next ones are first looked for where they are."""
 _DOUBLE = 2.0**-53
 
 
@@ -74,6 +76,7 @@ class Memory:
         self._begun = 0
         self._near: Labels | None = None
         self._horizon = 0.0
+        self._calm = False
         self._keys: Labels | None = None
         self._margins: Single = np.empty(0, np.float32)
         self._total: Array | None = None
@@ -95,31 +98,31 @@ class Memory:
 
     def look(self, centres: Array, chunk: Rows) -> None:
         """Put each row to the nearest of these centres."""
-        rows = None if self._keys is None else self._doubtful(centres)
-        if rows is not None and len(rows) == 0:
-            return
-        everything = rows is None or len(rows) > _MOST * self.size
         search = Search(self._screened, chunk.x, chunk.allowed, centres)
-        labels, margins = search(None if everything else rows)
-        if everything:
-            self._begun, self._near, self._horizon = 0, None, 0.0
-        keys = (labels << self._bits) + self._begin(centres)
         if self._keys is None:
-            self._keys, self._margins = keys, margins
+            labels, self._margins = search(None)
+            self._keys = (labels << self._bits) + self._begin(centres)
             return
-        before = (self._keys if everything or rows is None else self._keys.take(rows)) >> self._bits
+        doubtful = self._doubtful(centres)
+        if not len(doubtful):
+            return
+        rows: Labels | None = doubtful
+        place: Labels | slice = doubtful
+        if len(doubtful) > _MOST * self.size:
+            rows, place = None, slice(None)
+            self._begun, self._near, self._horizon = 0, None, 0.0
+        before = self._keys[place] >> self._bits
+        labels, self._margins[place] = search(rows, before if self._calm else None)
+        self._keys[place] = (labels << self._bits) + self._begin(centres)
         moved = np.flatnonzero(before != labels)
-        if everything or rows is None:
-            self._keys, self._margins = keys, margins
-        else:
-            self._keys[rows], self._margins[rows] = keys, margins
+        self._calm = len(moved) < _CALM * len(labels)
         if not len(moved):
             return
         self._statistics = None
         if len(moved) > _MANY * self.size:
             self._total = None
         elif self._total is not None:
-            who = moved if everything or rows is None else rows[moved]
+            who = moved if rows is None else rows[moved]
             self._total = self._addends.moved(self._total, who, before[moved], labels[moved])
 
     def _begin(self, centres: Array) -> int:
@@ -161,15 +164,19 @@ class Memory:
         screened, (k, d) = self._screened, self.shape
         threshold = np.full((k, 1 << self._bits), np.inf, np.float32)
         with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
-            away = np.sqrt(squared_lengths(centres - screened.centre).max())
-            apart = self._epochs[: self._begun] - centres
-            moved = np.sqrt(squared_lengths(apart.reshape(-1, d))).reshape(-1, k)
-            farthest = moved.argmax(axis=1)
-            every = np.arange(len(moved))
-            others = np.broadcast_to(moved[every, farthest][:, None], moved.shape).copy()
+            away = np.sqrt(_squares(centres - screened.centre).max())
+            moved = np.sqrt(_squares(self._epochs[: self._begun] - centres))
+            others = np.broadcast_to(moved.max(axis=1, keepdims=True), moved.shape)
             if k > 1:
-                others[every, farthest] = np.partition(moved, k - 2, axis=1)[:, k - 2]
+                second, first = np.partition(moved, (k - 2, k - 1), axis=1)[:, k - 2 :].T
+                others = np.where(moved == first[:, None], second[:, None], first[:, None])
             # A distance in double is off by (d + 2) / 2 roundings of itself; the longest bounds them all.
             slack = 16 * (d + 4) * _DOUBLE * (screened.longest + away * screened.unit)
             threshold[:, : len(moved)] = ((moved + others) * (screened.unit * (1 + 2.0**-18)) + slack).T
         return threshold
+
+
+def _squares(y: Array) -> Array:
+    """|y|^2 along the last axis."""
+    squares: Array = np.einsum("...i,...i->...", y, y)
+    return squares

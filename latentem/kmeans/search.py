@@ -19,7 +19,7 @@ from latentem.kmeans.sums import blocks, squared_lengths
 Single = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-_TABLE = 2**19
+_TABLE = 2**18
 """Numbers in a table of scores, (rows, k)."""
 _ROWS = 2**15
 """Rows in a block of what comes after the scores."""
@@ -81,41 +81,70 @@ class Search:
         self._screened, self._x, self._allowed, self._centres = screened, x, allowed, centres
         with np.errstate(over="ignore"):  # lengths beyond the range are far
             about = (centres - screened.centre) * screened.unit
-            squared = squared_lengths(about)
+            squared = np.einsum("kd,kd->k", about, about)
         near = squared < _FAR * _FAR
         about[~near] = 0.0
         self._coefficients = np.empty((k, d + 1), np.float32)
         self._coefficients[:, :d] = -2 * about
         self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
-        packed = k <= _PACKED
-        self._least = _packed if packed else _plain
-        # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
-        roundings = d + 12 + (1 << (k - 1).bit_length() if packed else 0)
-        self._error = np.float32(1.02 * roundings * 2.0**-24)
+        self._room = np.empty(_TABLE + 16 * k, np.float32)
 
-    def __call__(self, chosen: Labels | None, margins: bool = True) -> tuple[Labels, Single]:
-        """The nearest centres of some rows (of all: None), and how much nearer they are, both of shape (m,).
+    def __call__(
+        self, chosen: Labels | None, known: Labels | None = None, margins: bool = True
+    ) -> tuple[Labels, Single]:
+        """The nearest centres of some rows, and how much nearer they are, both of shape (m,).
 
         The margin is a lower bound on distance to the second centre minus distance to the nearest, in units of
         `Screened`; it is 0 where double precision had to decide.
+
+        Args:
+            chosen: The rows; None: all.
+            known: A centre for each, shape (m,), that is likely to be the nearest: to see that it is takes half as
+                long as to find it. None if there are none.
+            margins: Whether the margins are asked for.
         """
         count = len(self._screened.rows) if chosen is None else len(chosen)
-        labels, margin = np.zeros(count, dtype=np.intp), np.full(count, _NEVER)
-        if len(self._centres) > 1:
-            table = np.empty(_TABLE + 16 * len(self._centres), np.float32)
-            close = []
-            for start in range(0, count, _ROWS):
-                part = slice(start, min(start + _ROWS, count))
-                inside = part if chosen is None else chosen[part]
-                close.append(start + self._screen(inside, table, labels[part], margin[part], margins))
-            undecided = np.concatenate(close)
-            if len(undecided):
-                labels[undecided] = self._decided(undecided if chosen is None else chosen[undecided])
+        margin = np.full(count, _NEVER)
+        if len(self._centres) == 1:
+            return np.zeros(count, dtype=np.intp), margin
+        labels = np.empty(count, dtype=np.intp) if known is None else known.copy()
+        error = self.error(packed=known is None and self._few)
+        close = []
+        for start in range(0, count, _ROWS):
+            part = slice(start, min(start + _ROWS, count))
+            inside = part if chosen is None else chosen[part]
+            left = self._screen(inside, labels[part], margin[part], known is None, margins, error)
+            close.append(left + start)
+        undecided = np.concatenate(close)
+        if len(undecided):
+            rows = undecided if chosen is None else chosen[undecided]
+            if known is None:
+                labels[undecided] = self._decided(rows, float(error))
+            else:
+                labels[undecided], margin[undecided] = self(rows, None, margins)
         return labels, margin
 
-    def _screen(self, inside: Labels | slice, table: Single, labels: Labels, margin: Single, margins: bool) -> Labels:
-        """Fill in labels and margins of some rows; those of them that are still to be decided."""
-        screened, error = self._screened, self._error
+    def error(self, packed: bool) -> np.float32:
+        """The error of a score, relative to 5 |x|^2 + 3 distance^2."""
+        # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
+        roundings = self._centres.shape[1] + 12 + (self._label + 1 if packed else 0)
+        return np.float32(1.02 * roundings * 2.0**-24)
+
+    @property
+    def _few(self) -> bool:
+        """Whether a table of scores is (k, rows), and a score is packed with its label."""
+        return len(self._centres) <= _PACKED
+
+    @property
+    def _label(self) -> int:
+        """The bits of a score that hold its label."""
+        return (1 << (len(self._centres) - 1).bit_length()) - 1
+
+    def _screen(
+        self, inside: Labels | slice, labels: Labels, margin: Single, unknown: bool, margins: bool, error: np.float32
+    ) -> Labels:
+        """Fill in margins of some rows, and labels if they are unknown; those of the rows that are left to decide."""
+        screened = self._screened
         if isinstance(inside, slice):
             rows, squared = screened.rows[inside], screened.squared[inside]
         else:
@@ -126,8 +155,7 @@ class Search:
         for start in range(0, len(rows), step):
             part = slice(start, min(start + step, len(rows)))
             mask = None if allowed is None else allowed[part]
-            room = table[: len(self._centres) * (part.stop - start)]
-            self._least(rows[part], self._coefficients, mask, room, labels[part], low[part], second[part])
+            self._lowest(rows[part], mask, labels[part], unknown, low[part], second[part])
         # The squared distance of the nearest is at most `high`, that of the second at least `second`.
         high = low
         high *= 1 + 3 * error
@@ -146,9 +174,48 @@ class Search:
             margin[close] = 0
         return close
 
-    def _decided(self, chosen: Labels) -> Labels:
+    def _lowest(
+        self, rows: Single, allowed: Mask | None, labels: Labels, unknown: bool, low: Single, second: Single
+    ) -> None:
+        """The score of the label of each row, and the lowest of the others; the label is the lowest if unknown."""
+        n, k = len(rows), len(self._centres)
+        flat = self._room[: n * k]
+        if self._few:
+            table = multiplied(self._coefficients, np.ascontiguousarray(rows.T), out=flat.reshape(k, n))
+        else:
+            table = multiplied(np.asfortranarray(self._coefficients), rows.T, out=flat.reshape(n, k).T)
+        if allowed is not None:
+            table[~allowed.T] = _NEVER
+        if self._few:
+            if unknown:
+                self._pack(table, low, labels)
+            at = labels * n
+            at += np.arange(n)
+            flat.take(at, out=low, mode="clip")
+            flat[at] = _NEVER
+            np.minimum.reduce(table, axis=0, out=second)
+        else:  # each row of it has its numbers side by side, in which numpy finds the place sooner than the value
+            if unknown:
+                table.T.argmin(axis=1, out=labels)
+            begin = np.arange(0, n * k, k)
+            at = begin + labels
+            flat.take(at, out=low, mode="clip")
+            flat[at] = _NEVER
+            table.T.argmin(axis=1, out=at)
+            at += begin
+            flat.take(at, out=second, mode="clip")
+
+    def _pack(self, table: Single, low: Single, labels: Labels) -> None:
+        """Put the label of each score into its last bits, and find that of the lowest."""
+        whole = table.view(np.int32)
+        whole &= np.int32(~self._label)
+        whole |= np.arange(len(table), dtype=np.int32)[:, None]
+        np.minimum.reduce(table, axis=0, out=low)
+        np.bitwise_and(low.view(np.int32), np.int32(self._label), out=labels, casting="unsafe")
+
+    def _decided(self, chosen: Labels, error: float) -> Labels:
         """The nearest centres in double, of all that the screening leaves possible."""
-        k, error = len(self._centres), float(self._error)
+        k = len(self._centres)
         if len(chosen) * self._centres.size <= _FEW:
             x = self._x.take(chosen, axis=0)
             distance = squared_lengths((x[:, None] - self._centres).reshape(-1, x.shape[1])).reshape(-1, k)
@@ -176,40 +243,3 @@ class Search:
             lowest = np.unique(row[ties], return_index=True)[1]
             labels[start : start + size] = centre[ties[lowest]]
         return labels
-
-
-def _plain(
-    rows: Single, centres: Single, allowed: Mask | None, table: Single, labels: Labels, low: Single, second: Single
-) -> None:
-    """The label and the score of the lowest, and the second lowest score, of each row."""
-    n, k = len(rows), len(centres)
-    table = table.reshape(n, k)
-    multiplied(np.asfortranarray(centres), rows.T, out=table.T)
-    if allowed is not None:
-        table[~allowed] = _NEVER
-    flat, begin = table.reshape(-1), np.arange(0, n * k, k)
-    table.argmin(axis=1, out=labels)
-    at = begin + labels
-    flat.take(at, out=low, mode="clip")
-    flat[at] = _NEVER
-    np.add(begin, table.argmin(axis=1), out=at)
-    flat.take(at, out=second, mode="clip")
-
-
-def _packed(
-    rows: Single, centres: Single, allowed: Mask | None, table: Single, labels: Labels, low: Single, second: Single
-) -> None:
-    """The same for few centres, with the label in the last bits of its score."""
-    n, k = len(rows), len(centres)
-    table = table.reshape(k, n)
-    multiplied(centres, np.ascontiguousarray(rows.T), out=table)
-    if allowed is not None:
-        table[~allowed.T] = _NEVER
-    label = (1 << (k - 1).bit_length()) - 1
-    whole = table.view(np.int32)
-    whole &= np.int32(~label)
-    whole |= np.arange(k, dtype=np.int32)[:, None]
-    np.minimum.reduce(table, axis=0, out=low)
-    np.bitwise_and(low.view(np.int32), np.int32(label), out=labels, casting="unsafe")
-    table.reshape(-1)[labels * n + np.arange(n)] = _NEVER
-    np.minimum.reduce(table, axis=0, out=second)

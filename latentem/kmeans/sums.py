@@ -21,7 +21,7 @@ from latentem.model import MixtureStatistics
 
 _BLOCK = 2**17
 """Numbers in a table that a block of rows is worked in: it stays in cache."""
-_ONE_HOT = 2**14
+_ONE_HOT = 2**12
 """Numbers in a table, (k, rows), up to which a product with it is faster than to build a sparse one."""
 _NARROW = 16
 """Below so many columns they are reduced one by one: numpy is slow on short rows."""
@@ -124,33 +124,23 @@ class Addends:
         return cls(x, weight, origin, centre, squared, np.ldexp(1.0, bits - exponent), bits, sound)
 
     def split(self, rows: Labels | slice) -> Array:
-        """The two whole numbers of each addend of some rows, shape (m, 2 (d + 2)): the upper ones, then the lower."""
+        """The two whole numbers of each addend of some rows, shape (2 (d + 2), m): the upper ones, then the lower."""
         d = self.x.shape[1]
         x, squared = _taken(self.x, rows), _taken(self.squared, rows)
-        weight = None if self.weight is None else _taken(self.weight, rows)
-        both = np.empty((len(x), 2 * (d + 2)))
-        if d < _NARROW:
-            for i in range(d):
-                y = x[:, i] - self.origin[i]
-                self._split(y if weight is None else y * weight, i, both)
-        else:
-            y = x - self.origin
-            self._split(y if weight is None else y * weight[:, None], slice(d), both)
-        self._split(squared.copy(), d, both)
-        if weight is None:
-            both[:, d + 1], both[:, -1] = self.scale[d + 1], 0.0
-        else:
-            self._split(weight.copy(), d + 1, both)
-        return both
-
-    def _split(self, addends: Array, column: int | slice, both: Array) -> None:
-        width = len(self.scale)
-        addends *= self.scale[column]
-        upper = np.rint(addends)
-        both[:, :width][:, column] = upper
-        addends -= upper
-        addends *= 2.0**self.bits
-        np.rint(addends, out=both[:, width:][:, column])
+        both = np.empty((2, d + 2, len(x)))
+        upper, lower = both
+        np.subtract(x.T, self.origin[:, None], out=lower[:d])
+        lower[d], lower[d + 1] = squared, 1.0
+        if self.weight is not None:
+            weight = _taken(self.weight, rows)
+            lower[:d] *= weight
+            lower[d + 1] = weight
+        lower *= self.scale[:, None]
+        np.rint(lower, out=upper)
+        lower -= upper
+        lower *= 2.0**self.bits
+        np.rint(lower, out=lower)
+        return both.reshape(-1, len(x))
 
     def total(self, labels: Labels, k: int) -> Array:
         """Their sums over each cluster, shape (k, 2 (d + 2)): whole numbers, exact."""
@@ -215,13 +205,13 @@ def _taken(values: Array, rows: Labels | slice) -> Array:
     return values[rows] if isinstance(rows, slice) else values.take(rows, axis=0)
 
 
-def _gathered(rows: Array, labels: Labels, factors: list[float], k: int) -> Array:
-    """Sum over rows of factor x row at each of its labels, (m, len(factors)): shape (k, width)."""
+def _gathered(columns: Array, labels: Labels, factors: list[float], k: int) -> Array:
+    """Sum over rows, the columns of (width, m), of factor x row at each label, (m, len(factors)): shape (k, width)."""
     m, each = labels.shape
     if k * m <= _ONE_HOT:
         table = sum(factor * (labels[:, i] == np.arange(k)[:, None]) for i, factor in enumerate(factors))
-        return np.dot(table, rows)
+        return np.dot(table, columns.T)
     starts = np.arange(0, m * each + 1, each, dtype=np.int32)
     sparse = csc_array((np.tile(factors, m), labels.astype(np.int32).reshape(-1), starts), shape=(k, m))
-    gathered: Array = sparse @ rows
+    gathered: Array = sparse @ np.ascontiguousarray(columns.T)
     return gathered
