@@ -21,9 +21,8 @@ from latentem.posterior import LabelPosterior
 from latentem.transform import Fixed, Frozen, Hard, Transformed, innermost
 from latentem.transform.transformed import Model, SamePosterior
 
-_WORK = 2**28
 _LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
-"""Products in two chunks of K-means, and rows and numbers in one: its kernel works in blocks, and each chunk costs."""
+"""Rows and numbers in a chunk of K-means, of which there are two at least: each costs, however few its rows."""
 _LARGE = 1e130
 """Far within the range of floats, squares included."""
 
@@ -188,8 +187,7 @@ class KMeans(Transformed):
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         def size(n: int, d: int) -> int:
-            count = 2 * min(max(1, n * d * self.k // _WORK), 4)
-            return min(max(_LEAST_ROWS, -(-n // count)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
+            return min(max(_LEAST_ROWS, -(-n // 2)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
 
         if (
             isinstance(data, np.ndarray)

@@ -21,6 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 _TABLE = 2**18
 """Numbers in a table of scores, (rows, k)."""
+_LEAST_ROWS = 2**9
+"""Rows in a table, however many centres there are: products with fewer are slow."""
 _ROWS = 2**15
 """Rows in a block of what comes after the scores."""
 _PACKED = 64
@@ -87,7 +89,9 @@ class Search:
         self._coefficients = np.empty((k, d + 1), np.float32)
         self._coefficients[:, :d] = -2 * about
         self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
-        self._room = np.empty(_TABLE + 16 * k, np.float32)
+        self._turned = np.asfortranarray(self._coefficients)
+        self._step = max(_LEAST_ROWS, _TABLE // k)
+        self._room = np.empty(self._step * k, np.float32)
 
     def __call__(
         self, chosen: Labels | None, known: Labels | None = None, margins: bool = True
@@ -151,9 +155,8 @@ class Search:
             rows, squared = screened.rows.take(inside, axis=0), screened.squared.take(inside)
         allowed = None if self._allowed is None else self._allowed[inside]
         low, second = np.empty(len(rows), np.float32), margin
-        step = max(16, _TABLE // len(self._centres))
-        for start in range(0, len(rows), step):
-            part = slice(start, min(start + step, len(rows)))
+        for start in range(0, len(rows), self._step):
+            part = slice(start, min(start + self._step, len(rows)))
             mask = None if allowed is None else allowed[part]
             self._lowest(rows[part], mask, labels[part], unknown, low[part], second[part])
         # The squared distance of the nearest is at most `high`, that of the second at least `second`.
@@ -183,7 +186,7 @@ class Search:
         if self._few:
             table = multiplied(self._coefficients, np.ascontiguousarray(rows.T), out=flat.reshape(k, n))
         else:
-            table = multiplied(np.asfortranarray(self._coefficients), rows.T, out=flat.reshape(n, k).T)
+            table = multiplied(self._turned, rows.T, out=flat.reshape(n, k).T)
         if allowed is not None:
             table[~allowed.T] = _NEVER
         if self._few:

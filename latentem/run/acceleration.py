@@ -15,7 +15,7 @@ from latentem.core import Degenerate, Event, Half, LatentModel, e_step
 from latentem.run.audit import NOISE, Pass, gains, slope
 from latentem.run.memory import Memory, Point
 
-NEAR = 1e-2
+NEAR = 1e-3
 """Movement, in nats an observation, above which a run is still on its way to a mode: a leap could end at another."""
 SLOW = 0.8
 """Rate of plain steps below which they are left alone: each of them leaves less than two thirds of the gain."""

@@ -95,12 +95,14 @@ def test_k_means_follows_rotation_and_scale():
 @pytest.mark.parametrize("tie", [lambda s: s, lem.Tied], ids=["free", "tied"])
 @pytest.mark.parametrize("prior", [lem.Floor(), lem.Floor(0.2), None, lem.InverseWishart(0.3, 2)], ids=str)
 def test_in_one_dimension_all_structures_are_one(tie, prior):
-    """With d = 1 full, diagonal and spherical give the same steps, parameters and number of them, under any prior."""
+    """With d = 1 full, diagonal and spherical give the same steps, parameters and number of them, under any prior.
+
+    The steps are plain: leaps enlarge rounding, ten thousand times if the same rows come in another order.
+    """
     x = three_blobs()[:, :1]
-    fits = [
-        lem.fit(lem.GaussianMixture(3, structure=tie(s), prior=prior), x, n_starts=2, stop=lem.remaining_below(1e-6))
-        for s in FREE
-    ]
+    models = [lem.GaussianMixture(3, structure=tie(s), prior=prior) for s in FREE]
+    stop = lem.remaining_below(1e-6)
+    fits = [lem.fit(model, x, n_starts=2, stop=stop, accelerate=None) for model in models]
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.history.objective, fits[0].history.objective, rtol=1e-10)
         np.testing.assert_allclose(
