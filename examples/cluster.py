@@ -35,7 +35,7 @@ def main() -> None:
     model = lem.Mixture(Geometric(), 2)
     here = lem.fit(model, x, engine=lem.Serial())
 
-    options: dict[str, Any] = {"n_workers": 3, "threads_per_worker": 1, "dashboard_address": None}
+    options: dict[str, Any] = {"n_workers": 3, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options, silence_logs=50) as cluster, Client(cluster) as client:
 
         def kill_a_worker(state: lem.State[Any, Any]) -> None:

@@ -27,7 +27,7 @@ def client():
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import a test
-    options = {"n_workers": 3, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {"n_workers": 3, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options, silence_logs=50) as cluster, distributed.Client(cluster) as client:
         yield client
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
@@ -282,7 +282,7 @@ class Params:
 
 if __name__ == "__main__":
     chunks = [np.random.default_rng(i).poisson(3.0, 50) for i in range(12)]
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
         fits = [lem.fit(Rate(2.0), chunks, start=Params(1.0), engine=e) for e in (lem.Serial(), lem.Dask())]
     assert type(fits[1].expectation.statistics) is Counts
     assert fits[0].params == fits[1].params and fits[0].expectation == fits[1].expectation

@@ -22,7 +22,7 @@ import zarr
 import latentem as lem
 from latentem.data.chunks import ahead
 
-N, D, K = 20_000, 3, 40
+N, D, K = 20_000, 3, 110
 NAMES = ["a", "b", "c"]
 MODEL = lem.GaussianMixture(K, lem.Diagonal())
 FACTORS = lem.FactorAnalysis(1)

@@ -218,7 +218,7 @@ class NaturalKernel(FeatureKernel):
 
     @property
     def rows(self) -> int:
-        return block_rows(self.natural.shape[1])
+        return block_rows(self.natural.shape[1], len(self.natural))
 
     def features(self, x: Array, out: Array, buffers: Buffers) -> None:
         features = self.family.T(x)

@@ -22,10 +22,10 @@ NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
 """What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
 """By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
-_FEATURES, _CACHED, _FEWEST, _MANY, _MOST = 2_000_000, 550_000, 1000, 4000, 24_000
-"""Numbers in the features of a block, at most, and where they are near the cache; rows in it, at least, at least where
-memory allows it, and at most. Smaller blocks fit better into the cache, but with them threads that wait for the
-interpreter between two calls, some 40 microseconds on a virtual machine, wait longer than they compute."""
+_NUMBERS, _FEWEST, _MOST = 2**20, 4000, 2**17
+"""Numbers in what is computed of a block, about; and rows in it, at least and at most. Smaller blocks would stay in
+cache, but with them threads that wait for the interpreter between two calls, some 40 microseconds on a virtual machine,
+wait longer than they compute."""
 
 
 @final
@@ -151,6 +151,6 @@ class FeatureKernel(Kernel):
         return sums.products[0].copy()
 
 
-def block_rows(p: int) -> int:
-    """How many rows, with p features, to take at a time; docs/kernels.md."""
-    return max(_FEWEST, min(_FEATURES // p, max(_CACHED // p, _MANY), _MOST))
+def block_rows(p: int, k: int) -> int:
+    """How many rows, with p features and k components, to take at a time; docs/kernels.md."""
+    return min(max(_NUMBERS // (p + 2 * k), min(_FEWEST, 2 * _NUMBERS // (p + 2 * k))), _MOST)

@@ -101,7 +101,7 @@ class QuadraticKernel(FeatureKernel):
 
     @property
     def rows(self) -> int:
-        return block_rows(self.natural.shape[1])
+        return block_rows(self.natural.shape[1], len(self.natural))
 
     @property
     def bounded(self) -> bool:

@@ -24,10 +24,8 @@ _MOST = 0.4
 """Share of densities that are needed from which all are computed: picking rows costs more than it saves."""
 _NEAR = 1e2
 """Squared distance, in widths, up to which a component's moments are taken about its mean in the parameters."""
-
-
-_CACHED, _PICKED = 64_000, 400_000
-"""Numbers in a block of rows, about: where all components read it, so that it stays in cache; where each picks some."""
+_BLOCK = 2**18
+"""Numbers in a block of rows, about: smaller ones would stay in cache, but threads wait longer between two calls."""
 
 
 @final
@@ -72,8 +70,7 @@ class WhitenedKernel(Kernel):
 
     @property
     def rows(self) -> int:
-        most = _CACHED if self.share > _MOST else _PICKED
-        return max(500, min(4000, most // self.means.shape[1]))
+        return max(500, min(4000, _BLOCK // self.means.shape[1]))
 
     @property
     def cost(self) -> float:

@@ -18,8 +18,9 @@ from latentem.model.fused import Kernels, fused, kernel_at
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
 from latentem.posterior import LabelPosterior
 
-_CHUNK, _BLOCK = 2**18, 2**15
-"""Numbers in the tables, (rows, k) and (rows, d), of a chunk, about; and of a block, where no kernel chooses it."""
+_SMALL, _LARGE, _BLOCK = 2**17, 2**20, 2**15
+"""Numbers in the tables, (rows, k) or (rows, d), of a chunk, at least and at most; and of a block, where no kernel
+chooses it."""
 
 
 @final
@@ -122,9 +123,10 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
 
     def _rows(self, n: int, d: int) -> int:
-        """How many of n rows a chunk has: a few chunks, for threads to share, that are not too large for memory."""
-        rows = max(256, _CHUNK // max(self.k, d))
-        return min(max(-(-n // 8), rows // 2), 2 * rows)
+        """How many of n rows a chunk has: an even number of chunks, for threads to share, and few, for each costs."""
+        width = max(self.k, d)
+        least, most = max(256, _SMALL // width), max(256, _LARGE // width)
+        return max(least, -(-n // (2 * -(-n // (2 * most)))))
 
     def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         weights = xlogy(statistics.weights, params.weights).sum()

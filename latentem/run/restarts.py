@@ -11,6 +11,7 @@ import attrs
 from attrs import frozen
 
 from latentem.core import Degenerate, Event, LatentModel, Placed
+from latentem.run.audit import ROUNDING
 from latentem.run.checkpoint import Checkpoint, Resumable, Standing
 from latentem.run.course import Callback, Course
 from latentem.run.runner import Runner
@@ -94,7 +95,8 @@ def run_all(
     if halted is not None:
         best = ranked[0]
         return best.result() if best.halted else attrs.evolve(best.result(), status=halted), reports
-    return next(course for course in ranked if not course.under_way).result(), reports
+    ended = [course for course in runs.courses if course in ranked and not course.under_way]
+    return _first_best(ended).result(), reports
 
 
 @final
@@ -230,6 +232,24 @@ def _ranked(courses: Sequence[Course]) -> list[Course]:
 def _rank(course: Course) -> tuple[bool, float]:
     assert course.state is not None
     return not _is_clean(course), -course.state.step.objective
+
+
+def _first_best(ended: Sequence[Course]) -> Course:
+    """The first of those that are as good as the best: which of them is ahead by its last bits is chance."""
+    best = _ranked(ended)[0]
+    assert best.state is not None
+    step, observations = best.state.step, best.state.expectation.observations
+    level = step.objective - ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
+    return next(
+        (
+            course
+            for course in ended
+            if course.state is not None
+            and course.state.step.objective >= level
+            and _is_clean(course) == _is_clean(best)
+        ),
+        best,
+    )
 
 
 def _report(start: Start, course: Course) -> StartReport:

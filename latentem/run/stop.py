@@ -69,8 +69,7 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
             return Status(Ending.CONVERGED, f"what still moves is less than rounding{why}")
         last = [step.remaining for step in recent]
         if len(last) == passes and max(last) < nats * observations:
-            sentence = f"the estimated remaining gain is {last[-1] / observations:.2g} nats an observation"
-            return Status(Ending.CONVERGED, f"{sentence}, below {nats:g}")
+            return Status(Ending.CONVERGED, f"the estimated remaining gain is below {nats:g} nats an observation")
         return None
 
     return StopRule(f"remaining_below({nats:g})", decide)
