@@ -11,7 +11,7 @@ from attrs import field, fields, frozen
 
 from latentem.arrays import Array, Labels, own
 from latentem.core import Cache, ColumnError, Event, Expectation, Path
-from latentem.data import Rows, row_chunks
+from latentem.data import Rows, even_rows, row_chunks
 from latentem.family import Floor, Full, Gaussian, InverseWishart, Spherical, Structure, Tied
 from latentem.family.moments import Moments
 from latentem.family.scatter import refuse_other_columns
@@ -22,7 +22,7 @@ from latentem.transform import Fixed, Frozen, Hard, Transformed, innermost
 from latentem.transform.transformed import Model, SamePosterior
 
 _LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
-"""Rows and numbers in a chunk of K-means, of which there are two at least: each costs, however few its rows."""
+"""Rows and numbers in a chunk of K-means: each costs, however few its rows."""
 _LARGE = 1e130
 """Far within the range of floats, squares included."""
 
@@ -187,7 +187,7 @@ class KMeans(Transformed):
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         def size(n: int, d: int) -> int:
-            return min(max(_LEAST_ROWS, -(-n // 2)), _MOST_ROWS, max(256, _MOST_NUMBERS // d))
+            return even_rows(n, _LEAST_ROWS, min(_MOST_ROWS, max(256, _MOST_NUMBERS // d)))
 
         if (
             isinstance(data, np.ndarray)

@@ -280,3 +280,19 @@ def test_of_runs_that_are_equally_good_the_first_is_the_best():
     assert len(ends) > 1
     assert max(ends) - min(ends) < 1e-9
     assert ten.params == one.params
+
+
+def test_of_runs_that_are_equally_good_one_that_converged_is_the_best():
+    """Of runs cut short by max_steps and runs that converged at the same mode, one of these is returned."""
+    model, x = lem.GaussianMixture(3, lem.Diagonal()), lem.datasets.old_faithful()
+    ended = 0
+    for steps in range(24, 34):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", lem.ConvergenceWarning)
+            fit = lem.fit(model, x, n_starts=10, max_steps=steps, rng=2)
+        clean = [report for report in fit.starts if report.clean]
+        best = max(report.objective for report in clean)
+        converged = [report for report in clean if report.status.converged and report.objective > best - 1e-7]
+        ended += 0 < len(converged) < len(clean)
+        assert fit.status.converged or not converged
+    assert ended

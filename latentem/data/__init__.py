@@ -2,7 +2,7 @@
 
 from latentem.data.chunks import Chunks
 from latentem.data.door import found_source, row_chunks, rows, sequence_chunks, sequences, source
-from latentem.data.rows import Rows, checked, split, weight_of
+from latentem.data.rows import Rows, checked, even_rows, split, weight_of
 from latentem.data.sequences import Sequences, cut
 from latentem.data.sources import Source
 from latentem.data.values import columns_of
@@ -15,6 +15,7 @@ __all__ = [
     "checked",
     "columns_of",
     "cut",
+    "even_rows",
     "found_source",
     "row_chunks",
     "rows",

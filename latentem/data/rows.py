@@ -194,6 +194,17 @@ def split(chunk: Rows, size: int) -> list[Rows]:
     return [chunk[start : start + size] for start in range(0, len(chunk), size)]
 
 
+def even_rows(n: int, least: int, most: int) -> int:
+    """How many of n rows a chunk has: one chunk, or an even number, for threads to share; few, for each costs.
+
+    Args:
+        n: All rows.
+        least: Those that are not worth two chunks.
+        most: Those that a chunk may have.
+    """
+    return n if n <= least else -(-n // (2 * -(-n // (2 * most))))
+
+
 def weight_of(chunks: Sequence[Any]) -> Array:
     """The weights of all rows of some chunks, shape (n,)."""
     return np.concatenate([chunk.row_weight for chunk in chunks])

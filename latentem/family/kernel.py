@@ -1,4 +1,4 @@
-"""Densities arranged for fast passes: two matrix products over rows that stay in cache; docs/kernels.md."""
+"""Densities arranged for fast passes: two matrix products over blocks of rows; docs/kernels.md."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
 """What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
 """By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
-_NUMBERS, _FEWEST, _MOST = 2**20, 4000, 2**17
-"""Numbers in what is computed of a block, about; and rows in it, at least and at most. Smaller blocks would stay in
+_NUMBERS, _FEWEST, _MANY, _MOST = 2**20, 64, 4000, 2**17
+"""Numbers in what is computed of a block, about; rows in it, at least, at least where twice the numbers allow it, and
+at most. Smaller blocks would stay in
 cache, but with them threads that wait for the interpreter between two calls, some 40 microseconds on a virtual machine,
 wait longer than they compute."""
 
@@ -54,7 +55,7 @@ class Kernel(abc.ABC):
     @property
     @abc.abstractmethod
     def rows(self) -> int:
-        """How many rows a block should have, so that all that is computed of it stays in cache."""
+        """How many rows a block should have, 64 at least: few enough for memory, and many enough for threads."""
 
     @property
     def bounded(self) -> bool:
@@ -153,4 +154,5 @@ class FeatureKernel(Kernel):
 
 def block_rows(p: int, k: int) -> int:
     """How many rows, with p features and k components, to take at a time; docs/kernels.md."""
-    return min(max(_NUMBERS // (p + 2 * k), min(_FEWEST, 2 * _NUMBERS // (p + 2 * k))), _MOST)
+    rows = _NUMBERS // (p + 2 * k)
+    return max(_FEWEST, min(max(rows, min(2 * rows, _MANY)), _MOST))

@@ -98,9 +98,8 @@ class Memory:
 
     def look(self, centres: Array, chunk: Rows) -> None:
         """Put each row to the nearest of these centres."""
-        search = Search(self._screened, chunk.x, chunk.allowed, centres)
         if self._keys is None:
-            labels, self._margins = search(None)
+            labels, self._margins = Search(self._screened, chunk.x, chunk.allowed, centres)(None)
             self._keys = (labels << self._bits) + self._begin(centres)
             return
         doubtful = self._doubtful(centres)
@@ -112,6 +111,7 @@ class Memory:
             rows, place = None, slice(None)
             self._begun, self._near, self._horizon = 0, None, 0.0
         before = self._keys[place] >> self._bits
+        search = Search(self._screened, chunk.x, chunk.allowed, centres)
         labels, self._margins[place] = search(rows, before if self._calm else None)
         self._keys[place] = (labels << self._bits) + self._begin(centres)
         moved = np.flatnonzero(before != labels)
@@ -148,7 +148,7 @@ class Memory:
     def _reduced(self, centres: Array, threshold: Single) -> Single:
         """Reduce all margins to those at these centres; by how much they may be less than that, as `_moved` says."""
         assert self._keys is not None
-        horizon = _AHEAD * float(threshold[:, self._begun - 1].max())
+        horizon = min(_AHEAD * float(threshold[:, self._begun - 1].max()), float(np.finfo(np.float32).max))
         self._margins -= threshold.reshape(-1).take(self._keys)
         self._margins *= np.float32(1 - 2.0**-20)  # more than the difference has been rounded by
         self._keys >>= self._bits

@@ -21,8 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 _TABLE = 2**18
 """Numbers in a table of scores, (rows, k)."""
-_LEAST_ROWS = 2**9
-"""Rows in a table, however many centres there are: products with fewer are slow."""
+_LEAST_ROWS, _LARGEST = 2**9, 2**23
+"""Rows in a table, if it does not become too large: products with fewer are slow."""
 _ROWS = 2**15
 """Rows in a block of what comes after the scores."""
 _PACKED = 64
@@ -33,7 +33,7 @@ _FAR = 2.0**50
 """Lengths beyond this, in units of the longest row, are as good as this."""
 _LEAST = 2.0**-99
 """What underflow may add to a score."""
-_FEW = 2**15
+_AT_ONCE = 2**15
 """Numbers, (rows, k, d), up to which all centres are compared in double."""
 _BLIND = 2.0**-8
 """Relative error from which the screening says nothing: at some 60,000 columns."""
@@ -89,9 +89,9 @@ class Search:
         self._coefficients = np.empty((k, d + 1), np.float32)
         self._coefficients[:, :d] = -2 * about
         self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
-        self._turned = np.asfortranarray(self._coefficients)
-        self._step = max(_LEAST_ROWS, _TABLE // k)
-        self._room = np.empty(self._step * k, np.float32)
+        self._turned = self._coefficients if k <= _PACKED else np.asfortranarray(self._coefficients)
+        self._step = max(min(_LEAST_ROWS, _LARGEST // k), _TABLE // k, 16)
+        self._room = np.empty(min(self._step, len(x)) * k, np.float32)
 
     def __call__(
         self, chosen: Labels | None, known: Labels | None = None, margins: bool = True
@@ -219,7 +219,7 @@ class Search:
     def _decided(self, chosen: Labels, error: float) -> Labels:
         """The nearest centres in double, of all that the screening leaves possible."""
         k = len(self._centres)
-        if len(chosen) * self._centres.size <= _FEW:
+        if len(chosen) * self._centres.size <= _AT_ONCE:
             x = self._x.take(chosen, axis=0)
             distance = squared_lengths((x[:, None] - self._centres).reshape(-1, x.shape[1])).reshape(-1, k)
             if self._allowed is not None:

@@ -2,7 +2,7 @@
 
 Every addend is split into two whole numbers, so small that no sum over the chunk leaves the whole numbers that a
 double holds exactly. Then adding the rows that came and taking away those that went gives the same bits as adding
-all anew. The error is that of the split, 2^-67 of the largest addend of a column at most; docs/kmeans.md has the proof.
+all anew. The error is that of the split, 2^-67 of the largest addend of a column or less; docs/kmeans.md has the proof.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from scipy.special import logsumexp, xlogy
 
 from latentem.arrays import EQUAL, Array, axes, frozen_array, frozen_params, own
 from latentem.core import Additive, Block, Expectation, Value, tree_sum
-from latentem.data import Rows, row_chunks, rows, split
+from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family, Kernel
 from latentem.model.components import ComponentModel, a_family, natural_number
 from latentem.model.fused import Kernels, fused, kernel_at
@@ -123,10 +123,9 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
 
     def _rows(self, n: int, d: int) -> int:
-        """How many of n rows a chunk has: an even number of chunks, for threads to share, and few, for each costs."""
+        """How many of n rows a chunk has."""
         width = max(self.k, d)
-        least, most = max(256, _SMALL // width), max(256, _LARGE // width)
-        return max(least, -(-n // (2 * -(-n // (2 * most)))))
+        return even_rows(n, max(256, _SMALL // width), max(256, _LARGE // width))
 
     def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         weights = xlogy(statistics.weights, params.weights).sum()

@@ -239,17 +239,15 @@ def _first_best(ended: Sequence[Course]) -> Course:
     best = _ranked(ended)[0]
     assert best.state is not None
     step, observations = best.state.step, best.state.expectation.observations
-    level = step.objective - ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
-    return next(
-        (
-            course
-            for course in ended
-            if course.state is not None
-            and course.state.step.objective >= level
-            and _is_clean(course) == _is_clean(best)
-        ),
-        best,
-    )
+    rounding = ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
+    level = step.objective - min(rounding, SAME_MODE * observations)
+
+    def as_good(course: Course) -> bool:
+        state = course.state
+        return state is not None and state.clean == _is_clean(best) and state.step.objective >= level
+
+    equal = [course for course in ended if as_good(course)] or [best]
+    return next((course for course in equal if course.result().status.converged), equal[0])
 
 
 def _report(start: Start, course: Course) -> StartReport:
