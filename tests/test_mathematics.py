@@ -427,3 +427,22 @@ def test_the_number_of_parameters_is_the_rank_of_the_density(structure, held):
 def spread(model, x):
     """Statistics of rows parted by their first column, so that the components differ."""
     return statistics_of(model, model.chunk(x), np.eye(2)[(x[:, 0] > 0.5).astype(int)])
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 40])
+def test_eigenvalues_are_called_above_a_level_only_where_they_are(d):
+    """Spectra that are known: never where the least is below the level, however near, and always with room to spare."""
+    rng = np.random.default_rng(d)
+    structure, said = lem.Full(), []
+    for near in (-1e-3, -1e-9, -1e-14, 1e-14, 1e-9, 1e-3):
+        for condition in (1.0, 1e4, 1e8):
+            axes = np.linalg.qr(rng.standard_normal((d, d)))[0]
+            values = np.geomspace(1.0, condition, d) * (1 + near)
+            covariance = (axes * values) @ axes.T
+            floor = rng.uniform(0.1, 1e6, d)
+            scaled = np.sqrt(floor)[:, None] * ((covariance + covariance.T) / 2) * np.sqrt(floor)
+            above = structure.surely_above(scaled[None], floor, 1.0)
+            assert not (above and near < 0)
+            assert above or near < 1e-3 or condition > 1e4
+            said.append(above)
+    assert set(said) == {True, False}

@@ -55,6 +55,13 @@ class GaussianParams(Value):
         """By how much whitening magnifies rounding, at most: the condition of the correlations."""
         return float(self.structure.each.condition(self.structure.spread(self.covariances)).max())
 
+    @cached_property
+    def condition_at_most(self) -> float:
+        """A bound on that condition, which takes no eigenvalues."""
+        whiteners, _ = self.factors
+        each = self.structure.spread(self.covariances)
+        return self.structure.each.condition_at_most(each, whiteners[: len(each)])
+
     def one_each(self) -> Array:
         """The covariances in the structure's own shape, one a component even where they are tied, (k, ...)."""
         each = self.structure.spread(self.covariances)

@@ -204,14 +204,18 @@ class ScatterFamily(Family[S, P]):
 
     def rounding(self, params: P) -> float:
         """What a second moment loses when it is whitened: machine precision times the condition of the correlations."""
-        relative = params.means.shape[1] * np.finfo(float).eps * self._normal(params).condition
+        normal, unit = self._normal(params), params.means.shape[1] * np.finfo(float).eps
+        if unit * normal.condition_at_most <= _NOTICED:
+            return 0.0
+        relative = unit * normal.condition
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         floor = self.prior.floor(self._moments(statistics).variances())
-        if floor is None:
+        each, covariances = self.structure.each, self.structure.spread(params.covariances)
+        if floor is None or each.surely_above(covariances, floor, _AT_FLOOR):
             return ()
-        ratio, column = self.structure.each.weakest(self.structure.spread(params.covariances), floor)
+        ratio, column = each.weakest(covariances, floor)
         count = self._counted(self._units(statistics))
         return [
             Event(

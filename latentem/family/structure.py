@@ -148,6 +148,10 @@ class Shape(Structure):
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         """The smallest variance relative to `reference` in any direction, shape (m,), and the column nearest to it."""
 
+    def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
+        """Whether in no direction a variance is as small as so many times `reference`; False where that is close."""
+        return bool((self.weakest(covariances, reference)[0] > times).all())
+
     def collapsed(self, covariances: Array, variances: Array) -> Any:
         """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
         return self.weakest(covariances, variances)[0] < VANISHED
@@ -155,6 +159,10 @@ class Shape(Structure):
     def condition(self, covariances: Array) -> Array:
         """By how much whitening magnifies rounding, shape (m,): at least about 1, whatever the units."""
         return np.ones(len(covariances))
+
+    def condition_at_most(self, covariances: Array, whiteners: Array) -> float:
+        """A bound on the largest of these, by whiteners that are known."""
+        return float(self.condition(covariances).max())
 
     @abc.abstractmethod
     def raised(self, covariances: Array, floor: Array) -> Array:
