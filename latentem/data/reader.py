@@ -16,6 +16,9 @@ from attrs import field, frozen
 from latentem.arrays import Array, own
 from latentem.core import Value
 
+_PART = 2**13
+"""Rows that are read at a time where only some columns are wanted."""
+
 
 class Reader(Value):
     """A table of real numbers, or one column of it, of which any stretch of rows can be loaded.
@@ -205,12 +208,13 @@ class Chosen(Reader):
         return self.table.name
 
     def read(self, begin: int, end: int) -> Array:
-        x = self.table.read(begin, end)
-        if isinstance(self.chosen, int):
-            return own(np.ascontiguousarray(x[:, self.chosen]))
-        if self.chosen == tuple(range(x.shape[1])):
-            return x
-        return own(np.ascontiguousarray(x[:, self.chosen]))
+        if self.chosen == tuple(range(self.table.shape[-1])):
+            return self.table.read(begin, end)
+        chosen = np.empty((end - begin, *self.shape[1:]))
+        for at in range(begin, end, _PART):  # so the whole table is never there beside what was chosen of it
+            part = self.table.read(at, min(at + _PART, end))
+            chosen[at - begin : at - begin + len(part)] = part[:, self.chosen]
+        return own(chosen)
 
 
 @final

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
+import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
@@ -110,8 +111,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     def _fused(self, kernel: Kernel | None, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         """The E-step by a kernel where it is sound, by the next one elsewhere, and at last by the composed default."""
         if kernel is None:
-            size = max(256, _BLOCK // max(self.k, chunk.x.shape[1]))
-            return tree_sum(super(Mixture, self).expectation(params, part) for part in split(chunk, size))
+            return tree_sum(super(Mixture, self).expectation(params, part) for part in self._blocks(chunk))
         counts, statistics, entropy, left = fused(kernel, chunk)
         if left and left[0] is chunk:
             return self._fused(kernel.otherwise, params, chunk)
@@ -121,6 +121,10 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
             chunk.observations - sum(part.observations for part in left),
         )
         return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
+
+    def _blocks(self, chunk: Rows) -> list[Rows]:
+        """The chunk in parts whose tables, (rows, k) and (rows, d), stay in cache."""
+        return split(chunk, max(256, _BLOCK // max(self.k, chunk.x.shape[1])))
 
     def _rows(self, n: int, d: int) -> int:
         """How many of n rows a chunk has."""
@@ -142,9 +146,13 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return MixtureParams(shared(statistics.weights + self._prior.count), self.family.first(statistics.components))
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
-        density = self.masked(self.family.log_density(params.components, chunk.x), chunk)
-        evidence: Array = logsumexp(log_of(params.weights) + density, axis=1)
-        return evidence
+        log_weights = log_of(params.weights)
+        return np.concatenate(
+            [
+                logsumexp(log_weights + self.masked(self.family.log_density(params.components, part.x), part), axis=1)
+                for part in self._blocks(chunk)
+            ]
+        )
 
     def sample(self, params: MixtureParams, size: int, rng: Any) -> tuple[Array, Any]:
         labels = rng.choice(self.k, size, p=params.weights / params.weights.sum())
