@@ -4,10 +4,11 @@ from latentem.family.assorted import Assorted
 from latentem.family.base import Family
 from latentem.family.categorical import Categorical, Multinomial
 from latentem.family.continuous import Exponential, LogNormal
-from latentem.family.covariance import Diagonal, Full, Spherical, Tied
+from latentem.family.covariance import Diagonal, Spherical, Tied
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
 from latentem.family.discrete import Bernoulli, Binomial, Geometric, Poisson
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+from latentem.family.full import Full
 from latentem.family.gamma import Gamma, GammaParams
 from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams

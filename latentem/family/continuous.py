@@ -13,7 +13,7 @@ from latentem.arrays import Array, Labels, frozen_array
 from latentem.core import Block, ColumnError, Event, Path
 from latentem.family.base import Family
 from latentem.family.columns import ColumnFamily, Mask, refuse_degenerate, refuse_extreme
-from latentem.family.covariance import Full
+from latentem.family.full import Full
 from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.moments import Moments

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
-from latentem.family.covariance import Full
+from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.kernel import Kernel
 from latentem.family.missing import Completion, available

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, array, matrix
 from latentem.core import Value
-from latentem.family.covariance import Full
+from latentem.family.full import Full
 from latentem.family.structure import Structure
 
 

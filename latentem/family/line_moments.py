@@ -11,7 +11,8 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, matrix, own
 from latentem.core import Additive
-from latentem.family.covariance import Diagonal, Full
+from latentem.family.covariance import Diagonal
+from latentem.family.full import Full
 from latentem.family.moments import ColumnMoments, Moments
 from latentem.family.newton import solve
 from latentem.family.predictor import level

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
 from latentem.core import Additive, Block, Hidden, Value
-from latentem.family.covariance import Full
+from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.log_gamma import LOG_2PI, log_less_digamma, stirling
 from latentem.family.moments import ColumnMoments, Moments
