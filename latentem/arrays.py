@@ -50,7 +50,8 @@ def rounded_mean(x: Array) -> Array:
                 return np.full(x.shape[1], np.nan)
             mean = x.mean(axis=0)
         step = np.exp2(np.floor(np.log2(np.maximum(x.std(axis=0), np.finfo(float).tiny))))
-        return np.where(np.isfinite(step), np.round(mean / step) * step, mean)
+        rounded = np.round(mean / step) * step
+        return np.where(np.isfinite(rounded), rounded, mean)  # of a column that does not vary, its value
 
 
 def frozen_or_none(values: Any) -> Array | None:

@@ -21,7 +21,7 @@ LOWEST = float(np.exp(-100.0))
 NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
 """What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
-"""By how much a variance may shrink in a step before the moments of the chunk are summed about its own means."""
+"""What must be left of a variance after a step, in every direction; else moments are taken about the next means."""
 _NUMBERS, _FEWEST, _MANY, _MOST = 2**20, 64, 4000, 2**17
 """Numbers in what is computed of a block, about; rows in it, at least, at least where twice the numbers allow it, and
 at most. Smaller blocks would stay in
@@ -103,17 +103,13 @@ class Kernel(abc.ABC):
             buffers: Those they were read into.
         """
 
-    def resolved(self, sums: Any) -> bool:
-        """Whether the sums have digits enough for parameters as narrow as those that follow from them."""
-        return True
-
     @abc.abstractmethod
     def counts(self, sums: Any) -> Array:
         """Sum of the weights of each component, shape (k,)."""
 
     @abc.abstractmethod
     def statistics(self, sums: Any) -> Any:
-        """The sums as the family's statistics."""
+        """The sums as the family's statistics; None if they lack digits for parameters as narrow as will follow."""
 
 
 class FeatureKernel(Kernel):

@@ -152,6 +152,17 @@ class Moments(Additive):
         """Mean of each component, shape (k, d); its origin where the count is zero."""
         return self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None]
 
+    def keep(self, part: float, covariances: Array) -> bool:
+        """Whether they leave, in every direction, at least so much of covariances, (m, ...), as variance.
+
+        False where that is close, or rounding hides it. Components without weight do not count.
+        """
+        count = self.count if len(self.second) == len(self.count) else self.count.sum(keepdims=True)
+        live = count > 0
+        centred = self.second_about(self.means())[live]
+        after = self.shape.estimate(centred, count[live], self.origin.shape[1])
+        return self.shape.surely_keep(part, covariances[live], after)
+
     def pooled(self) -> tuple[Array, float]:
         """Second moment of all the data about their mean, (...), and their count.
 

@@ -74,12 +74,6 @@ class QuadraticKernel(FeatureKernel):
             )  # the largest that a log joint can be
         return own(-terms), own(error)
 
-    @cached_property
-    def least(self) -> Array:
-        """Variances of the columns, or their sum, below which moments here would have lost digits, shape (q, k)."""
-        least = NARROWED * self.params.variances().T
-        return least.sum(axis=0, keepdims=True) if self.structure.each.free(len(self.origin)) == 1 else least
-
     @property
     def structure(self) -> Structure:
         """What the covariances look like."""
@@ -140,26 +134,14 @@ class QuadraticKernel(FeatureKernel):
             y = buffers.array("features", self.natural.shape[1], len(x))[1:].T
             sums.beside += self.structure.each.scatter(y, np.ones(len(x)) if weight is None else weight)
 
-    def resolved(self, sums: Sums) -> bool:
-        products, d = sums.products, len(self.origin)
-        count, first = products[0], products[1 : 1 + d]
-        live = count > 0
-        explained = first[:, live] ** 2 / count[live]
-        if len(self.least) < d:
-            explained = explained.sum(axis=0, keepdims=True)
-        if self.structure.tied:
-            total = self.structure.each.columns(np.asarray(sums.beside)).reshape(-1)
-            return bool((total - explained.sum(axis=1) >= self.least[:, 0] * count.sum()).all())
-        squares = products[1 + d : 1 + d + len(self.least), live]
-        return bool((squares - explained >= self.least[:, live] * count[live]).all())
-
-    def statistics(self, sums: Sums) -> Moments:
+    def statistics(self, sums: Sums) -> Moments | None:
         k, d = len(self.natural), len(self.origin)
         each, products = self.structure.each, np.ascontiguousarray(sums.products.T)
         tied = self.structure.tied
         second = np.asarray(sums.beside)[None] if tied else each.second_of(products[:, 1 + d :], d)
         origin = np.broadcast_to(self.origin, (k, d))
-        return Moments(each, origin, own(products[:, 0]), own(products[:, 1 : 1 + d]), own(second))
+        moments = Moments(each, origin, own(products[:, 0]), own(products[:, 1 : 1 + d]), own(second))
+        return moments if moments.keep(NARROWED, self.structure.spread(self.params.covariances)) else None
 
 
 def _half_squared(structure: Structure, whiteners: Array, apart: Array) -> Array:

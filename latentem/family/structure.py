@@ -152,6 +152,10 @@ class Shape(Structure):
         """Whether in no direction a variance is as small as so many times `reference`; False where that is close."""
         return bool((self.weakest(covariances, reference)[0] > times).all())
 
+    def surely_keep(self, part: float, before: Array, after: Array) -> bool:
+        """Whether in every direction so much of a variance is left, (m, ...); False where that is close."""
+        return bool((after >= part * before).all())
+
     def collapsed(self, covariances: Array, variances: Array) -> Any:
         """Which are singular to rounding beside the data's variances, boolean of shape (m,)."""
         return self.weakest(covariances, variances)[0] < VANISHED

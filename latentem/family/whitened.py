@@ -13,7 +13,6 @@ from latentem.family.gaussian_params import GaussianParams
 from latentem.family.kernel import NARROWED, NEVER, Kernel
 from latentem.family.moments import Moments
 from latentem.family.products import Buffers
-from latentem.family.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _NEGLIGIBLE = 70.0
@@ -48,42 +47,38 @@ class WhitenedKernel(Kernel):
     product, and bound the density from above. Where that is negligible beside another component's, it ends there.
 
     Attributes:
-        structure: What the covariances look like: full, one a component.
-        means: Shape (k, d).
+        params: The means and covariances: full ones, one a component.
         whiteners: Shape (k, d, d), lower triangular.
         constants: Log weights and normalising constants, shape (k,).
-        least: The variances below which moments about these means would have lost digits, shape (k, d).
     """
 
-    structure: Structure
-    means: Array
+    params: GaussianParams
     whiteners: Array
     constants: Array
-    least: Array
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,)."""
         whiteners, log_det = params.factors
         constants = log_weights - 0.5 * (params.means.shape[1] * _LOG_2PI + log_det)
-        return cls(params.structure, params.means, whiteners, own(constants), own(NARROWED * params.variances()))
+        return cls(params, whiteners, own(constants))
 
     @property
     def rows(self) -> int:
-        return max(500, min(4000, _BLOCK // self.means.shape[1]))
+        return max(500, min(4000, _BLOCK // self.params.means.shape[1]))
 
     @property
     def cost(self) -> float:
         """About how many nanoseconds a row takes, as measured; docs/kernels.md."""
-        k, d = self.means.shape
+        k, d = self.params.means.shape
         return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * self.share))
 
     @cached_property
     def share(self) -> float:
         """Of the densities, how many the bound at another component's mean does not rule out."""
-        k, d = self.means.shape
+        k, d = self.params.means.shape
         out = np.empty((k, k))
-        self._bound(self.means, out, Buffers())
+        self._bound(self.params.means, out, Buffers())
         likely = out > self.constants - _NEGLIGIBLE - 0.5 * (d - _quarter(d))
         return float(k + np.count_nonzero(likely & ~np.eye(k, dtype=bool))) / k**2
 
@@ -92,7 +87,7 @@ class WhitenedKernel(Kernel):
         return np.ascontiguousarray(self.whiteners.transpose(0, 2, 1))
 
     def sums(self) -> Scatter:
-        return Scatter(*self.means.shape)
+        return Scatter(*self.params.means.shape)
 
     def sound(self, low: Array, high: Array) -> bool:
         return not (np.isnan(low) | np.isnan(high)).any()
@@ -101,7 +96,7 @@ class WhitenedKernel(Kernel):
         return None
 
     def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
-        out = buffers.array("density", len(self.means), len(x))
+        out = buffers.array("density", len(self.params.means), len(x))
         if not negligible or self.share > _MOST:
             for j in range(len(out)):
                 out[j] = self._log_joint(j, x, buffers)
@@ -122,12 +117,12 @@ class WhitenedKernel(Kernel):
 
     def _bound(self, x: Array, out: Array, buffers: Buffers) -> None:
         """Fill in an upper bound of the log joint: only the squares of the first columns, of all components at once."""
-        k, few = len(self.means), _quarter(x.shape[1])
+        k, few = len(self.params.means), _quarter(x.shape[1])
         whitened = buffers.array("whitened", k * few, len(x))
-        centre = self.means[:, :few].mean(axis=0)
+        centre = self.params.means[:, :few].mean(axis=0)
         heads = self.whiteners[:, :few, :few]
         np.dot(heads.reshape(k * few, few), (x[:, :few] - centre).T, out=whitened)
-        whitened -= np.einsum("kij,kj->ki", heads, self.means[:, :few] - centre).reshape(-1, 1)
+        whitened -= np.einsum("kij,kj->ki", heads, self.params.means[:, :few] - centre).reshape(-1, 1)
         whitened *= whitened
         np.sum(whitened.reshape(k, few, len(x)), axis=1, out=out)
         out *= -0.5
@@ -136,7 +131,7 @@ class WhitenedKernel(Kernel):
     def _log_joint(self, j: int, x: Array, buffers: Buffers) -> Array:
         """Log weight plus log density of rows in one component; a quarter of the columns needs those before it."""
         n, d = x.shape
-        y = np.subtract(x, self.means[j], out=buffers.array("centred", n, d))
+        y = np.subtract(x, self.params.means[j], out=buffers.array("centred", n, d))
         z = buffers.array("whitened", n, d)
         for begin in range(0, d, _quarter(d)):
             end = min(begin + _quarter(d), d)
@@ -160,22 +155,18 @@ class WhitenedKernel(Kernel):
 
     def _origin(self, j: int, x: Array, count: Array) -> Array:
         """The component's mean, so that chunks agree on it; where that is far from its rows, theirs."""
-        apart = np.dot(count, x - self.means[j]) / count.sum()
-        near = self.structure.each.whiten(self.whiteners[j], apart[None])
-        return self.means[j] if (near * near).sum() <= _NEAR else self.means[j] + apart
-
-    def resolved(self, sums: Scatter) -> bool:
-        count = sums.count[:, None]
-        explained = sums.first**2 / np.where(count > 0, count, 1.0)
-        squares = np.diagonal(sums.second, axis1=1, axis2=2)
-        return bool((squares - explained >= self.least * count).all())
+        apart = np.dot(count, x - self.params.means[j]) / count.sum()
+        near = self.params.structure.each.whiten(self.whiteners[j], apart[None])
+        return self.params.means[j] if (near * near).sum() <= _NEAR else self.params.means[j] + apart
 
     def counts(self, sums: Scatter) -> Array:
         return sums.count.copy()
 
-    def statistics(self, sums: Scatter) -> Moments:
-        origin = np.where(np.isnan(sums.origin), self.means, sums.origin)
-        return Moments(self.structure.each, own(origin), own(sums.count.copy()), own(sums.first), own(sums.second))
+    def statistics(self, sums: Scatter) -> Moments | None:
+        origin = np.where(np.isnan(sums.origin), self.params.means, sums.origin)
+        each, count = self.params.structure.each, own(sums.count.copy())
+        moments = Moments(each, own(origin), count, own(sums.first), own(sums.second))
+        return moments if moments.keep(NARROWED, self.params.covariances) else None
 
 
 def _quarter(d: int) -> int:

@@ -39,10 +39,12 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
             left[-1] = slice(left[-1].start, part.stop)
         else:
             left.append(part)
-    if not kernel.resolved(sums):
+    statistics = kernel.statistics(sums)
+    if statistics is None:
         sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
+        statistics = kernel.statistics(sums)
     stretches = [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
-    return kernel.counts(sums), kernel.statistics(sums), entropy, stretches
+    return kernel.counts(sums), statistics, entropy, stretches
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
@@ -82,7 +84,7 @@ def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
     for part in blocks(len(x), kernel.rows):
         kernel.read(x[part], _buffers)
         kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
-    return kernel.statistics(sums) if kernel.resolved(sums) else None
+    return kernel.statistics(sums)
 
 
 def blocks(n: int, most: int) -> Iterator[slice]:
