@@ -416,7 +416,7 @@ def test_densities_without_parameters_are_what_they_say():
     x = np.array([[0.0, 1.0], [0.0, 2.0], [np.nan, 1.0], [5.0, 0.0]])
     assert np.array_equal(PointMass([0, 1]).logs(x), [0, -np.inf, 0, -np.inf])
     box = Uniform([0, 0], [5, 1])
-    np.testing.assert_allclose(box.logs(x), [-np.log(5), -np.inf, 0, -np.log(5)], atol=1e-15)  # fmt: skip
+    np.testing.assert_allclose(box.logs(x), [-np.log(5), -np.inf, 0, -np.log(5)], atol=1e-15)
     wide = Uniform(-1.5e308, 1.5e308)
     np.testing.assert_allclose(wide.logs(np.array([[1.0]])), -np.log(1.5e308) - np.log(2), rtol=1e-14)
     model = lem.Mixture(Assorted(box, box), 2)

@@ -142,12 +142,15 @@ def test_incremental_em_takes_the_path_of_neal_and_hinton():
         (MODEL, START, shuffled(FAITHFUL, 8)),
         (lem.GaussianMixture(2, structure=lem.Tied(lem.Diagonal())), None, shuffled(clusters(), 30)),
         (*poisson(), shuffled(MIXED, 5)),
-        (lem.WithPrior(poisson()[0], lem.e_step(*poisson(), shuffled(MIXED, 1)).statistics), poisson()[1],
-         shuffled(MIXED, 4)),
+        (
+            lem.WithPrior(poisson()[0], lem.e_step(*poisson(), shuffled(MIXED, 1)).statistics),
+            poisson()[1],
+            shuffled(MIXED, 4),
+        ),
         (Linkage(), 0.4, LINKAGE),
     ],
     ids=["full", "tied", "Poisson", "prior", "linkage"],
-)  # fmt: skip
+)
 def test_incremental_em_ends_where_plain_em_ends(model, start, chunks):
     """The objective at the end is plain EM's to 1e-9, in no more passes, and the books are those of the parameters."""
     start = first(model, np.concatenate([chunk.x for chunk in chunks])) if start is None else start
@@ -166,7 +169,8 @@ def test_the_books_of_a_pass_are_a_bound_that_never_falls():
     start = first(MODEL, x)
     states = list(Incremental(max_steps=30).iterate(MODEL, start, chunks))
     for state in states:
-        parts = zip(state.params.weights, state.params.components.means, state.params.components.covariances)  # noqa: B905
+        components = state.params.components
+        parts = zip(state.params.weights, components.means, components.covariances, strict=True)
         density = sum(w * stats.multivariate_normal(m, c).pdf(x) for w, m, c in parts)
         assert state.step.bound <= np.log(density).sum() + 1e-8
     assert states[-1].step.bound == pytest.approx(np.log(density).sum(), abs=1e-8)
@@ -322,8 +326,7 @@ def test_restarts_take_any_runner(runner):
     best, reports = run_all(runner, MODEL, starts, shuffled(FAITHFUL, 4))
     assert len(reports) == 2
     objectives = [report.objective for report in reports]
-    assert best.objective in objectives
-    assert best.objective == pytest.approx(max(objectives), rel=1e-11)
+    assert best.objective == next(one for one in objectives if one > max(objectives) - 1e-8)
     if runner.trial is None:
         ends = [runner.run(MODEL, params, shuffled(FAITHFUL, 4)).objective for params in others]
         assert [report.objective for report in reports] == ends
@@ -380,7 +383,7 @@ def test_what_a_model_cannot_do_is_said():
         (lambda: OnlineState(1.0).expectation, "no chunk has been seen"),
         (lambda: Online().run(MODEL, START, iter([])), "no chunk"),
     ],
-)  # fmt: skip
+)
 def test_options_are_refused_by_name(make, message):
     """Each option out of range is an error that shows what was given."""
     with pytest.raises((ValueError, TypeError), match=message):
