@@ -429,6 +429,27 @@ def spread(model, x):
     return statistics_of(model, model.chunk(x), np.eye(2)[(x[:, 0] > 0.5).astype(int)])
 
 
+@pytest.mark.parametrize("structure", [lem.Full(), lem.Diagonal(), lem.Spherical()], ids=str)
+@pytest.mark.parametrize("d", [1, 3, 40])
+def test_bounds_by_precisions_are_on_the_safe_side_of_eigenvalues(structure, d):
+    """The weakest variance and the condition of correlations: bounds hold, and are at most a factor of sqrt(d) off."""
+    rng = np.random.default_rng(d)
+    for spread in (1.0, 1e3, 1e6):
+        axes = np.linalg.qr(rng.standard_normal((d, d)))[0]
+        dense = (axes * np.geomspace(1.0, spread, d)) @ axes.T
+        floor = rng.uniform(0.1, 10.0, d)
+        covariances = {"Full()": dense, "Diagonal()": np.diag(dense), "Spherical()": dense[0, 0]}[str(structure)][None]
+        reference = floor[0] if structure == lem.Spherical() else floor
+        params = lem.Gaussian(structure).params(np.zeros((1, d)), covariances)
+        matrix, each = params.dense()[0], np.broadcast_to(reference, d)
+        weakest = np.linalg.eigvalsh(matrix / np.sqrt(np.outer(each, each)))[0]
+        deviations = np.sqrt(np.diag(matrix))
+        least = np.linalg.eigvalsh(matrix / np.outer(deviations, deviations))[0]
+        bound = structure.weakest_at_least(params.precisions, np.asarray(reference))
+        assert (1 - 1e-9) * weakest / np.sqrt(d) <= bound <= (1 + 1e-9) * weakest
+        assert (1 - 1e-9) / least <= params.condition_at_most <= (1 + 1e-9) * np.sqrt(d) / least
+
+
 @pytest.mark.parametrize("d", [1, 2, 5, 40])
 def test_eigenvalues_are_called_above_a_level_only_where_they_are(d):
     """Spectra that are known: never where the least is below the level, however near, and always with room to spare."""

@@ -27,8 +27,14 @@ class _Uncorrelated(Shape):
         _refuse_nonpositive(variances.min(axis=1))
         return uncorrelated(x, missing, means, np.broadcast_to(variances, means.shape))
 
+    def twice(self, a: Array, b: Array) -> Array:
+        return self.product(2 * a, b)
+
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y * whitener
+
+    def precision(self, whiteners: Array) -> Array:
+        return whiteners * whiteners
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         return np.maximum(covariances, floor)
@@ -63,8 +69,8 @@ class Diagonal(_Uncorrelated):
     def squares(self, y: Array, out: Array) -> None:
         np.multiply(y, y, out=out)
 
-    def quadratic(self, whiteners: Array) -> Array:
-        return whiteners * whiteners
+    def quadratic(self, precisions: Array) -> Array:
+        return precisions
 
     def second_of(self, squares: Array, d: int) -> Array:
         return squares
@@ -82,8 +88,8 @@ class Diagonal(_Uncorrelated):
         _refuse_nonpositive(covariances.min(axis=1))
         return 1 / np.sqrt(covariances), np.log(covariances).sum(axis=1)
 
-    def trace(self, whitener: Array, second: Array) -> Array:
-        return (whitener * second * whitener).sum(axis=1)
+    def trace(self, precisions: Array, second: Array) -> Array:
+        return (precisions * second).sum(axis=1)
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         ratio = covariances / reference
@@ -116,8 +122,8 @@ class Spherical(_Uncorrelated):
     def squares(self, y: Array, out: Array) -> None:
         np.einsum("dn,dn->n", y, y, out=out[0])
 
-    def quadratic(self, whiteners: Array) -> Array:
-        return (whiteners * whiteners)[:, None]
+    def quadratic(self, precisions: Array) -> Array:
+        return precisions[:, None]
 
     def second_of(self, squares: Array, d: int) -> Array:
         return squares[:, 0]
@@ -135,8 +141,8 @@ class Spherical(_Uncorrelated):
         _refuse_nonpositive(covariances)
         return 1 / np.sqrt(covariances), d * np.log(covariances)
 
-    def trace(self, whitener: Array, second: Array) -> Array:
-        return whitener * second * whitener
+    def trace(self, precisions: Array, second: Array) -> Array:
+        return precisions * second
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         return covariances / reference, None

@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 from attrs import frozen
+from scipy.linalg.lapack import dtrtri
 
 from latentem.arrays import Array, Labels
 from latentem.core import Degenerate
@@ -30,6 +31,10 @@ class Full(Shape):
     def product(self, a: Array, b: Array) -> Array:
         return a[:, :, None] * b[:, None, :]
 
+    def twice(self, a: Array, b: Array) -> Array:
+        product = self.product(a, b)
+        return product + product.transpose(0, 2, 1)
+
     def of_columns(self, variances: Array) -> Array:
         return np.diag(variances)
 
@@ -43,9 +48,9 @@ class Full(Shape):
             np.multiply(y[: d - lag], y[lag:], out=out[at : at + d - lag])
             at += d - lag
 
-    def quadratic(self, whiteners: Array) -> Array:
-        i, j = _lags(whiteners.shape[1])
-        return (whiteners.transpose(0, 2, 1) @ whiteners)[:, i, j] * np.where(i == j, 1.0, 2.0)
+    def quadratic(self, precisions: Array) -> Array:
+        i, j = _lags(precisions.shape[1])
+        return precisions[:, i, j] * np.where(i == j, 1.0, 2.0)
 
     def second_of(self, squares: Array, d: int) -> Array:
         i, j = _lags(d)
@@ -69,20 +74,31 @@ class Full(Shape):
         return correlated(x, missing, means, covariances)
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
-        roots = np.stack([_cholesky(matrix, i) for i, matrix in enumerate(covariances)])
-        log_det = 2 * np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
-        return np.tril(np.linalg.solve(roots, np.eye(d))), log_det
+        whiteners, log_det = np.empty_like(covariances), np.empty(len(covariances))
+        for i, matrix in enumerate(covariances):
+            root = _cholesky(matrix, i)
+            log_det[i] = 2 * np.log(np.diagonal(root)).sum()
+            whiteners[i] = dtrtri(root.T)[0].T
+        return whiteners, log_det
 
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y @ whitener.T
 
-    def trace(self, whitener: Array, second: Array) -> Array:
-        return np.einsum("mij,mij->m", whitener @ second, whitener)
+    def precision(self, whiteners: Array) -> Array:
+        return whiteners.transpose(0, 2, 1) @ whiteners
+
+    def trace(self, precisions: Array, second: Array) -> Array:
+        return np.einsum("mij,mij->m", precisions, second)
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         root = np.sqrt(reference)
         values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
         return values[:, 0], np.abs(vectors[:, :, 0]).argmax(axis=1)
+
+    def weakest_at_least(self, precisions: Array, reference: Array) -> float:
+        root = np.sqrt(reference)
+        scaled = precisions * (root[:, None] * root)
+        return float(1 / np.sqrt((scaled * scaled).sum(axis=(1, 2)).max()))
 
     def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
         root = np.sqrt(reference)
@@ -106,10 +122,11 @@ class Full(Shape):
     def condition(self, covariances: Array) -> Array:
         return 1 / np.maximum(_least_correlation(covariances), np.finfo(float).eps)
 
-    def condition_at_most(self, covariances: Array, whiteners: Array) -> float:
-        # The trace of an inverse correlation, which is D W'W D with D the standard deviations.
-        scaled = whiteners * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))[:, None]
-        return float((scaled * scaled).sum(axis=(1, 2)).max())
+    def condition_at_most(self, covariances: Array, precisions: Array) -> float:
+        # The norm of an inverse correlation, which is D P D with D the standard deviations.
+        roots = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        scaled = precisions * roots[:, :, None] * roots[:, None, :]
+        return float(np.sqrt((scaled * scaled).sum(axis=(1, 2)).max()))
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         if self.surely_above(covariances, floor, 1.0):

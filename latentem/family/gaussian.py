@@ -87,9 +87,9 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         d = params.means.shape[1]
-        whiteners, log_det = params.factors
+        _, log_det = params.factors
         second = statistics.second_about(params.means)
-        distances = self.structure.each.trace(whiteners[: len(second)], second)
+        distances = self.structure.each.trace(params.precisions[: len(second)], second)
         return float(-0.5 * (statistics.count @ (d * _LOG_2PI + log_det) + distances.sum()))
 
     def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:

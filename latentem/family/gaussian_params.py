@@ -51,6 +51,13 @@ class GaussianParams(Value):
         return np.broadcast_to(whiteners, (k, *whiteners.shape[1:])), np.broadcast_to(log_det, (k,))
 
     @cached_property
+    def precisions(self) -> Array:
+        """Inverse covariances, in the structure's own shape, one a component even where they are tied, (k, ...)."""
+        whiteners, _ = self.factors
+        each = self.structure.each.precision(whiteners[:1] if self.structure.tied else whiteners)
+        return np.broadcast_to(each, whiteners.shape)
+
+    @cached_property
     def condition(self) -> float:
         """By how much whitening magnifies rounding, at most: the condition of the correlations."""
         return float(self.structure.each.condition(self.structure.spread(self.covariances)).max())
@@ -58,9 +65,8 @@ class GaussianParams(Value):
     @cached_property
     def condition_at_most(self) -> float:
         """A bound on that condition, which takes no eigenvalues."""
-        whiteners, _ = self.factors
         each = self.structure.spread(self.covariances)
-        return self.structure.each.condition_at_most(each, whiteners[: len(each)])
+        return self.structure.each.condition_at_most(each, self.precisions[: len(each)])
 
     def one_each(self) -> Array:
         """The covariances in the structure's own shape, one a component even where they are tied, (k, ...)."""

@@ -140,9 +140,11 @@ class Moments(Additive):
 
     def _second_after(self, shift: Array, first: Array) -> Array:
         """The second moments once the origin has moved by -shift and the first ones have become `first`."""
-        middle = 0.5 * (self.first + first)
-        added = self.shape.product(middle, shift) + self.shape.product(shift, middle)
-        return self.second + _summed(added, len(self.second))
+        if not shift.any():
+            return self.second
+        added = _summed(self.shape.twice(0.5 * (self.first + first), shift), len(self.second))
+        added += self.second
+        return added
 
     def together(self) -> Self:
         """The same moments with the second ones summed over the components."""

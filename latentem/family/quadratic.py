@@ -154,4 +154,6 @@ def _half_squared(structure: Structure, whiteners: Array, apart: Array) -> Array
         whitened = scales * apart
         linear = scales * whitened
     parts = [0.5 * (whitened * whitened).sum(axis=1, keepdims=True), linear]
-    return np.hstack(parts if structure.tied else [*parts, 0.5 * structure.each.quadratic(whiteners)])
+    return np.hstack(
+        parts if structure.tied else [*parts, 0.5 * structure.each.quadratic(structure.each.precision(whiteners))]
+    )

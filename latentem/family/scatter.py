@@ -81,7 +81,7 @@ class ScatterFamily(Family[S, P]):
         if count == 0:
             return 0.0
         whiteners, log_det = each.factor(self.structure.spread(params.covariances), d)
-        return float(-0.5 * (count * log_det + each.trace(whiteners, second[None])).sum())
+        return float(-0.5 * (count * log_det + each.trace(each.precision(whiteners), second[None])).sum())
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
         moments = self._moments(statistics)
@@ -213,7 +213,7 @@ class ScatterFamily(Family[S, P]):
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         floor = self.prior.floor(self._moments(statistics).variances())
         each, covariances = self.structure.each, self.structure.spread(params.covariances)
-        if floor is None or each.surely_above(covariances, floor, _AT_FLOOR):
+        if floor is None or each.weakest_at_least(self._normal(params).precisions, floor) > 2 * _AT_FLOOR:
             return ()
         ratio, column = each.weakest(covariances, floor)
         count = self._counted(self._units(statistics))

@@ -76,6 +76,10 @@ class Shape(Structure):
         """A b', row by row: (m, d), (m, d) -> (m, ...)."""
 
     @abc.abstractmethod
+    def twice(self, a: Array, b: Array) -> Array:
+        """A b' + b a', row by row: (m, d), (m, d) -> (m, ...)."""
+
+    @abc.abstractmethod
     def of_columns(self, variances: Array) -> Array:
         """The second moment of uncorrelated columns with these variances: (d,) -> (...)."""
 
@@ -88,8 +92,8 @@ class Shape(Structure):
         """Fill in the squares of columns y, (d, n), that a quadratic form is linear in: (free(d), n)."""
 
     @abc.abstractmethod
-    def quadratic(self, whiteners: Array) -> Array:
-        """The coefficients of these squares in |W y|^2, (m, ...) -> (m, free(d))."""
+    def quadratic(self, precisions: Array) -> Array:
+        """The coefficients of these squares in y' precision y, (m, ...) -> (m, free(d))."""
 
     @abc.abstractmethod
     def second_of(self, squares: Array, d: int) -> Array:
@@ -141,12 +145,20 @@ class Shape(Structure):
         """W y for each row of y, shape (n, d), with one component's W."""
 
     @abc.abstractmethod
-    def trace(self, whitener: Array, second: Array) -> Array:
-        """tr(inverse covariance x second moment) of each component, shape (m,)."""
+    def precision(self, whiteners: Array) -> Array:
+        """W' W, the inverse covariances, (m, ...) -> (m, ...)."""
+
+    @abc.abstractmethod
+    def trace(self, precisions: Array, second: Array) -> Array:
+        """tr(precision x second moment) of each component, shape (m,)."""
 
     @abc.abstractmethod
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
         """The smallest variance relative to `reference` in any direction, shape (m,), and the column nearest to it."""
+
+    def weakest_at_least(self, precisions: Array, reference: Array) -> float:
+        """A bound on the least of these from below, by precisions that are known."""
+        return float(1 / (precisions * reference).max())
 
     def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
         """Whether in no direction a variance is as small as so many times `reference`; False where that is close."""
@@ -164,8 +176,8 @@ class Shape(Structure):
         """By how much whitening magnifies rounding, shape (m,): at least about 1, whatever the units."""
         return np.ones(len(covariances))
 
-    def condition_at_most(self, covariances: Array, whiteners: Array) -> float:
-        """A bound on the largest of these, by whiteners that are known."""
+    def condition_at_most(self, covariances: Array, precisions: Array) -> float:
+        """A bound on the largest of these, by precisions that are known."""
         return float(self.condition(covariances).max())
 
     @abc.abstractmethod

@@ -148,12 +148,14 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
 
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
-        whiteners, log_det = params.normal.factors
+        _, log_det = params.normal.factors
         count, scales = statistics.count, statistics.moments.count
         log_scales = scales - count - statistics.excess
         second = statistics.moments.second_about(params.means)
         normal = (
-            d * log_scales.sum() - count @ (d * LOG_2PI + log_det) - self.structure.each.trace(whiteners, second).sum()
+            d * log_scales.sum()
+            - count @ (d * LOG_2PI + log_det)
+            - self.structure.each.trace(params.normal.precisions, second).sum()
         )
         gamma = count @ params.log_gamma_constants - params.dof / 2 @ statistics.excess - log_scales.sum()
         return float(0.5 * normal + gamma)

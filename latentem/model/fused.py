@@ -54,7 +54,8 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
         return None
     kernel.read(x, _buffers)
     found = None
-    for shares in (unshifted, shifted) if kernel.bounded else (shifted,):
+    quick = kernel.bounded and chunk.allowed is None  # where one component is allowed, its share is one to the bit
+    for shares in (unshifted, shifted) if quick else (shifted,):
         log_joint = kernel.log_joint(x, _buffers, negligible=chunk.allowed is None)
         if chunk.allowed is not None:
             np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
