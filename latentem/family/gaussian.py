@@ -71,7 +71,8 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
             return QuadraticKernel.of(params, log_weights)
         whitened = WhitenedKernel.of(params, log_weights)
         products = QuadraticKernel.of(params, log_weights, whitened)
-        return products if products.cost < whitened.cost else whitened
+        least = whitened.cost_at(1 / len(params.means))  # where all but one component are ruled out
+        return products if products.cost < least or products.cost < whitened.cost_at(whitened.share) else whitened
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         missing = np.isnan(x)

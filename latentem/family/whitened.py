@@ -69,11 +69,10 @@ class WhitenedKernel(Kernel):
     def rows(self) -> int:
         return max(500, min(4000, _BLOCK // self.params.means.shape[1]))
 
-    @property
-    def cost(self) -> float:
-        """About how many nanoseconds a row takes, as measured; docs/kernels.md."""
+    def cost_at(self, share: float) -> float:
+        """About how many nanoseconds a row takes where so many densities are needed, as measured; docs/kernels.md."""
         k, d = self.params.means.shape
-        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * self.share))
+        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * share))
 
     @cached_property
     def share(self) -> float:
