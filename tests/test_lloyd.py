@@ -145,6 +145,17 @@ def test_the_error_bound_of_the_screening_holds(name, x, k):
     assert 0 < worst < 1
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-140, 1e130])
+def test_lengths_that_are_known_are_screened_to_the_same_bits(unit):
+    """The sums' squares and reach give the rows that the screening would compute itself, in any unit."""
+    x = unit * blobs(500, 20, 4)
+    addends = Addends.of(x, None)
+    ours, alone = Screened.of(x, addends.centre, addends.reach, addends.squared), Screened.of(x, addends.centre)
+    assert (ours.unit, ours.longest) == (alone.unit, alone.longest)
+    np.testing.assert_array_equal(ours.rows, alone.rows)
+    np.testing.assert_array_equal(ours.squared, alone.squared)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", [(700, 2, 8), (500, 20, 12), (600, 5, 30)], ids=str)
 def test_the_memory_changes_no_bit(shape, weighted):
@@ -317,7 +328,8 @@ def test_the_log_evidence_is_that_of_the_mixture():
     model = lem.KMeans(4)
     allowed = np.random.default_rng(0).random((300, 4)) < 0.7
     allowed[:, 0] = True
-    for chunk in (lem.Rows(x), lem.Rows(x, allowed=allowed), lem.Rows(x + 1e5)):
+    far = np.concatenate([x, x + 200.0, x])  # hundreds of widths from every centre, between others that are near
+    for chunk in (lem.Rows(x), lem.Rows(x, allowed=allowed), lem.Rows(x + 1e5), lem.Rows(far)):
         params = model.params(chunk.x[:4], 0.3)
         np.testing.assert_allclose(
             model.log_evidence(params, chunk), model.inner.log_evidence(params, chunk), rtol=1e-11, atol=1e-10

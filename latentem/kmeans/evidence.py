@@ -9,7 +9,8 @@ from latentem.data import Rows
 from latentem.family.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
-_FAINTEST = -700.0
+_FAINTEST, _LEAST = -700.0, 1e-280
+"""The least exponent that is taken as it is, and the least sum beside which the exponential of it is nothing."""
 _ACCURATE = 1e-10
 """Nats by which the log density of a row may be off before its distances are taken column by column."""
 
@@ -17,30 +18,40 @@ _ACCURATE = 1e-10
 def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
     """log p(row) under k equal weights and one variance, in nats, shape (n,); None where a product is not accurate.
 
-    The product form |x|^2 - 2 x.c + |c|^2 about the rows' middle is off by at most (d + 6) 2^-53 (|x| + |c|)^2.
+    The product form |x|^2 - 2 x.c + |c|^2 about the rows' middle is off by at most (2 d + 8) 2^-53 (|x| + |c|)^2.
     """
     x, (k, d) = chunk.x, centres.shape
     middle = x[0] + (x[-1] - x[0]) / 2
     about = centres - middle
     lengths = squared_lengths(about)
-    evidence = np.empty(len(x))
-    constant = -np.log(k) - d / 2 * np.log(2 * np.pi * variance)
-    coefficients = about / variance
-    least = (lengths / (2 * variance))[:, None]
     farthest = np.sqrt(lengths.max())
+    # -distance^2 / (2 variance) = (c, -1/2, -|c|^2 / 2) / variance . (y, |y|^2, 1)
+    coefficients = np.column_stack([about, np.full(k, -0.5), -0.5 * lengths]) / variance
+    constant = -np.log(k) - d / 2 * np.log(2 * np.pi * variance)
+    evidence, near = np.empty(len(x)), True
+    highest: Array | float
     with np.errstate(under="ignore"):
         for part in blocks(len(x), max(k, d)):
-            y = x[part] - middle
-            squared = squared_lengths(y)
-            if (d + 6) * 2.0**-53 * (np.sqrt(squared.max()) + farthest) ** 2 > 2 * variance * _ACCURATE * max(1, d / 2):
+            features = np.ones((d + 2, part.stop - part.start))
+            y = np.subtract(x[part].T, middle[:, None], out=features[:d])
+            np.einsum("dn,dn->n", y, y, out=features[d])
+            reach = np.sqrt(features[d].max()) + farthest
+            if (2 * d + 8) * 2.0**-53 * reach**2 > 2 * variance * _ACCURATE * max(1, d / 2):
                 return None
-            scores = multiplied(coefficients, np.ascontiguousarray(y.T), out=np.empty((k, len(y))))
-            scores -= least
+            scores = multiplied(coefficients, features, out=np.empty((k, len(x[part]))))
             if chunk.allowed is not None:
                 scores[~chunk.allowed[part].T] = -np.inf
-            highest = scores.max(axis=0)
-            scores -= highest
-            np.maximum(scores, _FAINTEST, out=scores)  # what would underflow is slow, and adds nothing
-            np.exp(scores, out=scores)
-            evidence[part] = constant + np.log(scores.sum(axis=0)) + highest - squared / (2 * variance)
+            highest = 0.0
+            total = _summed(scores) if near else np.zeros(1)
+            if not total.min() > _LEAST:  # rows that are far from all centres, as others of the chunk will be
+                near, highest = False, scores.max(axis=0)
+                total = _summed(scores - highest)
+            evidence[part] = np.log(total) + (constant + highest)
     return evidence
+
+
+def _summed(scores: Array) -> Array:
+    """Sum of the exponentials of each column; what would underflow is slow, and adds nothing."""
+    shares = np.maximum(scores, _FAINTEST)
+    total: Array = np.exp(shares, out=shares).sum(axis=0)
+    return total

@@ -70,7 +70,8 @@ class Memory:
         k, d = self.shape = centres.shape
         self.size = len(chunk)
         self._addends = Addends.of(chunk.x, chunk.weight)
-        self._screened = Screened.of(chunk.x, self._addends.centre)
+        squared = self._addends.squared if chunk.weight is None else None
+        self._screened = Screened.of(chunk.x, self._addends.centre, self._addends.reach, squared)
         self._bits = min(_EPOCHS, max(4, _DISPLACED // (k * d))).bit_length() - 1
         self._epochs = np.empty((1 << self._bits, k, d))
         self._begun = 0

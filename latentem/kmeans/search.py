@@ -35,6 +35,8 @@ _LEAST = 2.0**-99
 """What underflow may add to a score."""
 _AT_ONCE = 2**15
 """Numbers, (rows, k, d), up to which all centres are compared in double."""
+_PLAIN = 400
+"""Binary digits within which squares neither overflow nor vanish, and change with the unit in their exponent alone."""
 _BLIND = 2.0**-8
 """Relative error from which the screening says nothing: at some 60,000 columns."""
 
@@ -59,19 +61,29 @@ class Screened:
     longest: float
 
     @classmethod
-    def of(cls, x: Array, centre: Array) -> Self:
-        """Rows x, shape (n, d), about a centre, (d,)."""
+    def of(cls, x: Array, centre: Array, reach: float | None = None, squared: Array | None = None) -> Self:
+        """Rows x, shape (n, d), about a centre, (d,).
+
+        Args:
+            x: The rows.
+            centre: What they are about.
+            reach: The largest |x - centre| of any column, if it is known.
+            squared: |x - centre|^2, shape (n,), if it is known.
+        """
         n, d = x.shape
-        rows, squared = np.empty((n, d + 1), np.float32), np.empty(n, np.float32)
+        rows, lengths = np.empty((n, d + 1), np.float32), np.empty(n, np.float32)
         rows[:, d] = 1
-        reach = max(float(np.abs(x[part] - centre).max()) for part in blocks(n, d))
+        if reach is None:
+            reach = max(float(np.abs(x[part] - centre).max()) for part in blocks(n, d))
         unit = 2.0 ** -np.clip(np.frexp(reach)[1], -900, 900) if reach > 0 else 1.0
+        if not 2.0**-_PLAIN < unit < 2.0**_PLAIN:
+            squared = None
         for part in blocks(n, d):
             y = x[part] - centre
             y *= unit
             rows[part, :d] = y
-            squared[part] = squared_lengths(y)
-        return cls(rows, squared, centre, float(unit), float(np.sqrt(squared.max())))
+            lengths[part] = squared_lengths(y) if squared is None else squared[part] * unit**2
+        return cls(rows, lengths, centre, float(unit), float(np.sqrt(lengths.max())))
 
 
 @final

@@ -87,6 +87,7 @@ class Addends:
         weight: Their weights, shape (n,), or None where each counts once.
         origin: What the sums of x are about, shape (d,): x - origin is exact.
         centre: Mean of the rows, shape (d,).
+        reach: The largest |x - centre| of any column.
         squared: w |x - centre|^2, shape (n,).
         scale: Powers of two that make the addends whole numbers of `bits` bits, shape (d + 2,).
         bits: Of each of the two whole numbers.
@@ -97,6 +98,7 @@ class Addends:
     weight: Array | None
     origin: Array
     centre: Array
+    reach: float
     squared: Array
     scale: Array
     bits: int
@@ -121,7 +123,8 @@ class Addends:
         bits = 52 - max(len(x) - 1, 1).bit_length()
         largest = np.r_[np.maximum(np.abs(high - origin), np.abs(low - origin)) * heaviest, squared.max(), heaviest]
         exponent = np.maximum(np.frexp(largest)[1], -900)
-        return cls(x, weight, origin, centre, squared, np.ldexp(1.0, bits - exponent), bits, sound)
+        reach = float(np.maximum(high - centre, centre - low).max())
+        return cls(x, weight, origin, centre, reach, squared, np.ldexp(1.0, bits - exponent), bits, sound)
 
     def split(self, rows: Labels | slice) -> Array:
         """The two whole numbers of each addend of some rows, shape (2 (d + 2), m): the upper ones, then the lower."""
