@@ -73,7 +73,8 @@ def fit(
         data: A table of shape (n, d), the path of a file, what `lem.data.source` gives, or what the model's `chunks`
             takes.
         start: Parameters, responsibilities (n, k) or labels (n,): one run from there. None: `n_starts` random ones.
-        n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event.
+        n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event, or have
+            fallen behind the others for good.
         weights: How much each row counts, shape (n,); for a file also the name of a column.
         allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible; for a
             file also the name of a column.

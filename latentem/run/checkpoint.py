@@ -45,12 +45,14 @@ class Standing:
         runs: Of each start, the last State that its runner gave, the error of the start, or None before the first.
         order: After the trials, the numbers of the starts from the best to the worst; None before.
         visited: How many of them, in this order, have been taken further.
+        left: The numbers of those that were left behind on the way.
         outcome: What the whole fit came to; None while it is under way.
     """
 
     runs: tuple[State[Any, Any] | Degenerate | None, ...] = ()
     order: tuple[int, ...] | None = None
     visited: int = 0
+    left: tuple[int, ...] = ()
     outcome: Any = None
 
 

@@ -19,6 +19,10 @@ from latentem.run.step import Ending, Result, State, Status
 from latentem.run.together import Shared, advance
 
 FINALISTS = 3
+EARLIEST = 100
+"""Steps after which a finalist may be left behind; it is asked again whenever they have doubled."""
+TIMES = 1000.0
+"""As often a finalist would have to gain again what its later half of steps has gained, to be left behind."""
 SAME_MODE = 1e-7
 """Nats an observation within which two ends are the same mode."""
 
@@ -68,6 +72,9 @@ def run_all(
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
+
+    One of the three that creeps far below the others is left: after 100 steps, 200, 400, ..., if the later half of them
+    would have to be gained a thousand times more to reach the best.
 
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
@@ -122,6 +129,8 @@ class _Runs:
         self._views = [Shared(data, number) if together else data for number in range(len(starts))]
         self._checkpoint, self._callback = checkpoint, callback
         self._order, self._visited = (None, 0) if stood is None else (stood.order, stood.visited)
+        self._left = set(stood.left if stood is not None and isinstance(runner, Resumable) else ())
+        self._comparable = runner.trial is not None
         self.courses = []
         runs = (None,) * len(starts) if stood is None else stood.runs
         for start, standing, view in zip(starts, runs, self._views, strict=True):
@@ -139,7 +148,7 @@ class _Runs:
             self._order = tuple(self.courses.index(course) for course in _ranked(self.courses))
         first = [self.courses[number] for number in self._order[:FINALISTS]]
         self._visited = max(self._visited, len(first))
-        halted = self._advance(first)
+        halted = self._finish(first)
         finished = Counter(map(_is_clean, first))
         for place, number in enumerate(self._order[FINALISTS:], FINALISTS):
             course = self.courses[number]
@@ -148,9 +157,36 @@ class _Runs:
             if place >= self._visited and (finished[True] == FINALISTS or not _is_clean(course)):
                 break
             self._visited = max(self._visited, place + 1)
-            halted = self._advance([course])
+            halted = self._finish([course])
             finished[_is_clean(course)] += 1
         return halted
+
+    def _finish(self, courses: Sequence[Course]) -> Status | None:
+        """Take runs to their ends, but for those that fall behind; how all was halted, if it was."""
+        until = EARLIEST if self._comparable else None
+        while going := [course for course in courses if course.under_way and not self._is_left(course)]:
+            halted = self._advance(going, until)
+            if halted is not None:
+                return halted
+            if until is not None:
+                self._leave(until)
+                until *= 2
+        return None
+
+    def _leave(self, until: int) -> None:
+        """Leave the runs that are behind at the step of this index. What a checkpoint is beyond was settled before."""
+        assert self._order is not None
+        visited = [self.courses[number] for number in self._order[: self._visited]]
+        known = [course.state for course in visited if course.state is not None]
+        clean = [state.step.objective for state in known if state.clean]
+        if not clean or any(state.step.index > until for state in known):
+            return
+        behind = [course for course in visited if course.under_way and _is_behind(course, max(clean))]
+        self._left |= set(map(self.courses.index, behind))
+        self.save()
+
+    def _is_left(self, course: Course) -> bool:
+        return self.courses.index(course) in self._left
 
     def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
         for course, error in self._taken_on(courses, until):
@@ -177,7 +213,7 @@ class _Runs:
         """Bring the checkpoint up to date."""
         if self._checkpoint is not None:
             standing = tuple(course.standing for course in self.courses)
-            self._checkpoint.write(Standing(standing, self._order, self._visited))
+            self._checkpoint.write(Standing(standing, self._order, self._visited, tuple(sorted(self._left))))
 
     def _told(self, state: State[Any, Any]) -> Any:
         if self._checkpoint is not None and (state.status is not None or self._checkpoint.due):
@@ -223,6 +259,15 @@ def hits(reports: Sequence[StartReport], best: float, observations: float) -> tu
 
 def _is_clean(course: Course) -> bool:
     return course.state is not None and course.state.clean
+
+
+def _is_behind(course: Course, best: float) -> bool:
+    """Whether a run is far below another and gains next to nothing."""
+    assert course.state is not None
+    history, observations = course.state.history, course.state.expectation.observations
+    gained = history[-1].objective - history[len(history) // 2].objective
+    lacking = best - history[-1].objective
+    return lacking > SAME_MODE * observations and TIMES * gained < lacking
 
 
 def _ranked(courses: Sequence[Course]) -> list[Course]:
