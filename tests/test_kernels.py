@@ -13,6 +13,7 @@ from latentem.core import LatentModel
 from latentem.family.kernel import UNIT, Buffers
 from latentem.family.quadratic import QuadraticKernel
 from latentem.family.whitened import WhitenedKernel
+from latentem.model import mixture
 from latentem.model.fused import fused
 
 STRUCTURES = [
@@ -367,3 +368,32 @@ def test_kernels_about_drifting_chunks_do_not_pile_up():
         first = kernel.about(centre)
         assert np.array_equal(first.natural, kernel.about(centre).natural)
     assert len(kernel.others) <= 32
+
+
+def test_the_share_of_the_only_component_that_a_row_may_have_is_one_to_the_bit():
+    """With all labels known, counts are those of the labels, exactly, wherever the rows are."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=5000)
+    x = rng.standard_normal((5000, 2)) + 1.7 * labels[:, None]
+    model = lem.GaussianMixture(3)
+    params = model.params([0.2, 0.3, 0.5], rng.standard_normal((3, 2)), np.array([np.eye(2)] * 3) * 0.7)
+    expectation = model.expectation(params, lem.Rows(x, allowed=labels[:, None] == np.arange(3)))
+    assert expectation.statistics.weights.tolist() == np.bincount(labels).tolist()
+    assert expectation.entropy == 0.0
+
+
+@pytest.mark.parametrize(("k", "d", "n"), [(60, 20, 20_000), (40, 60, 8000)])
+def test_components_with_few_rows_in_a_chunk_do_not_send_it_the_slow_way(k, d, n, monkeypatch):
+    """Many components that overlap: each has hardly more rows in a chunk than columns, and kernels do it all."""
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((k, d))
+    x = rng.standard_normal((n, d)) + means[rng.integers(k, size=n)]
+    model = lem.GaussianMixture(k)
+    params = model.params(np.full(k, 1 / k), means, np.array([np.eye(d)] * k))
+    left = []
+    whole = mixture.fused
+    monkeypatch.setattr(mixture, "fused", lambda kernel, chunk: left.append(found := whole(kernel, chunk)) or found)
+    for chunk in model.chunks(x):
+        model.expectation(params, chunk)
+    assert left
+    assert not any(stretches for *_, stretches in left)

@@ -190,8 +190,8 @@ def joined(chunks: Sequence[Rows]) -> Rows:
 
 
 def split(chunk: Rows, size: int) -> list[Rows]:
-    """The chunk, cut into chunks of `size` rows, the last one shorter."""
-    return [chunk[start : start + size] for start in range(0, len(chunk), size)]
+    """The chunk, cut into chunks of `size` rows, the last one shorter; one without rows as it is."""
+    return [chunk[start : start + size] for start in range(0, max(len(chunk), 1), size)]
 
 
 def even_rows(n: int, least: int, most: int) -> int:

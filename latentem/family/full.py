@@ -67,6 +67,9 @@ class Full(Shape):
     def columns(self, second: Array) -> Array:
         return np.diagonal(second)
 
+    def diagonals(self, covariances: Array) -> Array:
+        return np.diagonal(covariances, axis1=1, axis2=2)
+
     def kept(self, columns: Array) -> Array:
         return columns
 
@@ -97,8 +100,7 @@ class Full(Shape):
 
     def weakest_at_least(self, precisions: Array, reference: Array) -> float:
         root = np.sqrt(reference)
-        scaled = precisions * (root[:, None] * root)
-        return float(1 / np.sqrt((scaled * scaled).sum(axis=(1, 2)).max()))
+        return float(1 / _norms(precisions * (root[:, None] * root)).max())
 
     def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
         root = np.sqrt(reference)
@@ -125,8 +127,7 @@ class Full(Shape):
     def condition_at_most(self, covariances: Array, precisions: Array) -> float:
         # The norm of an inverse correlation, which is D P D with D the standard deviations.
         roots = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-        scaled = precisions * roots[:, :, None] * roots[:, None, :]
-        return float(np.sqrt((scaled * scaled).sum(axis=(1, 2)).max()))
+        return float(_norms(precisions * roots[:, :, None] * roots[:, None, :]).max())
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         if self.surely_above(covariances, floor, 1.0):
@@ -163,6 +164,13 @@ def _lags(d: int) -> tuple[Labels, Labels]:
     """Rows and columns of the upper triangle of a matrix, diagonal by diagonal."""
     i = np.concatenate([np.arange(d - lag) for lag in range(d)])
     return i, i + np.repeat(np.arange(d), np.arange(d, 0, -1))
+
+
+def _norms(matrices: Array) -> Array:
+    """Frobenius norms, shape (m,): none of their eigenvalues is larger. Infinite where squares overflow."""
+    with np.errstate(over="ignore"):
+        norms: Array = np.sqrt((matrices * matrices).sum(axis=(1, 2)))
+    return norms
 
 
 def _least_correlation(covariances: Array) -> Array:

@@ -21,7 +21,10 @@ LOWEST = float(np.exp(-100.0))
 NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
 """What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
-"""What must be left of a variance after a step, in every direction; else moments are taken about the next means."""
+"""What must be left of the variance of a column after a step; else moments are taken about the next means."""
+FEW = 1000
+"""Rows of a chunk up to which it must be left in every direction: so few may be all of the data, and a component have
+hardly more of them than columns."""
 _NUMBERS, _FEWEST, _MANY, _MOST = 2**20, 64, 4000, 2**17
 """Numbers in what is computed of a block, about; rows in it, at least, at least where twice the numbers allow it, and
 at most. Smaller blocks would stay in
@@ -36,12 +39,13 @@ class Sums:
     Attributes:
         products: Features times weights, shape (p, k).
         beside: What the kernel needs of the rows whatever their component.
+        rows: How many they were.
     """
 
-    __slots__ = ("beside", "products")
+    __slots__ = ("beside", "products", "rows")
 
     def __init__(self, products: Array, beside: Any) -> None:
-        self.products, self.beside = products, beside
+        self.products, self.beside, self.rows = products, beside, 0
 
 
 class Kernel(abc.ABC):
@@ -143,6 +147,7 @@ class FeatureKernel(Kernel):
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
         features = buffers.array("features", self.natural.shape[1], len(x))
         sums.products += accumulated(features, counts, buffers)
+        sums.rows += len(x)
 
     def counts(self, sums: Sums) -> Array:
         return sums.products[0].copy()

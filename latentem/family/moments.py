@@ -13,6 +13,8 @@ from latentem.family.missing import Completion
 from latentem.family.structure import Shape
 
 _LEAST = np.finfo(float).tiny / np.finfo(float).eps
+_FAINT = 1e-12
+"""Share of the weight below which a component has next to nothing: what its moments lack is lost in the others'."""
 """The smallest sum of weights: below, a ratio of sums has no digits."""
 
 
@@ -154,16 +156,18 @@ class Moments(Additive):
         """Mean of each component, shape (k, d); its origin where the count is zero."""
         return self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None]
 
-    def keep(self, part: float, covariances: Array) -> bool:
-        """Whether they leave, in every direction, at least so much of covariances, (m, ...), as variance.
+    def keep(self, part: float, covariances: Array, directions: bool) -> bool:
+        """Whether they leave at least so much of covariances, (m, ...), as variance, in every column or direction.
 
-        False where that is close, or rounding hides it. Components without weight do not count.
+        False where that is close, or rounding hides it. Components with next to no weight do not count.
         """
         count = self.count if len(self.second) == len(self.count) else self.count.sum(keepdims=True)
-        live = count > 0
+        live = count > _FAINT * count.sum()
         centred = self.second_about(self.means())[live]
         after = self.shape.estimate(centred, count[live], self.origin.shape[1])
-        return self.shape.surely_keep(part, covariances[live], after)
+        if directions:
+            return self.shape.surely_keep(part, covariances[live], after)
+        return bool((self.shape.diagonals(after) >= part * self.shape.diagonals(covariances[live])).all())
 
     def pooled(self) -> tuple[Array, float]:
         """Second moment of all the data about their mean, (...), and their count.

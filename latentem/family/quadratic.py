@@ -10,7 +10,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, UNIT, FeatureKernel, Kernel, Sums, block_rows
+from latentem.family.kernel import FEW, NARROWED, UNIT, FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.moments import Moments
 from latentem.family.products import Buffers
 from latentem.family.structure import Structure
@@ -140,8 +140,9 @@ class QuadraticKernel(FeatureKernel):
         tied = self.structure.tied
         second = np.asarray(sums.beside)[None] if tied else each.second_of(products[:, 1 + d :], d)
         origin = np.broadcast_to(self.origin, (k, d))
+        covariances = self.structure.spread(self.params.covariances)
         moments = Moments(each, origin, own(products[:, 0]), own(products[:, 1 : 1 + d]), own(second))
-        return moments if moments.keep(NARROWED, self.structure.spread(self.params.covariances)) else None
+        return moments if moments.keep(NARROWED, covariances, sums.rows <= FEW) else None
 
 
 def _half_squared(structure: Structure, whiteners: Array, apart: Array) -> Array:

@@ -213,7 +213,10 @@ class ScatterFamily(Family[S, P]):
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         floor = self.prior.floor(self._moments(statistics).variances())
         each, covariances = self.structure.each, self.structure.spread(params.covariances)
-        if floor is None or each.weakest_at_least(self._normal(params).precisions, floor) > 2 * _AT_FLOOR:
+        if floor is None:
+            return ()
+        precisions = self._normal(params).precisions[: len(covariances)]
+        if each.weakest_at_least(precisions, floor) > 2 * _AT_FLOOR:
             return ()
         ratio, column = each.weakest(covariances, floor)
         count = self._counted(self._units(statistics))

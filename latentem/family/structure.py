@@ -111,6 +111,10 @@ class Shape(Structure):
     def columns(self, second: Array) -> Array:
         """What `variances` reads of one second moment: the columns' own, (d,), or their sum."""
 
+    def diagonals(self, covariances: Array) -> Array:
+        """The variances of the columns, (m, d), or the one of all of them, (m,)."""
+        return covariances
+
     @abc.abstractmethod
     def kept(self, columns: Array) -> Array:
         """The same of values for each column: (d,) -> (d,), or their sum."""

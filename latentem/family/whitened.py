@@ -10,7 +10,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian_params import GaussianParams
-from latentem.family.kernel import NARROWED, NEVER, Kernel
+from latentem.family.kernel import FEW, NARROWED, NEVER, Kernel
 from latentem.family.moments import Moments
 from latentem.family.products import Buffers
 
@@ -33,9 +33,10 @@ _BLOCK = 2**18
 class Scatter:
     """Moments under way, about origins that the first rows of each component choose; NaN before them."""
 
-    __slots__ = ("count", "first", "origin", "second")
+    __slots__ = ("count", "first", "origin", "rows", "second")
 
     def __init__(self, k: int, d: int) -> None:
+        self.rows = 0
         self.origin = np.full((k, d), np.nan)
         self.count, self.first, self.second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
 
@@ -140,6 +141,7 @@ class WhitenedKernel(Kernel):
         return self.constants[j] - 0.5 * np.einsum("nd,nd->n", z, z)
 
     def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
+        sums.rows += len(x)
         for j, each in enumerate(counts):
             largest = each.max()
             if not largest > 0:
@@ -167,7 +169,7 @@ class WhitenedKernel(Kernel):
         origin = np.where(np.isnan(sums.origin), self.params.means, sums.origin)
         each, count = self.params.structure.each, own(sums.count.copy())
         moments = Moments(each, own(origin), count, own(sums.first), own(sums.second))
-        return moments if moments.keep(NARROWED, self.params.covariances) else None
+        return moments if moments.keep(NARROWED, self.params.covariances, sums.rows <= FEW) else None
 
 
 def _quarter(d: int) -> int:
