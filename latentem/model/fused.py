@@ -54,8 +54,9 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
         return None
     kernel.read(x, _buffers)
     found = None
-    quick = kernel.bounded and chunk.allowed is None  # where one component is allowed, its share is one to the bit
-    for shares in (unshifted, shifted) if quick else (shifted,):
+    free = chunk.allowed is None or chunk.allowed[part].all()
+    # Shifted, the share of the only component that a row may have is one to the bit.
+    for shares in (unshifted, shifted) if kernel.bounded and free else (shifted,):
         log_joint = kernel.log_joint(x, _buffers, negligible=chunk.allowed is None)
         if chunk.allowed is not None:
             np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
