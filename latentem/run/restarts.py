@@ -73,8 +73,8 @@ def run_all(
 ) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
-    One of the three that creeps far below the others is left: after 100 steps, 200, 400, ..., if the later half of them
-    would have to be gained a thousand times more to reach the best.
+    One of the three that creeps far below another that has ended clean is left: after 100 steps, 200, 400, ..., if the
+    gain of the later half of them would have to come a thousand times more to reach it.
 
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
@@ -177,11 +177,12 @@ class _Runs:
         """Leave the runs that are behind at the step of this index. What a checkpoint is beyond was settled before."""
         assert self._order is not None
         visited = [self.courses[number] for number in self._order[: self._visited]]
-        known = [course.state for course in visited if course.state is not None]
-        clean = [state.step.objective for state in known if state.clean]
-        if not clean or any(state.step.index > until for state in known):
+        known = [(course, course.state) for course in visited if course.state is not None]
+        # Only runs that have ended count: one that is under way may yet turn out to be a spike.
+        ended = [state.step.objective for course, state in known if state.clean and not course.under_way]
+        if not ended or any(state.step.index > until for _, state in known):
             return
-        behind = [course for course in visited if course.under_way and _is_behind(course, max(clean))]
+        behind = [course for course in visited if course.under_way and _is_behind(course, max(ended))]
         self._left |= set(map(self.courses.index, behind))
         self.save()
 
