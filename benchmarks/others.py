@@ -72,7 +72,7 @@ def _latent_classes() -> tuple[str, str, Ratio]:
 
     def theirs() -> StepMix:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # of a start that did not converge by its own rule
             return StepMix(
                 3, measurement="binary", n_init=1, random_state=0, abs_tol=1e-9, progress_bar=0, verbose=0
             ).fit(x)

@@ -27,7 +27,7 @@ print(rows)
 sample = np.load(path, mmap_mode="r")[:5000, :8]
 start = lem.fit(model, np.array(sample), n_starts=5).params
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", lem.ConvergenceWarning)
+    warnings.simplefilter("ignore", lem.ConvergenceWarning)  # three steps are not meant to arrive
     tracemalloc.start()
     fit = lem.fit(model, rows, start=start, max_steps=3)
     needed = tracemalloc.get_traced_memory()[1] / 1e6

@@ -17,6 +17,7 @@ import latentem as lem
 from latentem.run import checkpoint as module
 from latentem.run.checkpoint import Checkpoint, Standing, digest, sample
 
+# Not converged is no matter here: runs are cut short on purpose.
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
 
 

@@ -19,6 +19,7 @@ import latentem as lem
 from latentem.core import ColumnError, tree_sum
 
 distributed = pytest.importorskip("distributed", reason="the engine is an extra, latentem[dask]")
+# Not converged is no matter here: a few steps show what is asked.
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
 
 

@@ -22,6 +22,7 @@ from latentem.core.additive import add
 from latentem.engine import installed, named
 from latentem.engine.blas import one_thread
 
+# Not converged is no matter here: a few steps show what is asked.
 pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
 ENGINES = [
     lem.Serial(),
@@ -431,7 +432,7 @@ def test_processes_are_refused_where_there_is_no_fork(monkeypatch, system):
 
 BITS = """
 import warnings, numpy as np, latentem as lem
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # five steps do not converge, and forks beside threads are warned of
 rng = np.random.default_rng(0)
 x = rng.standard_normal((1500, 150))
 x[:700, 0] += 3

@@ -21,7 +21,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 path, kind = sys.argv[1:]
-warnings.simplefilter("ignore", lem.ConvergenceWarning)
+warnings.simplefilter("ignore", lem.ConvergenceWarning)  # one step shows what memory a pass needs
 model = lem.GaussianMixture(2, lem.Diagonal())
 start = lem.fit(model, np.array(np.load(path, mmap_mode="r")[:100_000]), n_starts=1, max_steps=2).params
 if kind == "path":

@@ -45,13 +45,13 @@ X, WEIGHT, LABEL, HOLES = made()
 
 def quietly(model, data, start, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", lem.ConvergenceWarning)
+        warnings.simplefilter("ignore", lem.ConvergenceWarning)  # a few steps show the bits
         return lem.fit(model, data, start=start, max_steps=3, **options)
 
 
 def beginning(model, data):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", lem.ConvergenceWarning)
+        warnings.simplefilter("ignore", lem.ConvergenceWarning)  # a few steps show the bits
         return lem.fit(model, data, n_starts=1, max_steps=1).params
 
 

@@ -309,7 +309,7 @@ def test_of_runs_that_are_equally_good_one_that_converged_is_the_best():
     ended = 0
     for steps in range(24, 34):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", lem.ConvergenceWarning)
+            warnings.simplefilter("ignore", lem.ConvergenceWarning)  # some are cut short on purpose
             fit = lem.fit(model, x, n_starts=10, max_steps=steps, rng=2)
         clean = [report for report in fit.starts if report.clean]
         best = max(report.objective for report in clean)

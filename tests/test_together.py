@@ -14,6 +14,7 @@ import latentem as lem
 from latentem.core import Placed
 from latentem.run import Start, run_all
 
+# Not converged is no matter here: a few steps show what is asked.
 pytestmark = [pytest.mark.timeout(60), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
 
 

@@ -151,7 +151,7 @@ def test_a_given_start_below_the_floor_is_lifted_and_says_so():
     assert fit.log_likelihood == pytest.approx(logsumexp(joint, axis=0).sum(), abs=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore:not converged. max steps")
+@pytest.mark.filterwarnings("ignore:not converged. max steps")  # some creep, and none is asked to arrive
 @pytest.mark.parametrize("structure", [lem.Full(), lem.Tied(lem.Full())], ids=str)
 @pytest.mark.parametrize("seed", range(20))
 def test_rounding_in_a_hyperplane_is_no_fall_of_the_objective(structure, seed):
