@@ -65,10 +65,7 @@ class Full(Shape):
         return np.diagonal(second) / count
 
     def columns(self, second: Array) -> Array:
-        return np.diagonal(second)
-
-    def diagonals(self, covariances: Array) -> Array:
-        return np.diagonal(covariances, axis1=1, axis2=2)
+        return np.diagonal(second, axis1=-2, axis2=-1)
 
     def kept(self, columns: Array) -> Array:
         return columns

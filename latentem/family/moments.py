@@ -167,7 +167,7 @@ class Moments(Additive):
         after = self.shape.estimate(centred, count[live], self.origin.shape[1])
         if directions:
             return self.shape.surely_keep(part, covariances[live], after)
-        return bool((self.shape.diagonals(after) >= part * self.shape.diagonals(covariances[live])).all())
+        return bool((self.shape.columns(after) >= part * self.shape.columns(covariances[live])).all())
 
     def pooled(self) -> tuple[Array, float]:
         """Second moment of all the data about their mean, (...), and their count.

@@ -80,8 +80,9 @@ class ScatterFamily(Family[S, P]):
         second, count = self.prior.pseudo(each, d)
         if count == 0:
             return 0.0
-        whiteners, log_det = each.factor(self.structure.spread(params.covariances), d)
-        return float(-0.5 * (count * log_det + each.trace(each.precision(whiteners), second[None])).sum())
+        normal, own = self._normal(params), len(self.structure.spread(params.covariances))
+        _, log_det = normal.factors
+        return float(-0.5 * (count * log_det[:own] + each.trace(normal.precisions[:own], second[None])).sum())
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
         moments = self._moments(statistics)

@@ -109,11 +109,7 @@ class Shape(Structure):
 
     @abc.abstractmethod
     def columns(self, second: Array) -> Array:
-        """What `variances` reads of one second moment: the columns' own, (d,), or their sum."""
-
-    def diagonals(self, covariances: Array) -> Array:
-        """The variances of the columns, (m, d), or the one of all of them, (m,)."""
-        return covariances
+        """What `variances` reads of one second moment or of each of some: the columns' own, (..., d), or their sum."""
 
     @abc.abstractmethod
     def kept(self, columns: Array) -> Array:
