@@ -93,6 +93,7 @@ from latentem.recipes import GaussianMixture, KMeans
 from latentem.reseed import reseed_empty
 from latentem.run import (
     EM,
+    STOP,
     Acceleration,
     Anderson,
     Ending,
@@ -120,6 +121,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EM",
+    "STOP",
     "Acceleration",
     "Additive",
     "Anderson",

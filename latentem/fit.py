@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Sequence, Sized
+from contextlib import suppress
 from functools import partial
 from typing import Any, final
-
-from attrs import evolve
 
 from latentem.core import (
     ColumnError,
@@ -85,7 +84,7 @@ def fit(
         accelerate: How EM leaps ahead of steps that are slow: `Anderson()`, `Squarem()`, or None for plain steps only.
             The first steps of a run are plain, and so are all of those by which starts are compared.
         engine: Who computes on the chunks; by default `Threads()`, as many as there are cores.
-        callback: Sees each `State` of each run; the whole fit stops when it returns something true.
+        callback: Sees each `State` of each run; the whole fit stops when it returns `lem.STOP`.
         checkpoint: Path of a file that is kept up to date. The same call, after it was killed, goes on from there to
             the same bits; once it has ended, it returns the same fit at once. docs/engines.md says whom to trust.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
@@ -105,10 +104,8 @@ def fit(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
     if runner is None:
-        runner = EM(stop if stop is not None else remaining_below(), max_steps, reseed_empty, accelerate)
-        if accelerate is not None and start is None and n_starts != 1:
-            late: Any = accelerate
-            runner = evolve(runner, accelerate=evolve(late, after=max(late.after, TRIAL_STEPS)))
+        plain = TRIAL_STEPS if start is None and n_starts != 1 else 0
+        runner = EM(stop if stop is not None else remaining_below(), max_steps, reseed_empty, accelerate, plain)
     elif not isinstance(runner, Runner):
         raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
     elif stop is not None or max_steps != MAX_STEPS or accelerate is not ACCELERATE:
@@ -136,20 +133,29 @@ def fit(
                 raise ColumnError(error.column, error.reason, names[error.column]) from None
             best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
             _warn(best.status)
-            evidence = _evidence(model, best.params, placed)
+            evidence, status = None, best.status
+            try:
+                evidence = _evidence(model, best.params, placed)
+            except KeyboardInterrupt:
+                if best.status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
+                    raise
+                status = Status(
+                    Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
+                )
         fitted = Fit(
             model=model,
             params=best.params,
             expectation=best.expectation,
             history=best.history,
-            status=best.status,
+            status=status,
             events=best.events,
             starts=reports,
             log_evidence=evidence,
             columns=columns_of(data),
         )
-        if book is not None and best.status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
-            book.write(Standing(outcome=fitted))
+        if book is not None and status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
+            with suppress(KeyboardInterrupt):  # the fit has ended, and the file is whole: the last one or this one
+                book.write(Standing(outcome=fitted))
     else:
         _warn(fitted.status)
     return fitted

@@ -14,6 +14,7 @@ from latentem.core import (
     Event,
     Expectation,
     HasLabels,
+    HasPaths,
     LatentModel,
     Unavailable,
     log_likelihood,
@@ -122,7 +123,7 @@ class Fit:
 
     def predict(self, data: Any) -> Labels:
         """The most probable component of each row, shape (n,)."""
-        labels: Labels = np.concatenate([q.labels() for q in self._labelled(self._chunks(data), "predict")])
+        labels: Labels = np.concatenate([self.model.labels(self.params, chunk) for chunk in self._chunks(data)])
         return labels
 
     def decode(self, data: Any) -> list[Labels]:
@@ -131,13 +132,12 @@ class Fit:
         Raises:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
-        chunks = self._chunks(data)
-        if not hasattr(chunks[0], "lengths"):
-            raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
         paths: list[Labels] = []
-        for chunk in chunks:
-            path = np.concatenate([q.labels() for q in self._labelled([chunk], "decode")])
-            paths += np.split(path, chunk.lengths.cumsum()[:-1])
+        for chunk in self._chunks(data):
+            posterior = self.model.posterior(self.params, chunk)
+            if not isinstance(posterior, HasPaths):
+                raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
+            paths += posterior.paths()
         return paths
 
     def predict_proba(self, data: Any) -> Array:

@@ -143,14 +143,16 @@ class KMeans(Transformed):
         return params
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
-        refuse_other_columns(chunk.x, params.components.means.shape[1])
-        return LabelPosterior.of_labels(nearest(params.components.means, chunk), self.k, chunk.weight)
+        return LabelPosterior.of_labels(self.labels(params, chunk), self.k, self._as_chunk(params, chunk).weight)
+
+    def labels(self, params: MixtureParams, chunk: Rows) -> Labels:
+        return nearest(params.components.means, self._as_chunk(params, chunk))
 
     def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         return self.recalled(params, chunk, {})
 
     def recalled(self, params: MixtureParams, chunk: Rows, cache: Cache) -> Expectation[MixtureStatistics]:
-        refuse_other_columns(chunk.x, params.components.means.shape[1])
+        chunk = self._as_chunk(params, chunk)
         memory = recalled(params.components.means, chunk, cache)
         statistics = memory.statistics()
         if statistics is None:
@@ -182,8 +184,15 @@ class KMeans(Transformed):
         return MixtureStatistics(count, Moments(Spherical(), origin, count, np.zeros_like(origin), second))
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
+        chunk = self._as_chunk(params, chunk)
         evidence = log_evidence(params.components.means, float(params.components.covariances), chunk)
         return super().log_evidence(params, chunk) if evidence is None else evidence
+
+    def _as_chunk(self, params: MixtureParams, data: Any) -> Rows:
+        """A chunk of the columns of the centres; raw data are made one."""
+        chunk: Rows = data if isinstance(data, Rows) else self.chunk(data)
+        refuse_other_columns(chunk.x, params.components.means.shape[1])
+        return chunk
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         def size(n: int, d: int) -> int:

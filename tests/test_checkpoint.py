@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_a_fit_that_was_stopped_goes_on(tmp_path):
     def fit(**options):
         return lem.fit(lem.GaussianMixture(3), data(), n_starts=2, max_steps=50, **options)
 
-    stopped = fit(checkpoint=path, callback=lambda state: state.step.index == 11)
+    stopped = fit(checkpoint=path, callback=lambda state: lem.STOP if state.step.index == 11 else None)
     assert stopped.status.ending is lem.Ending.STOPPED
     interrupted = fit(checkpoint=path, callback=interrupt)
     assert interrupted.status.ending is lem.Ending.INTERRUPTED
@@ -399,3 +400,55 @@ def test_a_fit_that_is_killed_again_and_again_gives_the_same_bits(tmp_path):
         killed += 1
     assert killed >= 2
     assert f"ready\n{rest}" == undisturbed.stdout
+
+
+def test_a_fit_that_is_stopped_where_a_start_ends_has_not_ended(tmp_path):
+    """`STOP` or Ctrl-C in the State with which one of several starts ends: the other starts are still to come."""
+    path = tmp_path / "run.ckpt"
+    whole = lem.fit(lem.KMeans(5), data())
+
+    def pressed(state):
+        if state.status is not None:
+            raise KeyboardInterrupt
+
+    for callback, ending in (
+        (lambda state: lem.STOP if state.status is not None else None, lem.Ending.STOPPED),
+        (pressed, lem.Ending.INTERRUPTED),
+    ):
+        first = lem.fit(lem.KMeans(5), data(), checkpoint=path, callback=callback)
+        assert first.status.ending is ending
+        assert len(first.starts) < 10 or any(not report.status.converged for report in first.starts)
+    same(lem.fit(lem.KMeans(5), data(), checkpoint=path), whole)
+
+
+def test_a_single_run_that_is_stopped_where_it_ends_has_ended():
+    """There is nothing left to do, so its own ending stands."""
+    fit = lem.fit(
+        lem.GaussianMixture(2), data(), n_starts=1, callback=lambda state: lem.STOP if state.status is not None else None
+    )
+    assert fit.converged
+
+
+def test_each_write_has_a_file_of_its_own(tmp_path):
+    """Two that keep one checkpoint do not share the file that they write, and a user's file of a like name stays."""
+    path, mine = tmp_path / "run.ckpt", tmp_path / "run.ckpt.new"
+    mine.write_text("mine")
+    both = [Checkpoint(path, model=lem.KMeans(2)) for _ in range(2)]
+    errors = []
+
+    def write(checkpoint):
+        try:
+            for visited in range(50):
+                checkpoint.write(Standing(visited=visited))
+        except OSError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(checkpoint,)) for checkpoint in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert mine.read_text() == "mine"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.new"]
+    assert both[0].read() == Standing(visited=49)

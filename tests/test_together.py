@@ -180,7 +180,7 @@ def test_the_callback_stops_all():
 
     def callback(state):
         seen.append(state.step.index)
-        return len(seen) == 23
+        return lem.STOP if len(seen) == 23 else None
 
     fit = lem.fit(lem.GaussianMixture(3), chunks(), engine=Costly(Loaded(chunks())), callback=callback)
     assert fit.status.ending is lem.Ending.STOPPED

@@ -297,9 +297,9 @@ def test_run_is_the_last_state_of_iterate(runner):
 
 @pytest.mark.parametrize("runner", RUNNERS, ids=name_of)
 def test_callbacks_and_ctrl_c_stop_every_runner(runner):
-    """A callback that returns true and Ctrl-C end a run with the State in hand; what a callback raises is raised."""
+    """A callback that returns `STOP` and Ctrl-C end a run with the State in hand; what a callback raises is raised."""
     chunks = shuffled(FAITHFUL, 4)
-    result = runner.run(MODEL, START, chunks, callback=lambda state: state.step.index == 3)
+    result = runner.run(MODEL, START, chunks, callback=lambda state: lem.STOP if state.step.index == 3 else None)
     assert result.status.ending is lem.Ending.STOPPED
     assert result.history[-1].index == 3
 

@@ -7,7 +7,7 @@ from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
 from latentem.core.passes import e_step, log_likelihood, objective, placed
-from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPower, Hidden, Posterior
+from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
 
 __all__ = [
     "Additive",
@@ -22,6 +22,7 @@ __all__ = [
     "HasDraw",
     "HasLabels",
     "HasMode",
+    "HasPaths",
     "HasPower",
     "Hidden",
     "LatentModel",

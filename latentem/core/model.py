@@ -11,7 +11,7 @@ from latentem.core.block import Block, Path
 from latentem.core.engine import Cache
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
-from latentem.core.posterior import Posterior
+from latentem.core.posterior import HasLabels, Posterior
 
 X = TypeVar("X")
 R = TypeVar("R", bound=Posterior)
@@ -101,6 +101,17 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
     def log_prior(self, params: P) -> float:
         """log p(params) up to a constant; zero means that there is no prior."""
         return 0.0
+
+    def labels(self, params: P, chunk: X) -> Any:
+        """The most probable label of each row, or path of each sequence, as one vector; no more memory than that.
+
+        Raises:
+            Unavailable: the latents are no labels.
+        """
+        posterior = self.posterior(params, chunk)
+        if not isinstance(posterior, HasLabels):
+            raise Unavailable(f"{self!r} has no labels: its latents are of another kind; use posterior")
+        return posterior.labels()
 
     def log_evidence(self, params: P, chunk: X) -> Any:
         """log p(x | params) of each unit, shape (units,), unweighted, by its own route.

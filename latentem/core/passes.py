@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from latentem.core.additive import Vector, tree_sum
 from latentem.core.engine import Cache, Placed
@@ -12,20 +12,50 @@ from latentem.core.expectation import Expectation
 from latentem.core.model import LatentModel
 
 S = TypeVar("S", bound=Vector)
+T = TypeVar("T")
+V = TypeVar("V", bound=Vector)
 Model = LatentModel[Any, Any, Any, Any]
 
 
-def placed(model: Model, data: Any) -> Any:
+@final
+class InOrder(Placed[Any]):
+    """Chunks where they are, one after the other: what is done without an engine."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: Sequence[Any]) -> None:
+        self._chunks = chunks
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._chunks)
+
+    def total(self, task: Callable[[Any, Cache], V]) -> V:
+        return tree_sum(task(chunk, {}) for chunk in self._chunks)
+
+    def each(self, task: Callable[[Any], T]) -> list[T]:
+        return [task(chunk) for chunk in self._chunks]
+
+
+def placed(model: Model, data: Any) -> Placed[Any]:
     """The chunks of the data: as an engine has placed them, or as the model cuts them."""
-    return data if isinstance(data, Placed) else model.chunks(data)
+    if isinstance(data, Placed):
+        return data
+    return InOrder(model.chunks(list(data) if isinstance(data, Iterator) else data))
 
 
-def e_step(model: LatentModel[Any, Any, S, Any], params: Any, chunks: Iterable[Any]) -> Expectation[S]:
-    """The E-step: the expectations of the chunks, summed as a tree in their order."""
-    if isinstance(chunks, Placed):
-        total: Expectation[S] = chunks.total(partial(_recalled, model, params))
-        return total
-    return tree_sum(model.expectation(params, chunk) for chunk in chunks)
+def e_step(model: LatentModel[Any, Any, S, Any], params: Any, data: Any) -> Expectation[S]:
+    """The E-step: the expectations of the chunks, summed as a tree in their order.
+
+    Args:
+        model: The model.
+        params: Where it is taken.
+        data: What `model.chunks` takes, or chunks that an engine has placed.
+    """
+    total: Expectation[S] = placed(model, data).total(partial(_recalled, model, params))
+    return total
 
 
 def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:
@@ -41,15 +71,18 @@ def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Ex
     )
 
 
-def log_likelihood(model: Model, params: Any, chunks: Iterable[Any]) -> float:
+def log_likelihood(model: Model, params: Any, data: Any) -> float:
     """log p(data | params) in nats: the log evidence of the units, each times its weight.
+
+    Args:
+        model: The model.
+        params: Its parameters.
+        data: What `model.chunks` takes, or chunks that an engine has placed.
 
     Raises:
         Unavailable: the model has no `log_evidence`.
     """
-    if isinstance(chunks, Placed):
-        return tree_sum(chunks.each(partial(_evidence, model, params)))
-    return tree_sum(_evidence(model, params, chunk) for chunk in chunks)
+    return tree_sum(placed(model, data).each(partial(_evidence, model, params)))
 
 
 def _evidence(model: Model, params: Any, chunk: Any) -> float:

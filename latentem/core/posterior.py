@@ -47,6 +47,15 @@ class Hidden(Protocol):
 
 
 @runtime_checkable
+class HasPaths(Posterior, Protocol):
+    """The latents of a unit are a path of labels, one after the other."""
+
+    def paths(self) -> Any:
+        """The most probable path of each unit, a list of vectors of shape (t,)."""
+        ...
+
+
+@runtime_checkable
 class HasLabels(Posterior, Protocol):
     """The latent of a unit is a label."""
 

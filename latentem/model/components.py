@@ -72,6 +72,10 @@ class ComponentModel(LatentModel[X, R, S, P]):
             weight: How much each row counts, shape (n,), instead of the chunk's own weights.
         """
 
+    @abc.abstractmethod
+    def as_chunk(self, data: Any) -> X:
+        """A chunk as it is, and raw data as one: so methods that work on a chunk take both."""
+
     @property
     def location(self) -> Path:
         """Path of the block that says where the components are."""

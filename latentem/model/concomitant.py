@@ -111,12 +111,14 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         return softmax(linear_predictor(params.gate, x[:, self.columns]), axis=1)
 
     def posterior(self, params: ConcomitantParams, chunk: Rows) -> LabelPosterior:
+        chunk = self.as_chunk(chunk)
         density, hidden = self.infer(params, chunk)
         log_joint = _log_weights(params.gate, chunk.x[:, self.columns]) + density
         self.refuse_unsound(log_joint, chunk)
         return LabelPosterior.from_log(log_joint, chunk.weight, hidden)
 
     def statistics(self, chunk: Rows, posterior: LabelPosterior) -> ConcomitantStatistics:
+        chunk = self.as_chunk(chunk)
         if posterior.weights.shape != (len(chunk), self.k):
             raise ValueError(f"the posterior has shape {posterior.weights.shape}: it must be {(len(chunk), self.k)}")
         counts = posterior.counts()
@@ -138,6 +140,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         return ConcomitantParams(own(gate - gate[0]), self.family.first(statistics.components))
 
     def log_evidence(self, params: ConcomitantParams, chunk: Rows) -> Array:
+        chunk = self.as_chunk(chunk)
         density = self.masked(self.family.log_density(params.components, chunk.x), chunk)
         evidence: Array = logsumexp(_log_weights(params.gate, chunk.x[:, self.columns]) + density, axis=1)
         return evidence
@@ -211,6 +214,9 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
 
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
+
+    def as_chunk(self, data: Any) -> Rows:
+        return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: ConcomitantStatistics) -> Array:
         return statistics.gate.count

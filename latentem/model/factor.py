@@ -12,6 +12,7 @@ from latentem.arrays import Array, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, LatentModel, Path, Unavailable
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
+from latentem.family.scatter import refuse_other_columns
 from latentem.family.structure import VANISHED
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.posterior.normal import NormalPosterior
@@ -67,18 +68,19 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return params
 
     def posterior(self, params: FactorParams, chunk: Rows) -> NormalPosterior:
-        if chunk.x.shape[1] != len(params.mean):
-            raise ValueError(f"data with {chunk.x.shape[1]} columns were given: the parameters have {len(params.mean)}")
+        chunk = self._as_chunk(params, chunk)
         gain, root = params.gain
         return NormalPosterior.of_root(own((chunk.x - params.mean) @ gain), root, chunk.weight)
 
     def statistics(self, chunk: Rows, posterior: NormalPosterior) -> FactorStatistics:
+        chunk = chunk if isinstance(chunk, Rows) else self.chunk(chunk)
         if posterior.means.shape != (len(chunk), self.m):
             raise ValueError(f"the posterior has shape {posterior.means.shape}: it must be {(len(chunk), self.m)}")
         return FactorStatistics.of(chunk.x, posterior, self.noise)
 
     def expectation(self, params: FactorParams, chunk: Rows) -> Expectation[FactorStatistics]:
-        if chunk.x.shape[1] == len(params.mean) <= len(chunk):
+        chunk = self._as_chunk(params, chunk)
+        if len(params.mean) <= len(chunk):
             statistics = FactorStatistics.of_scatter(*chunk.scatter, params, self.noise)
             if statistics is not None:
                 each = NormalPosterior.of_root(np.zeros((1, self.m)), params.gain[1]).entropy()
@@ -116,6 +118,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return FactorParams(statistics.middle(), loadings, self.noise.raised(left, least))
 
     def log_evidence(self, params: FactorParams, chunk: Rows) -> Array:
+        chunk = self._as_chunk(params, chunk)
         u, s, _ = params.axes  # in units of the noise, along them and apart from them: a sum of squares, without q
         y = (chunk.x - params.mean) * params.whitener
         along = y @ u
@@ -215,6 +218,12 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         width = np.sqrt(share @ (y * y))
         onto, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((chunk.x.shape[1], self.m)))
         return NormalPosterior(own(y / np.where(width > 0, width, 1.0) @ onto), np.eye(self.m), chunk.weight)
+
+    def _as_chunk(self, params: FactorParams, data: Any) -> Rows:
+        """A chunk of the columns of the parameters; raw data are made one."""
+        chunk = data if isinstance(data, Rows) else self.chunk(data)
+        refuse_other_columns(chunk.x, len(params.mean))
+        return chunk
 
     def _noise(self, statistics: FactorStatistics, params: FactorParams) -> Array:
         if not statistics.count + self.prior.pseudo(self.noise, len(params.mean))[1] > 0:

@@ -122,9 +122,11 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return params
 
     def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
+        chunk = self.as_chunk(chunk)
         return self._chain(params, chunk, *self.infer(params, chunk))
 
     def expectation(self, params: HiddenMarkovParams, chunk: Sequences) -> Expectation[HiddenMarkovStatistics]:
+        chunk = self.as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
         if kernel is None or not kernel.sound(chunk.x.min(axis=0), chunk.x.max(axis=0)):
@@ -150,6 +152,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return posterior
 
     def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
+        chunk = self.as_chunk(chunk)
         if posterior.nodes.shape != (len(chunk.x), self.k):
             raise ValueError(f"the posterior has shape {posterior.nodes.shape}: it must be {(len(chunk.x), self.k)}")
         emissions = self.emitted(chunk, posterior.counts(), posterior.hidden)
@@ -180,6 +183,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def log_evidence(self, params: HiddenMarkovParams, chunk: Sequences) -> Array:
         """log p(x_1 .. x_t | params) of each sequence, shape (s,), by a recursion in log space of its own."""
+        chunk = self.as_chunk(chunk)
         density = self.masked(self.family.log_density(params.emissions, chunk.x), chunk)
         packing = Packing.of(chunk.lengths)
         nodes = self._begun(params, chunk, density)
@@ -219,6 +223,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
+
+    def as_chunk(self, data: Any) -> Sequences:
+        return data if isinstance(data, Sequences) else self.chunk(data)
 
     def units(self, statistics: HiddenMarkovStatistics) -> Array:
         return statistics.initial + statistics.transitions.sum(axis=0)

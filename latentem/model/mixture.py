@@ -93,12 +93,14 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return params
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
+        chunk = self.as_chunk(chunk)
         density, hidden = self.infer(params, chunk)
         log_joint = log_of(params.weights) + density
         self.refuse_unsound(log_joint, chunk)
         return LabelPosterior.from_log(log_joint, chunk.weight, hidden)
 
     def statistics(self, chunk: Rows, posterior: LabelPosterior) -> MixtureStatistics:
+        chunk = self.as_chunk(chunk)
         if posterior.weights.shape != (len(chunk), self.k):
             raise ValueError(f"the posterior has shape {posterior.weights.shape}: it must be {(len(chunk), self.k)}")
         counts = posterior.counts()
@@ -106,7 +108,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         kernel = kernel_at(params.kernels, self.family, params.components, log_of(params.weights))
-        return self._fused(kernel, params, chunk)
+        return self._fused(kernel, params, self.as_chunk(chunk))
 
     def _fused(self, kernel: Kernel | None, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         """The E-step by a kernel where it is sound, by the next one elsewhere, and at last by the composed default."""
@@ -146,7 +148,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return MixtureParams(shared(statistics.weights + self._prior.count), self.family.first(statistics.components))
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
-        log_weights = log_of(params.weights)
+        log_weights, chunk = log_of(params.weights), self.as_chunk(chunk)
         return np.concatenate(
             [
                 logsumexp(log_weights + self.masked(self.family.log_density(params.components, part.x), part), axis=1)
@@ -175,6 +177,9 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+
+    def as_chunk(self, data: Any) -> Rows:
+        return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights

@@ -84,6 +84,10 @@ class ChainPosterior(Value):
         states: Labels = self._packing.unpacked(best_paths(self._nodes, self.coupling, self._packing))
         return states
 
+    def paths(self) -> list[Labels]:
+        """The same, chain by chain: vectors of shape (t,)."""
+        return np.split(self.labels(), self.lengths.cumsum()[:-1])
+
     def marginals(self) -> Array:
         """Probabilities of the states at each row, shape (n, k)."""
         return self._packing.unpacked(self._smoothed.marginals)

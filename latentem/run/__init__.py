@@ -2,6 +2,7 @@
 
 from latentem.run.acceleration import Acceleration
 from latentem.run.anderson import Anderson, Squarem
+from latentem.run.course import STOP
 from latentem.run.em import EM
 from latentem.run.incremental import Incremental
 from latentem.run.memory import Memory
@@ -19,6 +20,7 @@ from latentem.run.stop import (
 )
 
 __all__ = [
+    "STOP",
     "EM",
     "Acceleration",
     "Anderson",

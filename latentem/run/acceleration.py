@@ -85,9 +85,9 @@ class Acceleration(abc.ABC):
         """
 
     @final
-    def begin(self) -> Memory:
-        """The memory of a run that starts."""
-        return Memory(wait=self.after)
+    def begin(self, plain: int = 0) -> Memory:
+        """The memory of a run that starts, with at least so many plain steps before the first leap."""
+        return Memory(wait=max(self.after, plain))
 
     @final
     def seen(self, memory: Memory, point: Point, movement: float, plain: bool) -> Memory:

@@ -86,7 +86,7 @@ def squared(points: Sequence[Point], products: Products, failures: int) -> Itera
     What shrinks geometrically to zero stays positive: it is multiplied by a square.
     """
     (first, second), bend = points, products[0, 0] - 2 * products[0, 1] + products[1, 1]
-    if not 0 < bend < np.inf:
+    if not (0 < bend < np.inf and products[0, 0] > 0):  # rounding may have made either negative
         return
     longest = math.sqrt(products[0, 0] / bend)
     for share in (0.5**failures, 0.5 ** (failures + 1)):

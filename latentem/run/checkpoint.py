@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import mkstemp
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -124,15 +125,16 @@ class Checkpoint:
                 "define their classes at the top of a module"
             ) from error
         rest = json.dumps(self._fit).encode() + b"\n" + body
-        new = self._path.with_name(f"{self._path.name}.new")
+        # A name of its own: another process may keep the same checkpoint, and a user a file called .new.
+        descriptor, new = mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         try:
-            with new.open("wb") as file:
+            with open(descriptor, "wb") as file:
                 file.writelines([_MAGIC, hashlib.sha256(rest).hexdigest().encode(), b"\n", rest])
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(self._path)
+            os.replace(new, self._path)
         except BaseException:
-            new.unlink(missing_ok=True)
+            Path(new).unlink(missing_ok=True)
             raise
         now = time.monotonic()
         self._next = now + max(INTERVAL, _SHARE * (now - begun))

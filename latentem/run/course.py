@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Generator
 from typing import Any, final
 
 from latentem.core import Degenerate
 from latentem.run.step import Ending, Result, State
 
+
+
+@final
+class Signal(enum.Enum):
+    """What a callback returns to end a fit. All else means nothing: many functions return what nobody looks at."""
+
+    STOP = "stop"
+
+
+STOP = Signal.STOP
 Callback = Callable[[State[Any, Any]], Any]
 
 
@@ -50,7 +61,7 @@ class Course:
         try:
             while self.under_way and (until is None or self.state is None or self.state.step.index < until):
                 self.state = self.standing = next(self._states)
-                if self._callback is not None and self._callback(self.state):
+                if self._callback is not None and self._callback(self.state) is STOP:
                     self._halt(self.state, Ending.STOPPED, f"by the callback at step {self.state.step.index}")
         except KeyboardInterrupt:
             if self.state is None:
@@ -65,13 +76,13 @@ class Course:
         self.advance()
         return self.result()
 
-    def result(self) -> Result[Any, Any]:
-        """The run as it stands. One that was left under way says so."""
+    def result(self, left: str = "for others were ahead") -> Result[Any, Any]:
+        """The run as it stands. One that was left under way says so, and why it was `left`."""
         state = self.state
         if state is None:
             raise ValueError("a run that has not begun has no result")
         if state.status is None:
-            state = state.ended(Ending.STOPPED, f"left at step {state.step.index}, for others were ahead")
+            state = state.ended(Ending.STOPPED, f"left at step {state.step.index}, {left}")
         assert state.status is not None
         return Result(state.params, state.expectation, state.history, state.events, state.status)
 
@@ -80,3 +91,8 @@ class Course:
         if state.status is None:
             self.state = state.ended(ending, sentence)
         self._states.close()
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether it was halted on its way, and not in the State in which it ended by itself."""
+        return self.halted and self.standing is not self.state

@@ -39,12 +39,14 @@ class EM(Runner):
             events; it is audited with the M half. None repairs nothing.
         accelerate: How to leap ahead of plain steps, such as `Anderson()`; None takes plain steps only. Where the
             posterior jumps (hard, sampled), and where a repair has acted, steps are plain in any case.
+        plain: How many plain steps come before the first leap, at least, so that starts can be compared after them.
     """
 
     stop: Stop = field(factory=remaining_below, validator=a_rule)
     max_steps: int = field(default=10_000, validator=whole(0, "steps"))
     repair: Repair | None = None
     accelerate: Acceleration | None = field(default=None, validator=_acceleration)
+    plain: int = field(default=0, validator=whole(0, "steps"))
 
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each E-step: E, record, stop?, M. The last one has a status.
@@ -137,7 +139,7 @@ class EM(Runner):
         return evolve(state, status=failure or decide(self.stop, self.max_steps, state)), (following, leap)
 
     def _begun(self, model: Model) -> Memory | None:
-        return self.accelerate.begin() if self.accelerate is not None and model.smooth else None
+        return self.accelerate.begin(self.plain) if self.accelerate is not None and model.smooth else None
 
     def _leap(self, model: Model, memory: Memory | None, at: Pass) -> tuple[Leap | None, Memory | None]:
         if self.accelerate is None or memory is None:

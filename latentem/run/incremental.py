@@ -8,7 +8,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Half, e_step, placed, tree_sum
+from latentem.core import Degenerate, Expectation, Half, Placed, e_step, placed, tree_sum
 from latentem.core.additive import FAN_IN
 from latentem.run.audit import Pass, audit, movement
 from latentem.run.ledger import UNKNOWN, Ledger
@@ -95,13 +95,13 @@ class Incremental(Runner):
         yield evolve(ledger.record(kind, now, gained), status=status)
 
 
-def _kept(model: Model, params: Any, chunks: Sequence[Any], ledger: Ledger) -> SumTree:
+def _kept(model: Model, params: Any, chunks: Placed[Any], ledger: Ledger) -> SumTree:
     ledger.passes += 1
     return SumTree([model.expectation(params, chunk) for chunk in chunks])
 
 
 def _pass(
-    model: Model, now: Pass, following: Any, kept: SumTree, chunks: Sequence[Any], step: int
+    model: Model, now: Pass, following: Any, kept: SumTree, chunks: Placed[Any], step: int
 ) -> tuple[Pass, dict[Half, float], str | None]:
     """One visit to each chunk, from the parameters that follow `now`: where they lead, what they gained, a loss."""
     gained: dict[Half, float] = {"E": 0.0, "M": 0.0}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Value, e_step, placed
+from latentem.core import Degenerate, Expectation, Placed, Value, e_step, placed
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger
 from latentem.run.runner import Model, Runner, Stop, a_rule, whole
@@ -165,7 +165,7 @@ class Online(Runner):
                 status = Status(Ending.DEGENERATE, str(error))
         yield evolve(state, status=status)
 
-    def _visits(self, model: Model, data: Any, chunks: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
+    def _visits(self, model: Model, data: Any, chunks: Placed[Any] | None) -> Iterator[tuple[int, Any]]:
         """Chunks, each with the number of the pass that it belongs to."""
         if chunks is None:
             yield from ((1, model.chunk(chunk)) for chunk in data)

@@ -84,7 +84,7 @@ def run_all(
         model: What is fitted.
         starts: Where they begin.
         data: What `model.chunks` takes.
-        callback: Sees each State; all runs stop when it returns something true.
+        callback: Sees each State; all runs stop when it returns `STOP`.
         checkpoint: Where to go on from, if it knows, and what to keep up to date.
 
     Raises:
@@ -92,16 +92,23 @@ def run_all(
         KeyboardInterrupt: it came before the first State of the first start.
     """
     runs = _Runs(runner, model, starts, data, callback, checkpoint)
-    halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
-    runs.save()
+    try:
+        halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
+        runs.save()
+    except KeyboardInterrupt:  # between two steps
+        if not _ranked(runs.courses):
+            raise
+        halted = Status(Ending.INTERRUPTED, "by Ctrl-C; this is the best so far")
     ranked = _ranked(runs.courses)
     if not ranked:
         raise next(course.standing for course in runs.courses if isinstance(course.standing, Degenerate))
     begun = [(start, run) for start, run in zip(starts, runs.courses, strict=True) if run.standing is not None]
-    reports = tuple(_report(start, course) for start, course in begun)
+    left = "for others were ahead" if halted is None else "where the whole fit was ended"
+    reports = tuple(_report(start, course, left) for start, course in begun)
     if halted is not None:
         best = ranked[0]
-        return best.result() if best.halted else attrs.evolve(best.result(), status=halted), reports
+        as_it_ended = best.cut_short or len(starts) == 1  # its own sentence says more; a single run may have ended
+        return best.result() if as_it_ended else attrs.evolve(best.result(), status=halted), reports
     ended = [course for course in runs.courses if course in ranked and not course.under_way]
     return _first_best(ended).result(), reports
 
@@ -296,10 +303,10 @@ def _first_best(ended: Sequence[Course]) -> Course:
     return next((course for course in equal if course.result().status.converged), equal[0])
 
 
-def _report(start: Start, course: Course) -> StartReport:
+def _report(start: Start, course: Course, left: str) -> StartReport:
     if isinstance(course.standing, Degenerate):
         return StartReport(start.name, Status(Ending.DEGENERATE, str(course.standing)), float("nan"), 0, (), False)
-    result = course.result()
+    result = course.result(left)
     return StartReport(
         start.name,
         result.status,

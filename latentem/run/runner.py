@@ -38,7 +38,7 @@ class Runner(abc.ABC):
             model: What is fitted.
             params: Where to start.
             data: What `model.chunks` takes.
-            callback: Sees each State; the run stops when it returns something true.
+            callback: Sees each State; the run stops when it returns `STOP`.
 
         Raises:
             Degenerate: the start itself is no density for these data. Later, it is a status.

@@ -96,6 +96,9 @@ class SamePosterior(Transformed):
 
     __slots__ = ()
 
+    def labels(self, params: Any, chunk: Any) -> Any:
+        return self.inner.labels(params, chunk)
+
     def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
         return self.inner.expectation(params, chunk)
 

@@ -88,6 +88,26 @@ def test_a_second_ctrl_c_raises():
     assert pressed == [1]
 
 
+def test_a_first_ctrl_c_while_the_end_is_scored_keeps_the_fit():
+    """The run has ended: its parameters are returned, and the sentence says what is not known."""
+    fit = lem.fit(Impatient(lem.GaussianMixture(2)), overlapping(), n_starts=2)
+    assert fit.status.ending is lem.Ending.INTERRUPTED
+    assert "the run had ended (converged" in str(fit.status)
+    assert fit.log_evidence is None
+    assert fit.params == lem.fit(lem.GaussianMixture(2), overlapping(), n_starts=2).params
+
+
+def test_what_a_run_was_left_for_is_said():
+    """Starts that had no turn when the fit was ended are not said to be behind others."""
+    with pytest.warns(lem.ConvergenceWarning):
+        fit = lem.fit(
+            lem.GaussianMixture(2), overlapping(), n_starts=3, callback=lambda s: lem.STOP if s.step.index == 25 else None
+        )
+    left = [report.status.sentence for report in fit.starts if "left" in report.status.sentence]
+    assert left
+    assert all("where the whole fit was ended" in sentence for sentence in left)
+
+
 @attrs.frozen
 class Never(SamePosterior):
     """A model whose E-step someone interrupts."""
@@ -106,11 +126,14 @@ def test_ctrl_c_before_the_first_state_raises():
 
 
 def test_a_callback_stops_or_breaks_a_fit():
-    """What returns true stops the whole fit, by name; what raises is not swallowed."""
+    """What returns `STOP` stops the whole fit, by name, and nothing else does; what raises is not swallowed."""
     seen = []
     with pytest.warns(lem.ConvergenceWarning, match="callback"):
         fit = lem.fit(
-            lem.GaussianMixture(2), overlapping(), n_starts=4, callback=lambda s: seen.append(s) or len(seen) == 7
+            lem.GaussianMixture(2),
+            overlapping(),
+            n_starts=4,
+            callback=lambda s: seen.append(s) or (lem.STOP if len(seen) == 7 else True),
         )
     assert fit.status.ending is lem.Ending.STOPPED
     assert len(seen) == 7
