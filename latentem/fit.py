@@ -11,10 +11,13 @@ from typing import Any, final
 
 from latentem.core import (
     ColumnError,
+    Degenerate,
     Engine,
+    Event,
     LatentModel,
     Placed,
     Unavailable,
+    e_step,
     log_likelihood,
 )
 from latentem.data import columns_of, found_source
@@ -27,6 +30,7 @@ from latentem.run import (
     Acceleration,
     Anderson,
     Ending,
+    Result,
     Runner,
     State,
     Status,
@@ -34,6 +38,7 @@ from latentem.run import (
     remaining_below,
     run_all,
 )
+from latentem.run.audit import Books
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.starts import starts
@@ -142,13 +147,14 @@ def fit(
                 status = Status(
                     Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
                 )
+            gap = _gap(model, best, evidence, placed)
         fitted = Fit(
             model=model,
             params=best.params,
             expectation=best.expectation,
             history=best.history,
             status=status,
-            events=best.events,
+            events=(*best.events, *gap),
             starts=reports,
             log_evidence=evidence,
             columns=columns_of(data),
@@ -166,6 +172,27 @@ def _evidence(model: Model, params: Any, chunks: Any) -> float | None:
         return log_likelihood(model, params, chunks)
     except Unavailable:
         return None
+
+
+def _gap(model: Model, best: Result[Any, Any], evidence: float | None, placed: Placed[Any]) -> Sequence[Event]:
+    """Where q is exact the bound of its parameters is their log evidence; if not, the model contradicts itself."""
+    if evidence is None or not model.exact or Books.of(model, best.params, best.expectation).touches(evidence):
+        return ()
+    try:  # some runners end with a q that is older than the parameters
+        books = Books.of(model, best.params, e_step(model, best.params, placed))
+    except Degenerate:
+        return ()
+    if books.touches(evidence):
+        return ()
+    gap = books.expected_log_joint + books.entropy - evidence
+    return [
+        Event(
+            "gap",
+            f"Q + H is {abs(gap):.3g} nats {'above' if gap > 0 else 'below'} the log likelihood, though the posterior "
+            "is said to be exact: posterior, log_joint or log_evidence is wrong, and so are AIC and BIC",
+            "latentem.testing.check_model(model, params, data) says more",
+        )
+    ]
 
 
 def _warn(status: Status) -> None:

@@ -27,6 +27,7 @@ from latentem.run import (
     Status,
     hits,
 )
+from latentem.run.audit import Books
 from latentem.starts import generator
 from latentem.transform import layers
 
@@ -71,7 +72,7 @@ class Fit:
 
     @property
     def objective(self) -> float:
-        """What both half steps raised: Q + temperature x H + log prior, in nats."""
+        """What both half steps raised, in nats: Q + H + log prior, and what tempering adds."""
         return self.history[-1].objective
 
     @property
@@ -180,13 +181,15 @@ class Fit:
         number, step = summary.number, self.history[-1]
         books = f"Q {number(step.expected_log_joint)} + H {number(step.entropy)}"
         parameters = summary.counted(self.n_parameters, "free parameter")
-        if self.model.exact and self.log_evidence is not None:
-            likelihood = f"log likelihood {number(self.log_evidence)} = {books}"
-            parameters += f", AIC {number(self.aic)}, BIC {number(self.bic)} (lower is better)"
+        known = self.log_evidence
+        if known is not None and Books.of(self.model, self.params, self.expectation).touches(known):
+            likelihood = f"log likelihood {number(known)} = {books}"
         else:
             likelihood = f"bound {number(step.bound)} = {books}"
-            if self.log_evidence is not None:
-                likelihood += f", log likelihood {number(self.log_evidence)}"
+            if known is not None:
+                likelihood += f", log likelihood {number(known)}"
+        if self.model.exact and known is not None and all(event.kind != "gap" for event in self.events):
+            parameters += f", AIC {number(self.aic)}, BIC {number(self.bic)} (lower is better)"
         if any(hasattr(layer, "inertia") for layer in layers(self.model)):
             parameters += f", inertia {number(self.inertia)}"
         if len(self.starts) == 1:

@@ -424,7 +424,10 @@ def test_a_fit_that_is_stopped_where_a_start_ends_has_not_ended(tmp_path):
 def test_a_single_run_that_is_stopped_where_it_ends_has_ended():
     """There is nothing left to do, so its own ending stands."""
     fit = lem.fit(
-        lem.GaussianMixture(2), data(), n_starts=1, callback=lambda state: lem.STOP if state.status is not None else None
+        lem.GaussianMixture(2),
+        data(),
+        n_starts=1,
+        callback=lambda state: lem.STOP if state.status is not None else None,
     )
     assert fit.converged
 

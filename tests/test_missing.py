@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 from independent import matched
 from scipy import stats
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from stepmix.emission.gaussian import GaussianDiagNan, GaussianSphericalNan, GaussianUnitNan
 from subjects import FREE, STRUCTURES
 
@@ -169,13 +169,12 @@ def test_log_densities_are_those_of_stepmix(structure, emission, variances):
 
 
 def test_what_is_known_of_missing_cells_is_the_conditional_normal():
-    """Means, covariances, entropies and powers are those of the textbook's regression formulas."""
+    """Means, covariances and entropies are those of the textbook's regression formulas."""
     family = lem.Gaussian()
     _, params = begin(lem.Full())
     means, covariances = params.components.means, params.components.covariances
     x = np.array([[0.3, np.nan, np.nan], [1.0, 2.0, 3.0], [np.nan, np.nan, 0.1]])
     _, hidden = family.infer(params.components, x)
-    raised, log_mass = hidden.power(0.3)
     for i, j in ((0, 0), (0, 1), (2, 1)):
         seen = ~np.isnan(x[i])
         gain = covariances[j][np.ix_(~seen, seen)] @ np.linalg.inv(covariances[j][np.ix_(seen, seen)])
@@ -187,14 +186,39 @@ def test_what_is_known_of_missing_cells_is_the_conditional_normal():
         assert np.abs(added).sum() == pytest.approx(np.abs(left).sum(), rel=1e-12)
         normal = stats.multivariate_normal(mean, left)
         assert hidden.entropies()[i, j] == pytest.approx(normal.entropy(), rel=1e-12)
-        wide = stats.multivariate_normal(mean, left / 0.3)
-        assert raised.entropies()[i, j] == pytest.approx(wide.entropy(), rel=1e-12)
-        assert log_mass[i, j] == pytest.approx(0.3 * normal.logpdf(mean) - wide.logpdf(mean), rel=1e-12)
-    assert hidden.entropies()[1, 0] == log_mass[1, 0] == 0
-    _, single = lem.Gaussian(lem.Diagonal()).infer(begin(lem.Diagonal())[1].components, x)
-    assert single.power(2.0)[1][0, 0] == pytest.approx(
-        sum(2 * stats.norm.logpdf(0, scale=np.sqrt(v)) - stats.norm.logpdf(0, scale=np.sqrt(v / 2)) for v in (1.5, 2.0))
-    )
+    assert hidden.entropies()[1, 0] == 0
+
+
+@pytest.mark.parametrize("beta", [0.1, 3.0])
+def test_tempering_leaves_missing_cells_as_they_are(beta):
+    """With one component there is no label to temper: the fit is plain EM's, however many cells are missing.
+
+    With two, the labels are those of the observed densities to the power beta, by scipy.
+    """
+    x = np.random.default_rng(0).normal(2.0, 1.5, (200, 2))
+    x[np.random.default_rng(1).random(x.shape) < 0.4] = np.nan
+    one = lem.fit(lem.Tempered(lem.GaussianMixture(1), beta), x)
+    assert one.params == lem.fit(lem.GaussianMixture(1), x).params
+    model, params = begin(lem.Full())
+    rows = np.array([[0.3, np.nan, np.nan], [1.0, 2.0, 3.0], [np.nan, np.nan, 0.1]])
+    joint = np.empty((3, 2))
+    for i, j in np.ndindex(joint.shape):
+        seen = ~np.isnan(rows[i])
+        law = stats.multivariate_normal(
+            params.components.means[j][seen], params.components.covariances[j][np.ix_(seen, seen)]
+        )
+        joint[i, j] = np.log(params.weights[j]) + law.logpdf(rows[i, seen])
+    labels = lem.Tempered(model, beta).posterior(params, lem.Rows(rows)).weights
+    np.testing.assert_allclose(labels, softmax(beta * joint, axis=1), atol=1e-12)
+
+
+def test_annealing_takes_missing_cells():
+    """Stages at a beta below the share of missing cells keep sound covariances, and end at plain EM's mode."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(3 * rng.integers(0, 2, 200)[:, None], 1, (200, 2))
+    x[rng.random(x.shape) < 0.3] = np.nan
+    annealed = lem.fit(lem.GaussianMixture(2), x, runner=lem.Annealing(), n_starts=3)
+    assert annealed.log_likelihood == pytest.approx(lem.fit(lem.GaussianMixture(2), x).log_likelihood, abs=1e-6)
 
 
 def test_a_cell_that_the_others_nearly_determine_keeps_its_digits():

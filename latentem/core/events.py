@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 from attrs import frozen
 
-Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted", "separated"]
+Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap"]
 
 
 @final
@@ -18,7 +18,8 @@ class Event:
     Attributes:
         kind: "floor" (a covariance is held up by its floor), "empty" (a component has no units),
             "coincident" (two components are the same), "reseeded" (an empty component was moved to
-            a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity).
+            a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity),
+            "gap" (the books of the model contradict one another).
         message: What was seen, in words.
         remedy: What can be done about it.
         component: Number of the component, or None where it concerns them all.

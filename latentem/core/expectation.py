@@ -20,8 +20,10 @@ class Expectation(Additive, Generic[S]):
         statistics: Expected sufficient statistics.
         entropy: H[q] in nats.
         observations: How much the data count: the sum of the weights of the units.
+        tempering: What a temperature adds to the objective, in nats: (1 / beta - 1) times the entropy of the labels.
     """
 
     statistics: S
     entropy: float
     observations: float
+    tempering: float = 0.0

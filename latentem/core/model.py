@@ -44,11 +44,6 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         """The half steps that may not lose."""
         return frozenset({"E", "M"})
 
-    @property
-    def temperature(self) -> float:
-        """The weight of the entropy in the objective: one, unless q is tempered."""
-        return 1.0
-
     # What a model must say.
 
     @abc.abstractmethod

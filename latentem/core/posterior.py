@@ -22,9 +22,13 @@ class HasMode(Posterior, Protocol):
 
 @runtime_checkable
 class HasPower(Posterior, Protocol):
-    """q can be raised to a power and renormalised."""
+    """q(z) can be raised to a power and renormalised; what else is hidden, given z, keeps its distribution."""
 
     def power(self, exponent: float) -> Posterior: ...
+
+    def latent_entropy(self) -> float:
+        """H[q(z)] in nats, without that of what else is hidden given z."""
+        ...
 
 
 @runtime_checkable
@@ -39,10 +43,6 @@ class Hidden(Protocol):
 
     def entropies(self) -> Any:
         """Entropy of each in nats, shape (n, k)."""
-        ...
-
-    def power(self, exponent: float) -> tuple[Hidden, Any]:
-        """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k)."""
         ...
 
 

@@ -43,11 +43,6 @@ class Beside:
     def entropies(self) -> Array:
         return _columns([None if one is None else one.entropies() for one in self.components])
 
-    def power(self, exponent: float) -> tuple[Beside, Array]:
-        raised = [None if one is None else one.power(exponent) for one in self.components]
-        log_mass = _columns([None if one is None else one[1] for one in raised])
-        return Beside(tuple(None if one is None else one[0] for one in raised)), log_mass
-
 
 def _columns(each: Sequence[Array | None]) -> Array:
     """Columns (n, 1) side by side; zeros for None."""

@@ -75,10 +75,6 @@ class Origin(Value):
         entropies = _entropy(self.log_structural) + _entropy(self.log_drawn)
         return entropies if self.inner is None else entropies + np.exp(self.log_drawn) * self.inner.entropies()
 
-    def power(self, exponent: float) -> tuple[Origin, Array]:
-        inner, log_mass = (None, 0.0) if self.inner is None else self.inner.power(exponent)
-        return _origin(exponent * self.log_structural, exponent * self.log_drawn + log_mass, inner)
-
 
 def _origin(log_structural: Array, log_drawn: Array, inner: Hidden | None) -> tuple[Origin, Array]:
     """q from unnormalised logs, and the log of what they were divided by; drawn, where neither is possible."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import abc
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, array, matrix, own
 from latentem.core import Degenerate, Value
@@ -50,14 +50,6 @@ class Completion(Value):
     def entropies(self) -> Array:
         """Entropy of each in nats, shape (n, k)."""
 
-    @abc.abstractmethod
-    def power(self, exponent: float) -> tuple[Self, Array]:
-        """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k)."""
-
-    def _log_mass(self, cells: Array, exponent: float) -> Array:
-        """Log of the integral of N(h; m, C)^exponent over so many cells, (n, 1): it depends on their entropy alone."""
-        return (1 - exponent) * (self.entropies() - cells / 2) - cells / 2 * np.log(exponent)
-
 
 @final
 @frozen
@@ -82,10 +74,6 @@ class IndependentCells(Completion):
 
     def entropies(self) -> Array:
         return 0.5 * (self.missing @ (_LOG_2PI + 1 + np.log(self.variances)).T)
-
-    def power(self, exponent: float) -> tuple[Self, Array]:
-        cells = self.missing.sum(axis=1, keepdims=True).astype(float)
-        return evolve(self, variances=self.variances / exponent), self._log_mass(cells, exponent)
 
 
 @final
@@ -152,13 +140,6 @@ class CorrelatedCells(Completion):
         for block in self.blocks:
             entropies[block.rows] = block.entropies()
         return entropies
-
-    def power(self, exponent: float) -> tuple[Self, Array]:
-        cells = np.zeros((self.shape[0], 1))
-        for block in self.blocks:
-            cells[block.rows] = block.columns.shape[1]
-        blocks = tuple(evolve(block, roots=block.roots / np.sqrt(exponent)) for block in self.blocks)
-        return evolve(self, blocks=blocks), self._log_mass(cells, exponent)
 
 
 def uncorrelated(x: Array, missing: Mask, means: Array, variances: Array) -> tuple[Array, IndependentCells]:

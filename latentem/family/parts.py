@@ -70,11 +70,6 @@ class Together:
     def entropies(self) -> Array:
         return np.add.reduce([part.entropies() for part in self.parts if part is not None])
 
-    def power(self, exponent: float) -> tuple[Together, Array]:
-        raised = [None if part is None else part.power(exponent) for part in self.parts]
-        log_mass: Array = np.add.reduce([one[1] for one in raised if one is not None])
-        return Together(tuple(None if one is None else one[0] for one in raised)), log_mass
-
 
 def within(part: int, event: Event) -> Event:
     """An event of a part as the whole's: its field by the name that the whole has for it."""

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, matrix, own, vector
-from latentem.core import Degenerate, Value
+from latentem.core import Value
 from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
 
 
@@ -44,25 +44,3 @@ class GammaScales(Value):
     def entropies(self) -> Array:
         a = self.shape
         return 0.5 * (np.log(a) + LOG_2PI) + stirling(a) + (a - 1) * self._log_less_digamma - np.log(self.rate)
-
-    def power(self, exponent: float) -> tuple[GammaScales, Array]:
-        """Each to a positive power, renormalised, and the log of what it was divided by, shape (n, k).
-
-        Raises:
-            Degenerate: the power of one has no finite integral: exponent (shape - 1) + 1 is not above 0.
-        """
-        a = self.shape
-        raised = exponent * (a - 1) + 1
-        if not (raised > 0).all():
-            j = int(raised.argmin())
-            raise Degenerate(
-                j,
-                "posterior",
-                f"its latent scale is Gamma({a[j]:.3g}, ...), whose power {exponent:g} has no finite integral",
-                f"use an exponent below {1 / (1 - a[j]):.3g}, or hold dof at 1 or more",
-            )
-        constant = raised * np.log1p((1 - exponent) / (exponent * a)) - (1 - exponent)
-        constant += 0.5 * (exponent * np.log(a) - np.log(raised) + (1 - exponent) * LOG_2PI)
-        constant += stirling(raised) - exponent * stirling(a)
-        log_mass = (1 - exponent) * np.log(self.means()) + constant
-        return GammaScales(own(raised), own(exponent * self.rate)), log_mass

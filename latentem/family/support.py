@@ -31,10 +31,6 @@ class OfSome:
     def entropies(self) -> Array:
         return spread(self.hidden.entropies(), self.rows, 0.0)
 
-    def power(self, exponent: float) -> tuple[OfSome, Array]:
-        raised, log_mass = self.hidden.power(exponent)
-        return OfSome(raised, self.rows), spread(log_mass, self.rows, 0.0)
-
 
 def spread(values: Array, rows: Mask, otherwise: float) -> Array:
     """Values of some rows, shape (m, k), among all, shape (n, k)."""

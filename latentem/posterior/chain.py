@@ -12,7 +12,7 @@ from scipy.special import xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matrix, own
 from latentem.core import Hidden, Value
-from latentem.posterior.labels import hidden_entropy, hidden_power
+from latentem.posterior.labels import hidden_entropy
 from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, smooth
 
 
@@ -49,7 +49,11 @@ class ChainPosterior(Value):
         return cls(own(nodes), np.zeros((k, k)), lengths, multiplicity, hidden)
 
     def entropy(self) -> float:
-        """H[q] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
+        """H[q] in nats."""
+        return self.latent_entropy() + hidden_entropy(self.hidden, self.counts)
+
+    def latent_entropy(self) -> float:
+        """H[q(z)] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
         packing, smoothed = self._packing, self._smoothed
         q, weight = smoothed.marginals, self._weight
         with np.errstate(invalid="ignore"):
@@ -59,7 +63,7 @@ class ChainPosterior(Value):
             of_steps = weight @ np.where(q > 0, q * surprise, 0.0).sum(axis=1)
             of_pairs = np.where(smoothed.pairs > 0, smoothed.pairs * self.coupling, 0.0).sum()
         of_starts = weight[packing.first] @ xlogy(q[packing.first], q[packing.first]).sum(axis=1)
-        return float(of_steps - of_starts - of_pairs) + hidden_entropy(self.hidden, self.counts)
+        return float(of_steps - of_starts - of_pairs)
 
     @property
     def impossible(self) -> int | None:
@@ -97,11 +101,9 @@ class ChainPosterior(Value):
         return self._along(self.labels())
 
     def power(self, exponent: float) -> ChainPosterior:
-        """Q to a positive power, renormalised chain by chain."""
-        hidden, log_mass = hidden_power(self.hidden, exponent)
-        return ChainPosterior(
-            exponent * self.nodes + log_mass, exponent * self.coupling, self.lengths, self.multiplicity, hidden
-        )
+        """q(z) to a positive power, renormalised chain by chain; what else is hidden keeps its distribution."""
+        nodes, coupling = own(exponent * self.nodes), own(exponent * self.coupling)
+        return ChainPosterior(nodes, coupling, self.lengths, self.multiplicity, self.hidden)
 
     def draw(self, seed: int) -> ChainPosterior:
         """A point mass at paths drawn from q; the same q and seed draw the same paths."""

@@ -79,9 +79,12 @@ class LabelPosterior(Value):
 
     def entropy(self) -> float:
         """H[q] in nats, with 0 log 0 = 0."""
+        return self.latent_entropy() + hidden_entropy(self.hidden, self.counts)
+
+    def latent_entropy(self) -> float:
+        """H[q(z)] in nats: that of the labels alone."""
         surprise = np.where(self.weights > 0, self.log_weights, 0.0)
-        of_labels = float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
-        return of_labels + hidden_entropy(self.hidden, self.counts)
+        return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
 
     def counts(self) -> Array:
         """Weight of each unit in each component, times its multiplicity, shape (n, k)."""
@@ -100,9 +103,8 @@ class LabelPosterior(Value):
         return LabelPosterior.of_labels(self.labels(), self.weights.shape[1], self.multiplicity, self.hidden)
 
     def power(self, exponent: float) -> LabelPosterior:
-        """Q to a positive power, renormalised unit by unit."""
-        hidden, log_mass = hidden_power(self.hidden, exponent)
-        return LabelPosterior.from_log(exponent * self.log_weights + log_mass, self.multiplicity, hidden)
+        """q(z) to a positive power, renormalised unit by unit; what else is hidden keeps its distribution."""
+        return LabelPosterior.from_log(exponent * self.log_weights, self.multiplicity, self.hidden)
 
     def draw(self, seed: int) -> LabelPosterior:
         """A point mass at labels drawn from q; the same q and seed draw the same labels."""
@@ -119,8 +121,3 @@ def hidden_entropy(hidden: Hidden | None, counts: Callable[[], Array]) -> float:
         return 0.0
     each = counts()
     return float(np.where(each > 0, each * hidden.entropies(), 0.0).sum())
-
-
-def hidden_power(hidden: Hidden | None, exponent: float) -> tuple[Hidden | None, Any]:
-    """Q(h | z) to a power, renormalised, and the log of what it was divided by."""
-    return (None, 0.0) if hidden is None else hidden.power(exponent)

@@ -73,7 +73,11 @@ class NormalPosterior(Value):
         _, log_det = np.linalg.slogdet(self.root)
         return float(self.multiplicity.sum() * (self.means.shape[1] * _UNIT_ENTROPY + log_det))
 
+    def latent_entropy(self) -> float:
+        """The same: nothing else is hidden."""
+        return self.entropy()
+
     def power(self, exponent: float) -> NormalPosterior:
-        """Q to a positive power, renormalised: the same means, the covariance divided by it."""
+        """q to a positive power, renormalised: the same means, the covariance divided by it."""
         root = self.root / np.sqrt(exponent)
         return NormalPosterior(self.means, own(self.covariance / exponent), self.multiplicity, own(root))

@@ -20,8 +20,8 @@ from latentem.run.stop import (
 )
 
 __all__ = [
-    "STOP",
     "EM",
+    "STOP",
     "Acceleration",
     "Anderson",
     "Ending",

@@ -16,6 +16,9 @@ ROUNDING = 1e-10
 NOISE = 1e-22
 """Movement relative to Q that rounding makes of none: it is the square of what a kernel may put a log density off."""
 
+AGREEING = 1e-9
+"""Of the same: the log evidence and the bound, added up along different ways, are one number up to this."""
+
 Model = LatentModel[Any, Any, Any, Any]
 
 
@@ -27,6 +30,7 @@ class Books:
     Attributes:
         expected_log_joint: Q.
         entropy: H.
+        tempering: What a temperature adds to the objective, else 0.
         log_prior: log p(params) up to a constant.
         observations: How much the data count.
         rounding: Relative error of Q where the parameters are ill-conditioned, else 0.
@@ -34,6 +38,7 @@ class Books:
 
     expected_log_joint: float
     entropy: float
+    tempering: float
     log_prior: float
     observations: float
     rounding: float
@@ -42,7 +47,14 @@ class Books:
     def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
         """What a pass at these parameters comes to."""
         joint, prior = model.log_joint(params, expectation.statistics), model.log_prior(params)
-        return cls(joint, expectation.entropy, prior, expectation.observations, model.rounding(params))
+        return cls(
+            joint, expectation.entropy, expectation.tempering, prior, expectation.observations, model.rounding(params)
+        )
+
+    @property
+    def objective(self) -> float:
+        """What both half steps raise."""
+        return self.expected_log_joint + self.entropy + self.tempering + self.log_prior
 
     @property
     def blur(self) -> float:
@@ -53,6 +65,11 @@ class Books:
     def slack(self) -> float:
         """The loss that rounding can explain."""
         return (ROUNDING + self.rounding) * self._magnitude()
+
+    def touches(self, log_evidence: float) -> bool:
+        """Whether Q + H is this number, to rounding, as it is where q is the exact posterior."""
+        gap = log_evidence - self.expected_log_joint - self.entropy
+        return abs(gap) <= (AGREEING + self.rounding) * self._magnitude()
 
     def _magnitude(self) -> float:
         return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
@@ -77,7 +94,7 @@ def gains(model: Model, params: Any, statistics: Any, before: Books, after: Book
     crossed = model.log_joint(params, statistics)
     return {
         "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,
-        "E": after.expected_log_joint - crossed + model.temperature * (after.entropy - before.entropy),
+        "E": after.expected_log_joint - crossed + after.entropy - before.entropy + after.tempering - before.tempering,
     }
 
 

@@ -10,7 +10,6 @@ from latentem.core import Degenerate
 from latentem.run.step import Ending, Result, State
 
 
-
 @final
 class Signal(enum.Enum):
     """What a callback returns to end a fit. All else means nothing: many functions return what nobody looks at."""

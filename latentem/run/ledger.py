@@ -75,7 +75,7 @@ class Ledger:
                 index=self.index,
                 kind=kind,
                 bound=q + h,
-                objective=q + self._model.temperature * h + log_prior,
+                objective=at.books.objective,
                 expected_log_joint=q,
                 entropy=h,
                 log_prior=log_prior,

@@ -6,8 +6,17 @@ from typing import Any, final
 
 from attrs import field, frozen
 
-from latentem.core import Half, HasDraw, HasMode, HasPower, Posterior, Unavailable
-from latentem.transform.transformed import Model, Transformed
+from latentem.core import (
+    Expectation,
+    Half,
+    HasDraw,
+    HasMode,
+    HasPower,
+    Posterior,
+    Unavailable,
+    observations,
+)
+from latentem.transform.transformed import Model, Transformed, layers
 
 
 class OtherPosterior(Transformed):
@@ -34,10 +43,6 @@ class Hard(OtherPosterior):
 
     inner: Model
 
-    @property
-    def temperature(self) -> float:
-        return 1.0
-
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         inner = self.inner.posterior(params, chunk)
         if not isinstance(inner, HasMode):
@@ -53,27 +58,42 @@ def _positive(instance: Any, attribute: Any, value: float) -> None:
 @final
 @frozen
 class Tempered(OtherPosterior):
-    """The posterior raised to the power `beta`, as deterministic annealing has it (Ueda and Nakano, 1998).
+    """The posterior of the labels raised to the power `beta`, as in deterministic annealing (Ueda and Nakano, 1998).
 
-    Both half steps raise Q + H / beta. The reported bound is still Q + H, below the log evidence.
+    Both half steps raise Q + H[q(z)] / beta, plus the entropy of what else is hidden given a label z, such as missing
+    cells: that keeps its distribution. (Tempered too, missing cells would widen at each step: where a larger share
+    than beta of a column is missing there would be no maximum.) The reported bound is Q + H, below the log evidence.
+
+    Raises:
+        TypeError: the model is tempered already.
     """
 
     inner: Model
     beta: float = field(validator=_positive)
 
+    def __attrs_post_init__(self) -> None:
+        if any(isinstance(layer, Tempered) for layer in layers(self.inner)):
+            raise TypeError(f"{self.inner!r} is tempered already: temper it once, by the product of the exponents")
+
     @property
     def smooth(self) -> bool:
         return self.inner.smooth
 
-    @property
-    def temperature(self) -> float:
-        return self.inner.temperature / self.beta
-
     def posterior(self, params: Any, chunk: Any) -> Posterior:
+        return self._raised(params, chunk)
+
+    def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
+        posterior = self._raised(params, chunk)
+        tempering = (1 / self.beta - 1) * posterior.latent_entropy()
+        statistics = self.statistics(chunk, posterior)
+        return Expectation(statistics, posterior.entropy(), observations(chunk), tempering)
+
+    def _raised(self, params: Any, chunk: Any) -> HasPower:
         inner = self.inner.posterior(params, chunk)
-        if not isinstance(inner, HasPower):
+        raised = inner.power(self.beta) if isinstance(inner, HasPower) else inner
+        if not isinstance(raised, HasPower):
             raise Unavailable(f"{type(inner).__name__} has no power: Tempered cannot raise it to {self.beta}")
-        return inner.power(self.beta)
+        return raised
 
 
 @final

@@ -38,10 +38,6 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
     def audited(self) -> frozenset[Half]:
         return self.inner.audited
 
-    @property
-    def temperature(self) -> float:
-        return self.inner.temperature
-
     def posterior(self, params: Any, chunk: Any) -> Any:
         return self.inner.posterior(params, chunk)
 

@@ -101,7 +101,10 @@ def test_what_a_run_was_left_for_is_said():
     """Starts that had no turn when the fit was ended are not said to be behind others."""
     with pytest.warns(lem.ConvergenceWarning):
         fit = lem.fit(
-            lem.GaussianMixture(2), overlapping(), n_starts=3, callback=lambda s: lem.STOP if s.step.index == 25 else None
+            lem.GaussianMixture(2),
+            overlapping(),
+            n_starts=3,
+            callback=lambda s: lem.STOP if s.step.index == 25 else None,
         )
     left = [report.status.sentence for report in fit.starts if "left" in report.status.sentence]
     assert left
