@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,54 @@ def frozen_array(values: Any) -> Array:
     """
     if _sealed(values) and not getattr(values.base, "flags", values.flags).writeable:
         return values
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"an array of {array.dtype} was given: give real numbers")
+    array = real_numbers(values, "an array")
     copy = np.array(array, dtype=np.float64, order="C")
     copy.flags.writeable = False
     return copy
 
 
+def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:
+    """The values as an array of integers, booleans or floats; of objects that are all real numbers too.
+
+    Raises:
+        TypeError: they are not real numbers.
+        ValueError: some of them are behind a mask, which an array has not, or rows are ragged.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{what} with masked entries was given: leave them out, or fill them in, x.filled(...)")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} of ragged rows was given: every row must have the same length") from error
+    if array.dtype.kind == "O" and array.size and all(isinstance(value, Real) for value in array.flat):
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} of type {array.dtype} was given: give real numbers (integers, booleans or floats)")
+    return array
+
+
+def frozen_shares(values: Any) -> Array:
+    """Probabilities along the last axis, as a read-only float64 array: what single precision has rounded sums to one.
+
+    Raises:
+        TypeError: the values are not real numbers.
+    """
+    dtype = getattr(values, "dtype", None)
+    array = frozen_array(values)
+    if dtype is None or np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize >= 8 or not array.ndim:
+        return array
+    total = array.sum(axis=-1, keepdims=True)
+    rounded = np.abs(total - 1) <= 8 * np.finfo(dtype).eps * max(1, array.shape[-1])
+    return own(np.where(rounded, array / np.where(rounded, total, 1.0), array))
+
+
 def _sealed(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype == np.float64 and not values.flags.writeable
+    return (
+        isinstance(values, np.ndarray)
+        and values.dtype == np.float64
+        and not values.flags.writeable
+        and not isinstance(values, np.ma.MaskedArray)
+    )
 
 
 def viewed_array(values: Any) -> Array:
@@ -92,6 +131,11 @@ def axes(dimensions: int, shape: str) -> Any:
 
 def _sized(dimensions: int, shape: str) -> Any:
     return field(converter=frozen_array, validator=axes(dimensions, shape), eq=EQUAL, hash=False)
+
+
+def shares(dimensions: int, shape: str) -> Any:
+    """A field that holds probabilities along its last axis."""
+    return field(converter=frozen_shares, validator=axes(dimensions, shape), eq=EQUAL, hash=False)
 
 
 def vector(shape: str = "(n,)") -> Any:

@@ -16,6 +16,7 @@ from latentem.core import (
     Event,
     LatentModel,
     Placed,
+    RowError,
     Unavailable,
     e_step,
     log_likelihood,
@@ -135,7 +136,11 @@ def fit(
             except ColumnError as error:
                 if (names := columns_of(data)) is None:
                     raise
-                raise ColumnError(error.column, error.reason, names[error.column]) from None
+                raise error.put(name=names[error.column]) from None
+            except RowError as error:
+                if (names := columns_of(data)) is None or error.column is None:
+                    raise
+                raise error.put(name=names[error.column]) from None
             best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
             _warn(best.status)
             evidence, status = None, best.status

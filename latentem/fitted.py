@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, final
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -11,11 +11,14 @@ from attrs import evolve, field, frozen
 from latentem import summary
 from latentem.arrays import Array, Labels
 from latentem.core import (
+    ColumnError,
+    Degenerate,
     Event,
     Expectation,
     HasLabels,
     HasPaths,
     LatentModel,
+    RowError,
     Unavailable,
     log_likelihood,
     observations,
@@ -32,6 +35,7 @@ from latentem.starts import generator
 from latentem.transform import layers
 
 Model = LatentModel[Any, Any, Any, Any]
+T = TypeVar("T")
 
 
 @final
@@ -72,7 +76,7 @@ class Fit:
 
     @property
     def objective(self) -> float:
-        """What both half steps raised, in nats: Q + H + log prior, and what tempering adds."""
+        """What both half steps raised, in nats: Q + temperature x H + log prior."""
         return self.history[-1].objective
 
     @property
@@ -124,7 +128,7 @@ class Fit:
 
     def predict(self, data: Any) -> Labels:
         """The most probable component of each row, shape (n,)."""
-        labels: Labels = np.concatenate([self.model.labels(self.params, chunk) for chunk in self._chunks(data)])
+        labels: Labels = np.concatenate(list(self._each(self.model.labels, data)))
         return labels
 
     def decode(self, data: Any) -> list[Labels]:
@@ -134,8 +138,7 @@ class Fit:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
         paths: list[Labels] = []
-        for chunk in self._chunks(data):
-            posterior = self.model.posterior(self.params, chunk)
+        for posterior in self._each(self.model.posterior, data):
             if not isinstance(posterior, HasPaths):
                 raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
             paths += posterior.paths()
@@ -143,11 +146,18 @@ class Fit:
 
     def predict_proba(self, data: Any) -> Array:
         """The posterior probability of each component for each row, shape (n, k)."""
-        return np.concatenate([q.marginals() for q in self._labelled(self._chunks(data), "predict_proba")])
+        marginals = []
+        for posterior in self._each(self.model.posterior, data):
+            if not isinstance(posterior, HasLabels):
+                raise Unavailable(
+                    f"{self.model!r} has no predict_proba: its latents are no labels; use posterior(data)"
+                )
+            marginals.append(posterior.marginals())
+        return np.concatenate(marginals)
 
     def score_samples(self, data: Any) -> Array:
         """log p(row | params) of each row in nats, shape (n,)."""
-        return np.concatenate([self.model.log_evidence(self.params, chunk) for chunk in self._chunks(data)])
+        return np.concatenate(list(self._each(self.model.log_evidence, data)))
 
     def score(self, data: Any) -> float:
         """Mean log p(row | params), in nats a row; rows with weights count as often as they weigh."""
@@ -198,15 +208,18 @@ class Fit:
         ends = f"; {reached} of the {ended} run to the end reached this mode" if ended else ""
         return [likelihood, parameters, f"{len(self.starts)} starts{ends}"]
 
-    def _labelled(self, chunks: Iterable[Any], what: str) -> Iterator[HasLabels]:
-        for chunk in chunks:
-            posterior = self.model.posterior(self.params, chunk)
-            if not isinstance(posterior, HasLabels):
-                raise Unavailable(f"{self.model!r} has no {what}: its latents are no labels; use posterior(data)")
-            yield posterior
-
-    def _chunks(self, data: Any) -> Sequence[Any]:
-        return self.model.chunks(self._bare(data))
+    def _each(self, ask: Callable[[Any, Any], T], data: Any) -> Iterator[T]:
+        """What a method of the model gives for each chunk; an error that names a row says where in the data it is."""
+        chunks = self.model.chunks(self._bare(data))
+        for i, chunk in enumerate(chunks):
+            try:
+                yield ask(self.params, chunk)
+            except (Degenerate, ColumnError, RowError) as error:
+                if error.row is None:
+                    raise
+                before = [chunks[j] for j in range(i)]
+                rows, units = sum(len(other.x) for other in before), sum(map(len, before))
+                raise error.put(place=chunk.place(error.row, rows, units)) from None
 
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""

@@ -13,8 +13,8 @@ from latentem.arrays import Array, Labels, own
 from latentem.core import Cache, ColumnError, Event, Expectation, Path
 from latentem.data import Rows, even_rows, row_chunks
 from latentem.family import Floor, Full, Gaussian, InverseWishart, Spherical, Structure, Tied
+from latentem.family.base import refuse_other_columns
 from latentem.family.moments import Moments
-from latentem.family.scatter import refuse_other_columns
 from latentem.kmeans import Addends, log_evidence, nearest, recalled, separate, squared_distances
 from latentem.model import Mixture, MixtureParams, MixtureStatistics, PseudoCounts
 from latentem.posterior import LabelPosterior
@@ -163,6 +163,10 @@ class KMeans(Transformed):
     def location(self) -> Path:
         """Path of the block that says where the clusters are."""
         return innermost(self).location  # type: ignore[attr-defined]  # it is a Mixture
+
+    def coordinates(self, x: Array) -> Array | None:
+        """Distances are measured as they are."""
+        return None
 
     def gathered(self, chunk: Rows, responsibilities: Array, weight: Array | None = None) -> MixtureStatistics:
         """Statistics of rows with given responsibilities, (n, k), and weights, (n,)."""

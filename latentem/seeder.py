@@ -19,6 +19,8 @@ from latentem.transform import Frozen, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
+_FAR = 1e100
+"""Values from which squares come near the end of floats, and below the inverse of which they vanish."""
 _SAMPLE, _FEWEST = 2**16, 2**12
 """Rows that a start is made on, at most; at least where units lie wholly in their clusters."""
 
@@ -31,6 +33,7 @@ class Labelled(Protocol):
     def k(self) -> int: ...
     @property
     def location(self) -> Path: ...
+    def coordinates(self, x: Array) -> Array | None: ...
     def gathered(self, chunk: Any, responsibilities: Array, weight: Array | None = None) -> Any: ...
 
 
@@ -54,7 +57,10 @@ class Seeder:
         self._model, self._base, self._data = model, base, data
         self._live, self._chunks = sample(data, _size(base, data), seed)
         self._weight = weight_of(self._chunks)
-        self._x = _filled(np.concatenate([chunk.x for chunk in self._chunks]), self._weight)
+        x = np.concatenate([chunk.x for chunk in self._chunks])
+        self._x = _filled(x, self._weight)
+        own = base.coordinates(x)
+        self._coordinates = None if own is None else _filled(own, self._weight)
         masks = [chunk.allowed for chunk in self._chunks]
         self._allowed = None if masks[0] is None else np.concatenate(masks)
         # What is rare may be missing from a sample, and a family may not do without it; clusters can.
@@ -87,11 +93,45 @@ class Seeder:
 
     def plus_plus(self, rng: Random, standardised: bool) -> Any:
         """k-means++ (Arthur and Vassilvitskii, 2007): centres far apart, each row to its nearest."""
-        mean = np.average(self._x, axis=0, weights=self._weight)
-        x = self._x - mean
-        if standardised:
-            spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
-            x /= np.where(spread > 0, spread, 1.0)
+        x = self._standardised(self._x) if standardised else self._centred(self._x)
+        return self._spread_out(rng, x)
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the model has coordinates of its own in which rows lie more evenly."""
+        return self._coordinates is not None
+
+    def along_coordinates(self, rng: Random) -> Any:
+        """The same in the coordinates that the model gives, standardised."""
+        assert self._coordinates is not None
+        return self._spread_out(rng, self._standardised(self._coordinates))
+
+    def along_ranks(self, rng: Random) -> Any:
+        """The same on ranks, where one tail of a column is long on any scale."""
+        assert self._coordinates is not None
+        return self._spread_out(rng, self._standardised(_ranks(self._coordinates)))
+
+    def _centred(self, x: Array) -> Array:
+        """Rows about their mean, in a unit in which squares neither overflow nor vanish."""
+        largest = np.abs(x).max()
+        if largest > 0 and not 1 / _FAR < largest < _FAR:
+            x = x * np.exp2(-np.ceil(np.log2(largest)))
+        centred: Array = x - np.average(x, axis=0, weights=self._weight)
+        return centred
+
+    def _standardised(self, x: Array) -> Array:
+        """Columns of mean 0 and variance 1."""
+        largest = np.abs(x).max(axis=0)
+        far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
+        if far.any():
+            x = x * np.exp2(-np.ceil(np.log2(np.where(far, largest, 1.0))))
+        x = self._centred(x)
+        spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
+        x /= np.where(spread > 0, spread, 1.0)
+        return x
+
+    def _spread_out(self, rng: Random, x: Array) -> Any:
+        """Parameters from k-means++ on these rows, (n, ...), which stand for the rows of the data."""
         nearest = np.full(len(x), np.inf)
         labels = np.zeros(len(x), dtype=np.int64)
         known = self._known()
@@ -115,6 +155,7 @@ class Seeder:
             return self.plus_plus(rng, standardised=False)
         seeder = copy(self)
         seeder._chunks, seeder._x, seeder._weight = [stand_ins], stand_ins.x, stand_ins.row_weight
+        seeder._coordinates = None
         return seeder.plus_plus(rng, standardised=False)
 
     @property
@@ -203,6 +244,15 @@ def _filled(x: Array, weight: Array) -> Array:
     present = np.where(missing, 0.0, weight[:, None])
     means = (present * np.where(missing, 0.0, x)).sum(axis=0) / present.sum(axis=0)
     return np.where(missing, means, x)
+
+
+def _ranks(x: Array) -> Array:
+    """The rank of each value in its column; equal values share one."""
+    ranks = np.empty_like(x)
+    for i, column in enumerate(x.T):
+        _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ranks[:, i] = (counts.cumsum() - counts / 2)[which]
+    return ranks
 
 
 def statistics_of(base: Labelled, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:

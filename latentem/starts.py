@@ -1,8 +1,9 @@
 """Where runs begin: k-means++ on standardised and on raw columns, and small random groups of rows.
 
-Each fails on real data where another works, so a fit takes them in turn. Responsibilities drawn at random for
-all rows are not among them: for large n they put every component at the mean, which is a saddle. Of many rows a
-sample is drawn, once for all starts; the rest of the data stays where it is.
+Each fails on real data where another works, so a fit takes them in turn. A family of skewed values gives coordinates
+of its own, such as logarithms: k-means++ on these, and on ranks, takes the place of that on raw columns.
+Responsibilities drawn at random for all rows are not among them: for large n they put every component at the mean,
+which is a saddle. Of many rows a sample is drawn, once for all starts; the rest of the data stays where it is.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from latentem.arrays import Array
+from latentem.arrays import Array, frozen_shares, real_numbers
 from latentem.core import Cache, Placed, Unavailable
 from latentem.engine import Serial
 from latentem.run import Start
 from latentem.seeder import Clustered, Labelled, Model, Random, Seeder, length, statistics_of
 from latentem.transform import innermost, layers
+
+_ROUNDING = 1e-9
+"""How far a sum of responsibilities may be from one."""
 
 
 @runtime_checkable
@@ -62,6 +66,13 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
         ("k-means++ on raw columns", partial(seeder.plus_plus, standardised=False)),
         ("means of random groups of rows", seeder.groups),
     )
+    if seeder.skewed:
+        makers = (
+            ("k-means++ on the family's coordinates", seeder.along_coordinates),
+            ("k-means++ on ranks", seeder.along_ranks),
+            makers[0],
+            makers[2],
+        )
     if isinstance(labelled, Clustered) and not seeder.whole and not seeder.restricted:
         makers = makers[0], ("k-means|| over all rows", seeder.parallel), makers[2]
     made = []
@@ -116,14 +127,21 @@ def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
         model.check_params(start)
         return start
     n, k = sum(chunks.each(length)), base.k
-    array = np.asarray(start)
+    array = real_numbers(start, "start")
     if array.shape == (n,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= k:
             raise ValueError(
                 f"start holds the label {array.min() if array.min() < 0 else array.max()}: give 0 to {k - 1}"
             )
-    elif array.shape == (n, k) and array.dtype.kind in "biuf":
-        array = array.astype(float)
+    elif array.shape == (n, k):
+        array = frozen_shares(array)
+        off = ~((array >= 0).all(axis=1) & (np.abs(array.sum(axis=1) - 1) <= _ROUNDING))
+        if off.any():
+            row = int(off.argmax())
+            raise ValueError(
+                f"start: the responsibilities of row {row} are {array[row]}, which sum to {array[row].sum()}: they "
+                "must be at least 0 and sum to 1"
+            )
     else:
         raise ValueError(
             f"start of shape {array.shape} and type {array.dtype} was given: give parameters, "

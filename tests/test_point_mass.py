@@ -207,7 +207,7 @@ def test_inflated_data_and_parameters_are_refused_by_name():
     with pytest.raises(ValueError, match=r"row 2, \[-1\.\], is outside the support of Poisson"):
         lem.fit(lem.Mixture(ZIP, 1), np.array([[0.0], [1.0], [-1.0]]))
     hurdle = lem.Mixture(ZeroInflated(LogNormal()), 1)
-    with pytest.raises(ValueError, match="row 3, column 0 is -2"):
+    with pytest.raises(ValueError, match=r"row 3, .*column 0 is -2"):
         lem.fit(hurdle, np.array([[0.0], [1.0], [0.0], [-2.0], [3.0]]))
     with pytest.raises(ValueError, match=r"every row is .*: leave it out"):
         lem.fit(hurdle, np.zeros((4, 1)))

@@ -498,7 +498,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(folder, monkeypatch, 
     """Without the package that reads a file the error says what to install."""
     for name in (package, f"{package}.csv", f"{package}.parquet"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
-    with pytest.raises(ImportError, match=rf"pip install latentem\[{extra}\]"):
+    with pytest.raises(ImportError, match=rf"pip install {package}.*\.\[{extra}\]"):
         lem.data.source(folder / f"x.{suffix}", dataset=None if suffix == "csv" else "x")
 
 

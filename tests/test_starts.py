@@ -132,9 +132,9 @@ def test_a_finalist_that_creeps_far_behind_is_left(monkeypatch, tmp_path):
     assert left
     assert set(left) <= {restarts.EARLIEST * 2**i for i in range(3)}
     for number in (240, 290, 340):
-        seen, path = itertools.count(), tmp_path / str(number)
+        seen, path, stop = itertools.count(), tmp_path / str(number), {number: lem.STOP}
         with pytest.warns(lem.ConvergenceWarning):
-            lem.fit(model, x, checkpoint=path, callback=lambda state, seen=seen, last=number: next(seen) == last)
+            lem.fit(model, x, checkpoint=path, callback=lambda state, seen=seen, stop=stop: stop.get(next(seen)))
         assert lem.fit(model, x, checkpoint=path, engine=lem.Serial()).starts == best.starts
     monkeypatch.setattr(restarts, "EARLIEST", 10**9)
     patient = lem.fit(model, x)

@@ -89,12 +89,12 @@ def test_a_rule_may_be_any_function_of_the_state():
 
 
 def test_a_callback_sees_each_state_and_can_stop():
-    """The callback sees every State in order; when it returns something true the fit ends there."""
+    """The callback sees every State in order; when it returns `STOP` the fit ends there."""
     seen = []
 
     def watch(state):
         seen.append(state.step.index)
-        return state.step.index == 5
+        return lem.STOP if state.step.index == 5 else None
 
     with pytest.warns(lem.ConvergenceWarning, match="by the callback at step 5"):
         fit = lem.fit(MODEL, FAITHFUL, start=START, callback=watch)

@@ -3,7 +3,7 @@
 from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Path, find, get, put
 from latentem.core.engine import Cache, Engine, Placed
-from latentem.core.events import ColumnError, Degenerate, Event, Unavailable
+from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
 from latentem.core.passes import e_step, log_likelihood, objective, placed
@@ -29,6 +29,7 @@ __all__ = [
     "Path",
     "Placed",
     "Posterior",
+    "RowError",
     "Unavailable",
     "Value",
     "Vector",

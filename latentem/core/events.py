@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap"]
 
@@ -68,19 +68,28 @@ class Degenerate(Exception):
         field: Name of the block that has no maximiser, or "posterior".
         reason: What was found.
         remedy: What can be done about it.
+        row: Number in its chunk of the row that shows it, if one does; "{row}" stands for it in the reason.
+        place: Where that row is, in words, once somebody knows.
     """
 
     component: int | None
     field: str
     reason: str
     remedy: str = "use fewer components, a tied structure, or a prior"
+    row: int | None = None
+    place: str | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Degenerate, (self.component, self.field, self.reason, self.remedy)  # it comes home from other processes
+    def put(self, **changed: Any) -> Degenerate:
+        """The same with other attributes."""
+        return evolve(self, **changed)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # it comes home from other processes
+        return Degenerate, (self.component, self.field, self.reason, self.remedy, self.row, self.place)
 
     def __str__(self) -> str:
         of = "" if self.component is None else f" of component {self.component}"
-        return f"{self.field}{of}: {self.reason}; {self.remedy}"
+        reason = self.reason.replace("{row}", self.place or f"row {self.row} of its chunk")
+        return f"{self.field}{of}: {reason}; {self.remedy}"
 
 
 @final
@@ -89,15 +98,62 @@ class ColumnError(ValueError):
 
     Attributes:
         column: Its number, from 0.
-        reason: What is wrong with it, and what to do.
+        reason: What is wrong with it, and what to do; "{row}" stands for a row that shows it.
+        name: Of the column, if it has one.
+        row: Number of that row, if there is one.
+        place: Where it is, in words, once somebody knows.
     """
 
-    def __init__(self, column: int, reason: str, name: str | None = None) -> None:
-        super().__init__(column, reason, name)
-        self.column, self.reason, self.name = column, reason, name
+    def __init__(
+        self, column: int, reason: str, name: str | None = None, row: int | None = None, place: str | None = None
+    ) -> None:
+        super().__init__(column, reason, name, row, place)
+        self.column, self.reason, self.name, self.row, self.place = column, reason, name, row, place
+
+    def put(self, **changed: Any) -> ColumnError:
+        """The same with other attributes."""
+        now = {name: getattr(self, name) for name in ("column", "reason", "name", "row", "place")}
+        return ColumnError(**{**now, **changed})
 
     def __str__(self) -> str:
-        return f"column {self.column if self.name is None else repr(self.name)} {self.reason}"
+        reason = self.reason.replace("{row}", self.place or f"row {self.row}")
+        return f"column {self.column if self.name is None else repr(self.name)} {reason}"
+
+
+@final
+class RowError(ValueError):
+    """A row of the data cannot be fitted.
+
+    Attributes:
+        row: Its number, from 0, over all chunks.
+        reason: What is wrong with it, and what to do; "{column}" stands for the column.
+        column: Number of the column, or None.
+        place: Where the row is, in words; None: its number says it.
+        name: Of the column, if it has one.
+        part: Which part of the model says so, or None.
+    """
+
+    def __init__(
+        self,
+        row: int,
+        reason: str,
+        column: int | None = None,
+        place: str | None = None,
+        name: str | None = None,
+        part: str | None = None,
+    ) -> None:
+        super().__init__(row, reason, column, place, name, part)
+        self.row, self.reason, self.column, self.place, self.name, self.part = row, reason, column, place, name, part
+
+    def put(self, **changed: Any) -> RowError:
+        """The same with other attributes."""
+        now = {name: getattr(self, name) for name in ("row", "reason", "column", "place", "name", "part")}
+        return RowError(**{**now, **changed})
+
+    def __str__(self) -> str:
+        column = repr(self.name) if self.name is not None else str(self.column)
+        within = "" if self.part is None else f"in {self.part}: "
+        return f"{within}{self.place or f'row {self.row}'}, {self.reason.replace('{column}', column)}"
 
 
 @final

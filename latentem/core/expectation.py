@@ -20,10 +20,11 @@ class Expectation(Additive, Generic[S]):
         statistics: Expected sufficient statistics.
         entropy: H[q] in nats.
         observations: How much the data count: the sum of the weights of the units.
-        tempering: What a temperature adds to the objective, in nats: (1 / beta - 1) times the entropy of the labels.
+        hidden: Of the entropy, the part that a temperature leaves alone: that of what is hidden given the labels.
+            Where there is no temperature, 0 will do.
     """
 
     statistics: S
     entropy: float
     observations: float
-    tempering: float = 0.0
+    hidden: float = 0.0

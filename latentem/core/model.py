@@ -44,6 +44,11 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         """The half steps that may not lose."""
         return frozenset({"E", "M"})
 
+    @property
+    def temperature(self) -> float:
+        """The weight of the entropy in the objective, but for its hidden part: one, unless q is tempered."""
+        return 1.0
+
     # What a model must say.
 
     @abc.abstractmethod
@@ -126,6 +131,10 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
 
     def rounding(self, params: P) -> float:
         """Relative error of `log_joint` at these parameters, beyond the ordinary: where they are ill-conditioned."""
+        return 0.0
+
+    def cancellation(self, params: P, statistics: S) -> float:
+        """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
         return 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:

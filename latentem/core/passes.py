@@ -63,9 +63,9 @@ def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectatio
 
 
 def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Expectation[S]) -> float:
-    """What both half steps raise, in nats: Q + H, what tempering adds, and the log prior."""
-    joint = model.log_joint(params, expectation.statistics)
-    return joint + expectation.entropy + expectation.tempering + model.log_prior(params)
+    """What both half steps raise, in nats: Q + temperature x H + log prior, the hidden part of H taken once."""
+    tempered = model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
+    return model.log_joint(params, expectation.statistics) + tempered + model.log_prior(params)
 
 
 def log_likelihood(model: Model, params: Any, data: Any) -> float:

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from latentem.arrays import Array, own
 from latentem.data.blocks import BLOCK, Store, block_rows, even_edges
 from latentem.data.reader import Stamp, optional
+from latentem.data.table import UNNAMED, is_header
 
 _NULLS = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "?", "-", "."]
 
@@ -21,6 +22,8 @@ def _chosen(wanted: Sequence[str] | None, others: Sequence[str], known: Sequence
     """The wanted columns, all but the others where None, and the others after them."""
     names = [name for name in known if name not in others] if wanted is None else list(wanted)
     every = (*names, *others)
+    if "" in every:
+        raise ValueError(f"{path}: column '' has no name: choose others with columns=[...] from {list(known)}{UNNAMED}")
     for i, name in enumerate(every):
         if name not in known or name in every[:i]:
             why = "was chosen twice" if name in known else "is not there"
@@ -161,10 +164,11 @@ class Csv(Store):
             begin, first = _first_line(file, str(path))
             end = _last_byte(file, stamp.size)
             cells = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True))
-            numbers = sum(map(_is_number, cells))
-            if header is None and 0 < numbers < len(cells):
-                raise ValueError(f"{path}: the first row may be a header or not: say which, with header=True or False")
-            if header or (header is None and not numbers):
+            try:
+                named = is_header(1, cells) if header is None else header
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
+            if named:
                 known, begin = tuple(" ".join(cell.split()) for cell in cells), file.seek(begin + len(first.encode()))
             else:
                 known = tuple(f"column {i + 1}" for i in range(len(cells)))
@@ -251,11 +255,3 @@ def _lines(file: Any, begin: int, end: int) -> tuple[tuple[int, ...], tuple[int,
         offsets.append(begin)
         edges.append(edges[-1] + text.count(b"\n") + (not text.endswith(b"\n")))
     return tuple(offsets), tuple(edges)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

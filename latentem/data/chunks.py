@@ -86,6 +86,7 @@ class Stored(Value):
         allowed: Labels, shape (n,), -1 or NaN for unknown; or which components a row may belong to, shape (n, k).
         k: How many components there are, if the model has any.
         missing: Whether NaN stands for a missing value.
+        remedy: What to do about one that may not be.
     """
 
     table: Reader
@@ -93,11 +94,19 @@ class Stored(Value):
     allowed: Reader | None
     k: int | None
     missing: bool
+    remedy: str = "leave out rows with missing values, or fill them in, before fitting"
 
-    def values(self, begin: int, end: int, place: Callable[[int], str]) -> Array:
-        """Rows from `begin` up to `end`, shape (end - begin, d)."""
+    def values(
+        self, begin: int, end: int, place: Callable[[int], str], weight: Array | None, sound: Array | None
+    ) -> Array:
+        """Rows from `begin` up to `end`, shape (end - begin, d); those without weight have the sound values, (d,)."""
         x = self.table.read(begin, end)
-        refuse_unsound(x, lambda row: place(begin + row), self.table.columns, self.missing)
+        if weight is not None and not weight.all():
+            present = weight > 0
+            if sound is None:
+                sound = x[int(present.argmax())] if present.any() else np.zeros(x.shape[1])
+            x = own(np.where(present[:, None], x, sound))
+        refuse_unsound(x, lambda row: place(begin + row), self.table.columns, self.missing, self.remedy)
         return x
 
     def weights(self, begin: int, end: int, unit: str) -> Array | None:
@@ -108,8 +117,8 @@ class Stored(Value):
         refuse_weights(weight, end - begin, unit, begin)
         return weight
 
-    def components(self, begin: int, end: int) -> npt.NDArray[np.bool_] | None:
-        """Where these rows may belong, shape (end - begin, k)."""
+    def components(self, begin: int, end: int, weight: Array | None) -> npt.NDArray[np.bool_] | None:
+        """Where these rows may belong, shape (end - begin, k); anywhere, if they have no weight."""
         if self.allowed is None:
             return None
         given = self.allowed.read(begin, end)
@@ -123,6 +132,8 @@ class Stored(Value):
             mask = given != 0
         if self.k is not None and mask.shape[1] != self.k:
             raise ValueError(f"allowed has {mask.shape[1]} columns: the model has {self.k} components")
+        if weight is not None:
+            mask = mask | ~(weight[:, None] > 0)
         refuse_mask(mask, end - begin, begin)
         mask.flags.writeable = False
         return mask
@@ -148,11 +159,9 @@ class RowChunks(Chunks[Rows]):
 
     def load(self, i: int) -> Rows:
         begin, end = i * self.size, min((i + 1) * self.size, self.stored.table.shape[0])
-        x = self.stored.values(begin, end, partial(_place, self.stored.table.name))
         weight = self.stored.weights(begin, end, "row")
-        if weight is not None and self.sound is not None and not weight.all():
-            x = own(np.where(weight[:, None] > 0, x, self.sound))
-        return Rows(x, weight, self.stored.components(begin, end))
+        x = self.stored.values(begin, end, partial(_place, self.stored.table.name), weight, self.sound)
+        return Rows(x, weight, self.stored.components(begin, end, weight))
 
 
 @final
@@ -164,11 +173,13 @@ class SequenceChunks(Chunks[Sequences]):
         stored: The rows of all sequences, one below the other; a weight is a sequence's.
         lengths: How many rows each has, shape (s,).
         edges: At which sequences the chunks begin, and the number of sequences at last.
+        sound: A row that counts, shape (d,): its values stand in sequences of weight zero. None before it is known.
     """
 
     stored: Stored
     lengths: Labels
     edges: tuple[int, ...]
+    sound: Array | None = field(default=None, eq=EQUAL)
     starts: Labels = field(init=False)
 
     @starts.default
@@ -176,7 +187,7 @@ class SequenceChunks(Chunks[Sequences]):
         return np.concatenate([[0], self.lengths.cumsum()])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SequenceChunks, (self.stored, self.lengths, self.edges)
+        return SequenceChunks, (self.stored, self.lengths, self.edges, self.sound)
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -184,9 +195,10 @@ class SequenceChunks(Chunks[Sequences]):
     def load(self, i: int) -> Sequences:
         first, last = self.edges[i], self.edges[i + 1]
         begin, end = int(self.starts[first]), int(self.starts[last])
-        x = self.stored.values(begin, end, self._place)
-        weight = self.stored.weights(first, last, "sequence")
-        return Sequences(x, self.lengths[first:last], weight, self.stored.components(begin, end))
+        weight, lengths = self.stored.weights(first, last, "sequence"), self.lengths[first:last]
+        each = None if weight is None else np.repeat(weight, lengths)
+        x = self.stored.values(begin, end, self._place, each, self.sound)
+        return Sequences(x, lengths, weight, self.stored.components(begin, end, each))
 
     def _place(self, row: int) -> str:
         sequence = int(np.searchsorted(self.starts, row, side="right")) - 1

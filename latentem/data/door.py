@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from latentem.arrays import frozen_lengths
+from latentem.data.chunks import Chunks
 from latentem.data.opened import Options, column, is_elsewhere, is_path, opened
 from latentem.data.reader import Held, Joined, Reader
 from latentem.data.rows import Rows, checked, split
 from latentem.data.rows import joined as joined_rows
 from latentem.data.rows import rows as rows_in_memory
-from latentem.data.sequences import Sequences, cut
+from latentem.data.sequences import Sequences, cut, without_absent
 from latentem.data.sequences import joined as joined_sequences
 from latentem.data.sequences import sequences as sequences_in_memory
 from latentem.data.sources import Loads, Size, Source, Tables
-from latentem.data.values import numbers
+from latentem.data.values import columns_of, numbers
 
 _FLOAT = np.dtype(np.float64).str
 _LARGE = 2**26
@@ -91,6 +92,8 @@ def found_source(data: Any, weights: Any = None, allowed: Any = None) -> Source 
         if weights is not None or allowed is not None:
             raise ValueError("weights or allowed were given beside a source: give them to lem.data.source(...)")
         return data
+    if columns_of(data) is not None and (isinstance(weights, str) or isinstance(allowed, str)):
+        return source(data, weights=weights, allowed=allowed)  # columns of the table itself
     if isinstance(data, list | tuple):
         elsewhere = bool(data) and (all(map(callable, data)) or all(map(is_elsewhere, data)))
     else:
@@ -163,6 +166,8 @@ def row_chunks(
     Raises:
         TypeError, ValueError: the data are not sound.
     """
+    if isinstance(data, Chunks) and weights is None and allowed is None:
+        return data  # they are checked as they are loaded
     if (found := _strictly(data, weights, allowed)) is not None:
         return found.rows(size, k, missing)
     if isinstance(data, list | tuple) and data and all(isinstance(part, Rows) for part in data):
@@ -181,11 +186,14 @@ def sequence_chunks(
     Raises:
         TypeError, ValueError: the data are not sound.
     """
+    if isinstance(data, Chunks) and weights is None and allowed is None:
+        return data  # they are checked as they are loaded
     if (found := _strictly(data, weights, allowed)) is not None:
         return found.sequences(size, k, missing)
     chunk = sequences_in_memory(data, weights, allowed, k, missing)
     if isinstance(data, list | tuple) and data and all(isinstance(part, Sequences) for part in data):
-        return data  # was refused as one, and is kept as it was cut
+        sound = chunk.x[int((chunk.row_weight > 0).argmax())]  # checked as one, and kept as it was cut
+        return [without_absent(part, sound) for part in data]
     return cut(chunk, size(*chunk.x.shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
@@ -57,6 +58,8 @@ def opened(data: Any, options: Options) -> Found:
         path = os.fspath(data)
         if _suffix(path) not in _FILES:
             raise ValueError(f"{path!r} is of no known kind: give a file that ends in {', '.join(_FILES)}")
+        if not os.path.exists(path):
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
         return _FILES[_suffix(path)](path, options)
     options.refuse(f"data of type {type(data).__name__}", "dataset", "delimiter", "header")
     where = type(data).__module__.split(".")[0]

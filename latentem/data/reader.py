@@ -67,7 +67,11 @@ def optional(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"this needs {module}, which is not there: pip install latentem[{extra}]") from error
+        package = module.split(".")[0]
+        raise ImportError(
+            f"this needs {package}, which is not installed: pip install {package} (in a checkout of latentem, "
+            f"pip install '.[{extra}]')"
+        ) from error
 
 
 def refuse_unreal(dtype: Any, name: str) -> None:

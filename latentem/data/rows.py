@@ -55,6 +55,10 @@ class Rows(Value):
     def __len__(self) -> int:
         return len(self.x)
 
+    def place(self, row: int, rows: int = 0, units: int = 0) -> str:
+        """Where a row is, in words, if so many rows and units come before the chunk."""
+        return f"row {rows + row}"
+
     @property
     def observations(self) -> float:
         """How much the rows count: their number, or the sum of their weights."""
@@ -138,8 +142,9 @@ def converted_rows(data: Any, k: int | None, missing: bool, bare: bool) -> Rows:
         chunk = evolve(chunk, weight=None)
     if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
         raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-    refuse_unsound(chunk.x, partial(_place, 0), columns_of(data), missing)
-    return _without_absent(chunk)
+    chunk = _without_absent(chunk)
+    refuse_unsound(chunk.x, chunk.place, columns_of(data), missing)
+    return chunk
 
 
 def checked(
@@ -156,27 +161,25 @@ def checked(
         raise ValueError(f"chunks of shapes {shapes} were given: give the same columns, and all or none with allowed")
     if not any(chunk.weight is None or (chunk.weight > 0).any() for chunk in chunks):
         raise ValueError("all weights are zero: at least one row must count")
-    begin = 0
+    begin, sound = 0, []
     for chunk in chunks:
         if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
             raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-        refuse_unsound(chunk.x, partial(_place, begin), names, missing)
+        sound.append(_without_absent(chunk))
+        refuse_unsound(sound[-1].x, partial(sound[-1].place, rows=begin), names, missing)
         begin += len(chunk)
     if missing:
-        refuse_absent_columns(((chunk.x, chunk.weight) for chunk in chunks), names)
-    return [_without_absent(chunk) for chunk in chunks]
-
-
-def _place(begin: int, row: int) -> str:
-    return f"row {begin + row}"
+        refuse_absent_columns(((chunk.x, chunk.weight) for chunk in sound), names)
+    return sound
 
 
 def _without_absent(chunk: Rows) -> Rows:
-    """Any values will do for rows that do not count, and those of one that does are sound."""
+    """Rows that do not count as if they were not there: the values of one that does, and any component."""
     if chunk.weight is None or (chunk.weight > 0).all() or not (chunk.weight > 0).any():
         return chunk
     present = chunk.weight > 0
-    return evolve(chunk, x=own(np.where(present[:, None], chunk.x, chunk.x[int(present.argmax())])))
+    x = own(np.where(present[:, None], chunk.x, chunk.x[int(present.argmax())]))
+    return evolve(chunk, x=x, allowed=None if chunk.allowed is None else chunk.allowed | ~present[:, None])
 
 
 def joined(chunks: Sequence[Rows]) -> Rows:

@@ -55,11 +55,11 @@ class Sequences(Value):
         if self.allowed is not None:
             refuse_mask(self.allowed, len(self.x))
 
-    def place(self, row: int) -> str:
-        """Where a row is, in words."""
+    def place(self, row: int, rows: int = 0, units: int = 0) -> str:
+        """Where a row is, in words, if so many rows and sequences come before the chunk."""
         edges = self.lengths.cumsum()
         sequence = int(np.searchsorted(edges, row, side="right"))
-        return f"row {row - edges[sequence] + self.lengths[sequence]} of sequence {sequence}"
+        return f"row {row - edges[sequence] + self.lengths[sequence]} of sequence {units + sequence}"
 
     @property
     def observations(self) -> float:
@@ -127,6 +127,7 @@ def stacked(data: Any, weights: Any, allowed: Any, k: int | None, missing: bool)
     """The same, but for what can be said of all the data only: that a sequence counts, and each column has a value."""
     if isinstance(data, Sequences):
         data = [data]
+    refuse_odd_shapes(data)
     many = isinstance(data, list | tuple) and not (data and _is_row(data[0]))
     parts: Sequence[Any] = data if many else [data]
     if not parts:
@@ -145,8 +146,40 @@ def stacked(data: Any, weights: Any, allowed: Any, k: int | None, missing: bool)
         )
     if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
         raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
-    refuse_unsound(chunk.x, chunk.place, _names(data), missing)
+    chunk = without_absent(chunk)
+    refuse_unsound(chunk.x, chunk.place, _names(data), missing, "fill it in, or part the sequence there")
     return chunk
+
+
+def without_absent(chunk: Sequences, sound: Array | None = None) -> Sequences:
+    """Sequences that do not count as if they were not there: each row has the values of one that does.
+
+    Args:
+        chunk: The sequences.
+        sound: The values, shape (d,); None: those of the first row here that counts.
+    """
+    if chunk.weight is None or (chunk.weight > 0).all() or (sound is None and not (chunk.weight > 0).any()):
+        return chunk
+    present = chunk.row_weight > 0
+    sound = chunk.x[int(present.argmax())] if sound is None else sound
+    x = own(np.where(present[:, None], chunk.x, sound))
+    return evolve(chunk, x=x, allowed=None if chunk.allowed is None else chunk.allowed | ~present[:, None])
+
+
+def refuse_odd_shapes(data: Any) -> None:
+    """Refuse what was meant for sequences, and is nested one level too little or too much.
+
+    Raises:
+        ValueError: saying how sequences are given.
+    """
+    how = "give a list of sequences, each a table of shape (time steps, columns)"
+    if getattr(data, "ndim", 2) == 3:
+        raise ValueError(f"sequences were given as one array of shape {data.shape}: {how}, as in list(x)")
+    flat = isinstance(data, list | tuple) and len(data) > 0 and all(_is_row(part) for part in data)
+    if flat and len({len(row) for row in data}) > 1:
+        raise ValueError(
+            f"sequences were given as lists of numbers: {how}; for one column, [np.array(s)[:, None] for s in data]"
+        )
 
 
 def _names(data: Any) -> Sequence[str] | None:

@@ -102,10 +102,11 @@ class Tables(Source):
         if self.weight is not None and self.weight.shape != lengths.shape:
             raise ValueError(f"weights have shape {self.weight.shape}: give one a sequence, shape {lengths.shape}")
         edges = tuple(cut_edges(lengths, size(*self.table.shape)))
-        chunks = SequenceChunks(Stored(self.table, self.weight, self.allowed, k, missing), lengths, edges)
-        if self.weight is not None or missing:
-            refuse_all_absent(chunks, self.columns, missing, "sequence")
-        return chunks
+        remedy = "fill it in, or part the sequence there"
+        chunks = SequenceChunks(Stored(self.table, self.weight, self.allowed, k, missing, remedy), lengths, edges)
+        if self.weight is None and not missing:
+            return chunks
+        return evolve(chunks, sound=refuse_all_absent(chunks, self.columns, missing, "sequence"))
 
 
 @final

@@ -17,6 +17,7 @@ from attrs import field, frozen
 from latentem.arrays import EQUAL, Array, axes, frozen_array, own
 
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
+UNNAMED = "; a first one without a name may be the index that DataFrame.to_csv() writes: index=False leaves it out"
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring, _BRIEF.maxlist = 60, 40  # in a message: characters of a cell, names of columns
 
@@ -103,7 +104,7 @@ def _table(first: Row, rest: Iterable[Row], columns: Sequence[str] | None, heade
     line, cells = first
     if not cells:
         raise ValueError("the file is empty: give rows of numbers, with or without a header")
-    named = _is_header(first) if header is None else header
+    named = is_header(line, cells) if header is None else header
     names = [" ".join(cell.split()) for cell in cells] if named else [f"column {i + 1}" for i in range(len(cells))]
     for i, name in enumerate(names):
         if name and name in names[:i]:
@@ -117,14 +118,26 @@ def _table(first: Row, rest: Iterable[Row], columns: Sequence[str] | None, heade
     return Table(own(np.frombuffer(values).reshape(-1, len(chosen))), tuple(names[i] for i in chosen))
 
 
-def _is_header(first: Row) -> bool:
-    line, cells = first
+def is_header(line: int, cells: Sequence[str]) -> bool:
+    """Whether the first row holds names: yes if no cell of it is a number, no if all are.
+
+    Raises:
+        ValueError: it may be either, or its numbers are written with decimal commas.
+    """
     numbers = sum(_number(cell) is not None for cell in cells)
     words = sum(cell.strip().lower() not in _MISSING for cell in cells) - numbers
+    commas = [cell for cell in cells if _number(cell) is None and _number(cell.replace(",", ".")) is not None]
+    if commas and numbers + len(commas) == len(cells):
+        raise ValueError(
+            f"line {line}: {_BRIEF.repr(commas[0])} seems to be a number with a decimal comma, and so no name: write "
+            "numbers as -1234.5, or say that it is a name, with --header or header=True"
+        )
     if numbers == len(cells) or (words and not numbers):
         return words > 0
     mixed = f"{numbers} of its {len(cells)} cells being numbers"
-    raise ValueError(f"line {line} may be a header or not, {mixed}: say which, with --header or --no-header")
+    raise ValueError(
+        f"line {line} may be a header or not, {mixed}: say which, with --header or --no-header (header=True or False)"
+    )
 
 
 def _chosen(wanted: Sequence[str] | None, known: list[str]) -> list[int]:
@@ -132,7 +145,10 @@ def _chosen(wanted: Sequence[str] | None, known: list[str]) -> list[int]:
     for i, name in enumerate(chosen or [""]):
         why = "has no name" if not name else "is not there" if name not in known else "was chosen twice"
         if not name or name not in known or name in chosen[:i]:
-            raise ValueError(f"column {_BRIEF.repr(name)} {why}: choose with --columns from {_BRIEF.repr(known)}")
+            raise ValueError(
+                f"column {_BRIEF.repr(name)} {why}: choose with --columns from {_BRIEF.repr(known)}"
+                f"{'' if name else UNNAMED}"
+            )
     return [known.index(name) for name in chosen]
 
 

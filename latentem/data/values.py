@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentem.arrays import Array, frozen_array
+from latentem.arrays import Array, frozen_array, real_numbers
 
-_LIGHTEST = 1e-100
+_LIGHTEST = 1e-20
+"""The largest weight is at least this, and at most its inverse: squares of large values times it stay finite."""
 _BLOCK = 2**14
 """Rows that are checked at a time."""
 
@@ -19,14 +20,25 @@ def mask(value: Any) -> npt.NDArray[np.bool_] | None:
     """A converter for booleans: read-only, copied unless nobody can write to them."""
     if value is None:
         return None
+    refuse_masked(value, "allowed")
     allowed = np.array(value, dtype=bool) if np.asarray(value).flags.writeable else np.asarray(value)
     allowed.flags.writeable = False
     return allowed
 
 
+def refuse_masked(values: Any, what: str) -> None:
+    """Refuse a masked array, whose mask would be lost.
+
+    Raises:
+        ValueError: an entry is masked.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{what} was given as a masked array with masked entries: fill them in, {what}.filled(...)")
+
+
 def columns_of(data: Any) -> tuple[str, ...] | None:
     """Column names of a DataFrame (anything with `columns` and `shape`), or None."""
-    columns = getattr(data, "columns", None)
+    columns = getattr(data, "column_names", getattr(data, "columns", None))  # the `columns` of pyarrow are their values
     if columns is None or not hasattr(data, "shape"):
         return None
     return tuple(str(name) for name in columns)
@@ -48,20 +60,36 @@ def table(data: Any, missing: bool = False) -> Array:
     named = columns_of(data) is not None and len(data.shape) == 2
     x = _frame(data) if named else numbers(data, "data")
     if x.ndim != 2:
-        hint = ": for one column, give x[:, None]" if x.ndim == 1 else ""
-        raise ValueError(f"data of shape {x.shape} were given: give a table of shape (rows, columns){hint}")
+        hints = {
+            1: ": for one column, give x[:, None], for one row, x[None]",
+            3: "; several sequences are a list of them",
+        }
+        raise ValueError(
+            f"data of shape {x.shape} were given: give a table of shape (rows, columns){hints.get(x.ndim, '')}"
+        )
     if 0 in x.shape:
         raise ValueError(f"data of shape {x.shape} were given: give at least one row and one column")
     return x
 
 
 def _frame(data: Any) -> Array:
-    whole = np.asarray(data)
-    if whole.dtype.kind in "biuf":
-        return numbers(whole, "data")
     names = columns_of(data) or ()
-    series = [data.iloc[:, i] if hasattr(data, "iloc") else data.to_series(i) for i in range(len(names))]
-    return np.column_stack([numbers(s, f"column {name!r}") for s, name in zip(series, names, strict=True)])
+    kinds = {str(dtype) for dtype in getattr(data, "dtypes", ())}
+    if len(kinds) == 1 and (whole := np.asarray(data)).dtype.kind in "biuf":
+        return numbers(whole, "data")  # one type for all columns: one array
+    columns = [_column(data, i) for i in range(len(names))]
+    return np.column_stack([numbers(each, f"column {name!r}") for each, name in zip(columns, names, strict=True)])
+
+
+def _column(frame: Any, i: int) -> Any:
+    """Column i of a frame of pandas, polars or pyarrow, or of a table."""
+    if hasattr(frame, "iloc"):
+        return frame.iloc[:, i]
+    if hasattr(frame, "to_series"):
+        return frame.to_series(i)
+    if hasattr(frame, "column"):
+        return frame.column(i).to_pandas()
+    return np.asarray(frame)[:, i]
 
 
 def numbers(data: Any, what: str) -> Array:
@@ -70,14 +98,9 @@ def numbers(data: Any, what: str) -> Array:
     Raises:
         TypeError, ValueError: they are not real numbers, or ragged.
     """
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ValueError(f"{what} of ragged rows were given: every row must have the same length") from error
-    if array.dtype.kind == "O" and hasattr(data, "to_numpy"):
-        array = _nullable(data, array)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{what} of type {array.dtype} were given: give real numbers (integers, booleans or floats)")
+    if hasattr(data, "to_numpy") and getattr(data, "dtype", None) is not None:
+        data = _nullable(data)
+    array = real_numbers(data, what)
     if array.dtype == np.float64 and array.dtype.isnative:
         view = array.view(np.ndarray)
         view = view[...]
@@ -86,11 +109,11 @@ def numbers(data: Any, what: str) -> Array:
     return frozen_array(array)
 
 
-def _nullable(series: Any, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if getattr(getattr(series, "dtype", None), "kind", "O") not in "biuf":
-        return array
-    converted: npt.NDArray[Any] = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    return converted
+def _nullable(series: Any) -> Any:
+    """A column of pandas' own numbers with its missing values as NaN; others as they are."""
+    if getattr(series.dtype, "kind", "O") not in "biuf" or isinstance(series.dtype, np.dtype):
+        return series
+    return series.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:
@@ -99,6 +122,7 @@ def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bo
     Raises:
         TypeError, ValueError: it is neither, or a label is out of range.
     """
+    refuse_masked(allowed, "allowed")
     array = np.asarray(allowed)
     if array.ndim == 2:
         if array.dtype != bool:
@@ -116,7 +140,13 @@ def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bo
     return (array[:, None] == np.arange(k)) | (array[:, None] == -1)
 
 
-def refuse_unsound(x: Array, place: Callable[[int], str], names: Sequence[str] | None, missing: bool) -> None:
+def refuse_unsound(
+    x: Array,
+    place: Callable[[int], str],
+    names: Sequence[str] | None,
+    missing: bool,
+    remedy: str = "leave out rows with missing values, or fill them in, before fitting",
+) -> None:
     """Refuse infinities, and NaN where none may be missing; `place` says in words which row it is.
 
     Raises:
@@ -131,7 +161,7 @@ def refuse_unsound(x: Array, place: Callable[[int], str], names: Sequence[str] |
             raise ValueError(
                 f"{place(begin + row)}, column {name} is {part[row, column]}: every value must be finite"
                 + (", or NaN where it is missing" if missing else "")
-                + "; leave out rows with missing values, or fill them in, before fitting"
+                + f"; {remedy}"
             )
 
 

@@ -55,7 +55,7 @@ def _current() -> Any:
     try:
         from distributed import get_client
     except ImportError as error:
-        raise ImportError("the engine Dask needs the library distributed: pip install 'latentem[dask]'") from error
+        raise ImportError("the engine Dask needs dask and distributed: pip install dask distributed") from error
     try:
         return get_client()
     except ValueError as error:

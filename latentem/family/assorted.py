@@ -10,8 +10,8 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own, part, vector
-from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, get
-from latentem.family.base import Family
+from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, get
+from latentem.family.base import Family, shown
 from latentem.family.parts import Parts, given, joined, named, within
 from latentem.family.product import laid_over
 from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
@@ -93,7 +93,8 @@ class Assorted(Family[AssortedStatistics, Parts]):
         return params
 
     def log_density(self, params: Parts, x: Array) -> Array:
-        return np.hstack(self._each(lambda family, own: density_at(family, own, x, family.support(x)), params))
+        supports = self._supports(x)
+        return np.hstack(self._each(lambda family, own, rows: density_at(family, own, x, rows), params, supports))
 
     def statistics(self, x: Array, weights: Array) -> AssortedStatistics:
         return self._gathered(x, weights, [None] * len(self.families))
@@ -119,7 +120,7 @@ class Assorted(Family[AssortedStatistics, Parts]):
         return all(family.takes_missing for family in self.families)
 
     def infer(self, params: Parts, x: Array) -> tuple[Array, Hidden | None]:
-        each = self._each(lambda family, own: infer_at(family, own, x, family.support(x)), params)
+        each = self._each(lambda family, own, rows: infer_at(family, own, x, rows), params, self._supports(x))
         densities, hidden = zip(*each, strict=True)
         return np.hstack(densities), None if all(one is None for one in hidden) else Beside(hidden)
 
@@ -127,28 +128,56 @@ class Assorted(Family[AssortedStatistics, Parts]):
         return self._gathered(x, weights, hidden.components)
 
     def sharing(self, statistics: AssortedStatistics, x: Array, weight: Array) -> AssortedStatistics:
-        def one(family: Family[Any, Any], its: Any) -> Any:
-            return sharing_at(family, its, x, weight, family.support(x))
+        def one(family: Family[Any, Any], its: Any, rows: Mask) -> Any:
+            return sharing_at(family, its, x, weight, rows)
 
-        return evolve(statistics, families=Parts(self._each(one, statistics.families)))
+        return evolve(statistics, families=Parts(self._each(one, statistics.families, self._supports(x))))
 
     def support(self, x: Array) -> Mask:
         return np.any([family.support(x) for family in self.families], axis=0)
+
+    def atoms(self, x: Array) -> Mask:
+        atoms: Mask = np.any(self._atoms(x), axis=0)
+        return atoms
+
+    def coordinates(self, x: Array) -> Array | None:
+        each = (family.coordinates(x) for family in self.families)
+        return next((found for found in each if found is not None), None)
+
+    def _atoms(self, x: Array) -> list[Mask]:
+        """Which rows each component could have drawn with a probability of their own."""
+        said = {family.discrete for family in self.families}
+        if said in ({True}, {False}):  # all alike: nothing is to be told apart
+            return [np.zeros(len(x), dtype=bool) for _ in self.families]
+        return [family.support(x) & family.atoms(x) for family in self.families]
+
+    def _supports(self, x: Array) -> list[Mask]:
+        """Which rows each component could have drawn.
+
+        Where some of them have a probability there and others a density, these have none of the row: a density and a
+        probability do not compare, and what came of it would depend on the units.
+        """
+        atoms = self._atoms(x)
+        taken = np.any(atoms, axis=0)
+        return [family.support(x) & (own | ~taken) for family, own in zip(self.families, atoms, strict=True)]
 
     def log_prior(self, params: Parts) -> float:
         return float(sum(self._each(lambda family, own: family.log_prior(own), params)))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
-        supports = [[family.support(x) for x in chunks] for family in self.families]
+        supports = [self._supports(x) for x in chunks]
         begin = 0
-        for x, *inside in zip(chunks, *supports, strict=True):
+        for x, inside in zip(chunks, supports, strict=True):
             outside = ~np.any(inside, axis=0)
             if outside.any():
                 row = int(outside.argmax())
-                raise ValueError(f"row {begin + row}, {x[row]}, is outside the support of every family of {self!r}")
+                takes = "; ".join(f"{type(family).__name__} takes {family.takes}" for family in self.families)
+                raise RowError(
+                    begin + row, f"{shown(x[row])}, is outside the support of every family of {self!r}: {takes}"
+                )
             begin += len(x)
-        for j, (family, support) in enumerate(zip(self.families, supports, strict=True)):
+        for j, (family, support) in enumerate(zip(self.families, zip(*supports, strict=True), strict=True)):
             seen = [x[rows] for x, rows in zip(chunks, support, strict=True) if rows.any()]
             if not seen:
                 raise ValueError(f"no row is in the support of {family!r}, component {j}: leave it out")
@@ -166,6 +195,11 @@ class Assorted(Family[AssortedStatistics, Parts]):
 
     def rounding(self, params: Parts) -> float:
         return max(self._each(lambda family, own: family.rounding(own), params))
+
+    def cancellation(self, params: Parts, statistics: AssortedStatistics) -> float:
+        return float(
+            sum(self._each(lambda family, own, its: family.cancellation(own, its), params, statistics.families))
+        )
 
     def diagnose(self, params: Parts, statistics: AssortedStatistics) -> Sequence[Event]:
         def one(family: Family[Any, Any], own: Any, its: Any, count: float) -> Sequence[Event]:
@@ -212,7 +246,7 @@ class Assorted(Family[AssortedStatistics, Parts]):
 
     def _gathered(self, x: Array, weights: Array, hidden: Sequence[Any]) -> AssortedStatistics:
         self._refuse_other(weights.shape[1])
-        supports = np.stack(self._each(lambda family: family.support(x)), axis=1)
+        supports = np.stack(self._supports(x), axis=1)
         total = weights.sum(axis=1)
         families = [
             statistics_at(family, x, weights[:, [j]], hidden[j], supports[:, j], total)

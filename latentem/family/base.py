@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, ColumnError, Event, Hidden, Path, Unavailable, Vector
+from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable, Vector
 from latentem.family.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -21,9 +21,18 @@ P = TypeVar("P")
 
 
 class Family(abc.ABC, Generic[S, P]):
-    """k densities of one kind. Immutable; holds no data and no parameters."""
+    """k densities of one kind. Immutable; holds no data and no parameters.
+
+    Class attributes that a family may say:
+        discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
+            beside a point mass, for the two do not compare.
+        takes: In words, what a value may be; for messages.
+    """
 
     __slots__ = ()
+
+    discrete: ClassVar[bool | None] = None
+    takes: ClassVar[str] = "what its support holds"
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:
@@ -96,6 +105,52 @@ class Family(abc.ABC, Generic[S, P]):
         rows, which = np.unique(x, axis=0, return_inverse=True)
         return np.array([self._takes(row[None], held) for row in rows])[which.reshape(-1)]
 
+    def cells(self, x: Array) -> npt.NDArray[np.bool_] | None:
+        """Which values can occur in their columns, shape (n, d), where that is what decides; None elsewhere."""
+        return None
+
+    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Which rows have a probability and not a density, shape (n,). A row that lacks all its values has one.
+
+        Raises:
+            Unavailable: the family does not say whether it is discrete.
+        """
+        if self.discrete is None:
+            raise Unavailable(
+                f"{type(self).__name__} does not say whether its rows have probabilities or densities, which do not "
+                "compare with a point mass alike: define discrete = True or False in the class"
+            )
+        return atoms_if(self.discrete, x)
+
+    def coordinates(self, x: Array) -> Array | None:
+        """Coordinates of rows, shape (n, ...), in which alike rows are near one another; None: as they are.
+
+        Starts measure distances in them, since on a skewed scale a few large values would decide. NaN says nothing.
+        """
+        return None
+
+    @final
+    def refuse_outside(self, chunks: Iterable[Array]) -> None:
+        """Refuse rows that cannot occur.
+
+        Raises:
+            RowError: naming the row and the column, and what is allowed.
+        """
+        begin = 0
+        for x in chunks:
+            inside = self.support(x)
+            if not inside.all():
+                row = int(inside.argmin())
+                cells = self.cells(x[row : row + 1])
+                column = None if cells is None or cells.all() else int(cells[0].argmin())
+                what = "" if column is None else f"column {{column}} is {x[row, column]:g}, and "
+                raise RowError(
+                    begin + row,
+                    f"{shown(x[row])}, is outside the support of {type(self).__name__}: {what}it takes {self.takes}",
+                    column,
+                )
+            begin += len(x)
+
     @final
     def _takes(self, x: Array, held: Set[Path]) -> bool:
         try:
@@ -128,6 +183,10 @@ class Family(abc.ABC, Generic[S, P]):
         """Relative error of `log_joint` at these parameters, beyond the ordinary."""
         return 0.0
 
+    def cancellation(self, params: P, statistics: S) -> float:
+        """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
+        return 0.0
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         """What is degenerate about the components."""
         return ()
@@ -140,6 +199,10 @@ class Family(abc.ABC, Generic[S, P]):
         """Pairs of components that are the same distribution."""
         return []
 
+    def alike(self, params: P, statistics: S) -> list[tuple[int, int]]:
+        """The same as far as these rows tell: where parameters mean something only beside the data."""
+        return self.coincident(params)
+
     def sample(self, params: P, labels: Labels, rng: Any) -> Array:
         """One row for each label, shape (n, d)."""
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the family")
@@ -150,3 +213,30 @@ class Family(abc.ABC, Generic[S, P]):
         NaN where there is nothing to show. In a name, x0 is the first column: it is put in words where it has a name.
         """
         return {}
+
+
+def atoms_if(discrete: bool, x: Array) -> npt.NDArray[np.bool_]:
+    """Which rows have a probability and not a density under one measure or the other, shape (n,)."""
+    return np.ones(len(x), dtype=bool) if discrete else np.asarray(np.isnan(x).all(axis=1))
+
+
+def shown(row: Array) -> str:
+    """A row in a message: a few of its values."""
+    return np.array2string(row, threshold=8, edgeitems=3)
+
+
+def numbered(name: str, values: Array) -> Mapping[str, Array]:
+    """Figures that belong to no column of the data, for a table: (k,) as they are, each column of (k, p) by itself."""
+    if values.ndim < 2 or values.shape[1] == 1:
+        return {name: values.reshape(len(values))}
+    return {f"{name} {i}": values[:, i] for i in range(values.shape[1])}
+
+
+def refuse_other_columns(x: Array, d: int) -> None:
+    """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit.
+
+    Raises:
+        ValueError: they have another number of columns.
+    """
+    if x.shape[1] != d:
+        raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")

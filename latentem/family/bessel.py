@@ -32,6 +32,12 @@ def log_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
         log (I_order(x) / x^order), which is finite at 0, in nats; the ratio I_(order + 1)(x) / I_order(x); and one
         less that ratio, without cancellation.
     """
+    log_scaled, ratio, rest = log_scaled_bessel(order, x)
+    return log_scaled + x, ratio, rest
+
+
+def log_scaled_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
+    """The same figures about exp(-x) I_order(x): where x is large, all digits of a small difference."""
     steps = max(0, ceil(_LARGE - order))
     high = order + steps
     w = np.hypot(high, x)
@@ -40,7 +46,7 @@ def log_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
     powers = p[..., None] ** np.arange(len(series))
     value = powers @ series
     bend = p / w / w * (powers[..., :-1] @ polyder(series) / value)
-    log_scaled = w - high * np.log(high + w) - 0.5 * (log(2 * pi) + np.log(w)) + np.log(value)
+    log_scaled = high / (w + x) * high - high * np.log(high + w) - 0.5 * (log(2 * pi) + np.log(w)) + np.log(value)
     # The ratio is the derivative of that. It is kept divided by x, and beside it its complement.
     ratio = 1 / (high + w) - 0.5 / w / w - bend
     rest = (high + high / (w + x) * high) / (high + w) + x * (0.5 / w / w + bend)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
 from scipy.special import gammaln
 
-from latentem.arrays import Array, Labels, frozen_array
-from latentem.core import Unavailable
+from latentem.arrays import Array, Labels, frozen_array, frozen_shares
+from latentem.core import Path, Unavailable
+from latentem.family.base import refuse_other_columns
 from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
+from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily
+from latentem.family.shares import shares
 
 _ROUNDING = 1e-9
 
@@ -31,13 +34,21 @@ class Categorical(ExponentialFamily):
 
     levels: int | tuple[int, ...] = field(converter=whole_numbers, validator=one_or_each)
 
+    discrete: ClassVar[bool | None] = True
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the levels
+        """In words, what a value may be."""
+        each = f"0 to {self.levels - 1}" if isinstance(self.levels, int) else "0 to one less than the column's levels"
+        return f"levels counted from 0, {each}, or NaN for a missing value; where yours begin with 1, subtract 1"
+
     def params(self, probabilities: Any) -> Array:
         """Probabilities given by hand, checked at once.
 
         Raises:
             ValueError: wrong shape, not summing to one over the levels, or not zero beyond them.
         """
-        array = frozen_array(probabilities)
+        array = frozen_shares(probabilities)
         if array.ndim != 3 or 0 in array.shape or array.shape[2] != np.max(self.levels):
             raise ValueError(
                 f"probabilities have shape {array.shape}: give (k, d, {np.max(self.levels)}), the last axis for levels"
@@ -60,9 +71,11 @@ class Categorical(ExponentialFamily):
         hot: Mask = x[:, :, None] == np.arange(np.max(self.levels))
         return hot[:, self._slots(x.shape[1])].astype(np.float64)
 
+    def cells(self, x: Array) -> Mask:
+        return (whole(x) & (x < one_each(self.levels, x.shape[1], "levels"))) | np.isnan(x)
+
     def log_base(self, x: Array) -> Array:
-        inside = whole(x) & (x < one_each(self.levels, x.shape[1], "levels"))
-        return np.where((inside | np.isnan(x)).all(axis=1), 0.0, -np.inf)
+        return np.where(self.cells(x).all(axis=1), 0.0, -np.inf)
 
     def natural(self, params: Array) -> Array:
         return np.log(self.mean(params))
@@ -72,11 +85,9 @@ class Categorical(ExponentialFamily):
 
     def from_mean(self, mean: Array) -> Array:
         slots = self._slots(len(self.levels) if isinstance(self.levels, tuple) else mean.shape[1] // self.levels)
-        shares = np.zeros((len(mean), *slots.shape))
-        shares[:, slots] = mean
-        seen = shares.sum(axis=2, keepdims=True)
-        uniform = slots / slots.sum(axis=1, keepdims=True)
-        return np.where(seen > 0, shares / np.where(seen > 0, seen, 1.0), uniform)
+        counts = np.zeros((len(mean), *slots.shape))
+        counts[:, slots] = mean
+        return shares(counts, slots / slots.sum(axis=1, keepdims=True))
 
     def mean(self, params: Array) -> Array:
         return params[:, self._slots(params.shape[1])]
@@ -119,6 +130,8 @@ class Multinomial(ColumnFamily):
     parameter: ClassVar[str] = "probability"
     parameters: ClassVar[str] = "probabilities"
     rule: ClassVar[str] = "probabilities of at least 0 that sum to 1 in each row"
+    takes: ClassVar[str] = "counts, whole numbers of at least 0, that add up to its total where it has one"
+    discrete: ClassVar[bool | None] = True
 
     @total.validator
     def _positive(self, attribute: Any, value: Any) -> None:
@@ -131,7 +144,7 @@ class Multinomial(ColumnFamily):
         Raises:
             ValueError: not of shape (k, d), negative, or not summing to one over the outcomes.
         """
-        return self.checked(probabilities)
+        return self.checked(frozen_shares(probabilities))
 
     def sound(self, values: Array) -> Any:
         return (values >= 0) & (np.abs(values.sum(axis=1, keepdims=True) - 1) <= _ROUNDING)
@@ -143,6 +156,35 @@ class Multinomial(ColumnFamily):
         x, totals = np.where(whole(x), x, 0.0), np.where(inside, totals, 0.0)
         return np.where(inside, gammaln(totals + 1) - gammaln(x + 1).sum(axis=1), -np.inf)
 
+    def cells(self, x: Array) -> Mask:
+        return whole(x)
+
+    def sharp(self, low: Array, high: Array) -> bool:
+        return bool(high.max() <= SMALL)
+
+    def log_density(self, params: Array, x: Array) -> Array:
+        if self.sharp(x, x):
+            return super().log_density(params, x)
+        refuse_other_columns(x, params.shape[1])
+        inside = self.support(x)
+        counts = np.where(inside[:, None], x, 0.0)
+        totals = counts.sum(axis=1)
+        # Poisson counts given their sum, in which no large terms cancel.
+        density = np.zeros((len(x), len(params)))
+        for column, probabilities in zip(counts.T, params.T, strict=True):
+            density += log_poisson(column[:, None], totals[:, None] * probabilities)
+        return np.where(inside[:, None], density - log_poisson(totals, totals)[:, None], -np.inf)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        if chunks[0].shape[1] < 2:
+            raise ValueError(
+                "Multinomial was given one column: give one for each outcome, at least two; for a column of symbols "
+                "use Categorical(levels)"
+            )
+        super().check(chunks, held)
+        refuse_large([x.sum(axis=1, keepdims=True) for x in chunks])
+
     def natural(self, params: Array) -> Array:
         return np.log(params)
 
@@ -150,8 +192,7 @@ class Multinomial(ColumnFamily):
         return np.zeros(len(params))
 
     def from_mean(self, mean: Array) -> Array:
-        seen = mean.sum(axis=1, keepdims=True)
-        return np.where(seen > 0, mean / np.where(seen > 0, seen, 1.0), 1 / mean.shape[1])
+        return shares(mean, 1 / mean.shape[1])
 
     def mean(self, params: Array) -> Array:
         return (self.total or 1) * params
@@ -164,5 +205,5 @@ class Multinomial(ColumnFamily):
             raise Unavailable(
                 "Multinomial() does not know what rows add up to: give it a total, Multinomial(total=...)"
             )
-        shares = params / params.sum(axis=1, keepdims=True)
-        return frozen_array(rng.multinomial(self.total, shares[labels]))
+        probabilities = params / params.sum(axis=1, keepdims=True)
+        return frozen_array(rng.multinomial(self.total, probabilities[labels]))

@@ -14,6 +14,7 @@ from latentem.core import ColumnError, Degenerate
 from latentem.family.exponential import ExponentialFamily
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
+POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -123,3 +124,10 @@ def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
     if (low == high).any():
         column = int((low == high).argmax())
         raise ColumnError(column, f"is constant ({low[column]:g}), {consequence}")
+
+
+def log_of_positive(x: Array) -> Array:
+    """Logarithms of values of at least 0, finite: a zero counts as half the least value of its column above it."""
+    with np.errstate(divide="ignore"):
+        least = np.where(x > 0, x, np.inf).min(axis=0, initial=np.inf)
+        return np.log(np.maximum(x, np.where(np.isfinite(least), least / 2, 1.0)))

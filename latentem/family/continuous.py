@@ -12,7 +12,7 @@ from attrs import field, frozen
 from latentem.arrays import Array, Labels, frozen_array
 from latentem.core import Block, ColumnError, Event, Path
 from latentem.family.base import Family
-from latentem.family.columns import ColumnFamily, Mask, refuse_degenerate, refuse_extreme
+from latentem.family.columns import POSITIVE, ColumnFamily, Mask, log_of_positive, refuse_degenerate, refuse_extreme
 from latentem.family.full import Full
 from latentem.family.gaussian import Gaussian
 from latentem.family.gaussian_params import GaussianParams
@@ -29,6 +29,8 @@ class Exponential(ColumnFamily):
     parameter: ClassVar[str] = "rate"
     parameters: ClassVar[str] = "rates"
     rule: ClassVar[str] = "finite rates above 0"
+    takes: ClassVar[str] = "values of at least 0"
+    discrete: ClassVar[bool | None] = False
 
     def params(self, rates: Any) -> Array:
         """Rates given by hand, checked at once.
@@ -40,6 +42,12 @@ class Exponential(ColumnFamily):
 
     def sound(self, values: Array) -> Any:
         return np.isfinite(values) & (values > 0)
+
+    def cells(self, x: Array) -> Mask:
+        return np.asarray(x >= 0)
+
+    def coordinates(self, x: Array) -> Array:
+        return log_of_positive(x)
 
     def log_base(self, x: Array) -> Array:
         return np.where((x >= 0).all(axis=1), 0.0, -np.inf)
@@ -85,6 +93,9 @@ class LogNormal(Family[Moments, GaussianParams]):
     structure: Structure = field(factory=Full)
     prior: CovariancePrior | None = field(factory=Floor)
 
+    takes: ClassVar[str] = POSITIVE
+    discrete: ClassVar[bool | None] = False
+
     def __attrs_post_init__(self) -> None:
         _ = self.gaussian  # which checks the structure and the prior
 
@@ -113,6 +124,12 @@ class LogNormal(Family[Moments, GaussianParams]):
     def sharing(self, statistics: Moments, x: Array, weight: Array) -> Moments:
         return self.gaussian.sharing(statistics, np.log(np.where(x > 0, x, 1.0)), weight)
 
+    def cells(self, x: Array) -> Mask:
+        return np.asarray(x > 0)
+
+    def coordinates(self, x: Array) -> Array:
+        return log_of_positive(x)
+
     def support(self, x: Array) -> Mask:
         return np.all(x > 0, axis=1)
 
@@ -134,26 +151,21 @@ class LogNormal(Family[Moments, GaussianParams]):
         return self.gaussian.count(params)
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        logs, begin = [], 0
-        for x in chunks:
-            if not (x > 0).all():
-                row, column = (int(i[0]) for i in np.nonzero(~(x > 0)))
-                raise ValueError(
-                    f"row {begin + row}, column {column} is {x[row, column]}: LogNormal needs values above 0; "
-                    "leave out the row, or use a family that allows it"
-                )
-            logs.append(np.log(x))
-            begin += len(x)
+        chunks = list(chunks)
+        self.refuse_outside(chunks)
         try:
-            self.gaussian.check(logs, held)
+            self.gaussian.check([np.log(x) for x in chunks], held)
         except ColumnError as error:
-            raise ColumnError(error.column, f"in logarithms {error.reason}") from None
+            raise error.put(reason=f"in logarithms {error.reason}") from None
 
     def check_params(self, params: GaussianParams, k: int) -> None:
         self.gaussian.check_params(params, k)
 
     def rounding(self, params: GaussianParams) -> float:
         return self.gaussian.rounding(params)
+
+    def cancellation(self, params: GaussianParams, statistics: Moments) -> float:
+        return self.gaussian.cancellation(params, statistics)
 
     def diagnose(self, params: GaussianParams, statistics: Moments) -> Sequence[Event]:
         return self.gaussian.diagnose(params, statistics)

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from math import log, pi
-from typing import Any, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
+import numpy.typing as npt
 from attrs import frozen
-from scipy import stats
 
-from latentem.arrays import Array, Labels, matrix, vector
-from latentem.core import Block, Degenerate, Path, Value
-from latentem.family.bessel import log_bessel
-from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+from latentem.arrays import Array, Labels, matrix, own, vector
+from latentem.core import Block, Degenerate, Path, RowError, Value
+from latentem.family.base import Family, refuse_other_columns
+from latentem.family.bessel import log_bessel, log_scaled_bessel
+from latentem.family.covariance import Spherical
+from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
+from latentem.family.moments import Moments
+from latentem.family.products import Buffers
 
 _OFF = 1e-9
 """How far from 1 a norm may be."""
-_EPS = float(np.finfo(float).eps)
-_CONCENTRATED = 64 * _EPS
-"""Mean resultant lengths this near to 1 are 1 to rounding."""
-_NOTICED = 1e-11
+_UNBOUNDED = 1e-20
+"""One less the mean resultant length, from which unit vectors in double precision no longer tell it from 0."""
+_BROAD = 1e4
+"""Concentrations up to which products have the digits: kappa mu . x cancels against the log partition."""
+_NORMAL = 1e8
+"""Concentrations from which a draw is a normal one on the tangent plane, to a part in as many."""
+_ALIKE = 1e-8
+"""Symmetric divergence in nats below which two components are one."""
+_STEEP = 1e6
+"""Concentrations, times d, from which Newton's slope has lost its digits."""
 _STEPS = 50
 _SETTLED = 1e-9
 """A relative step after which the next one is below rounding, since each squares the last."""
@@ -56,20 +66,26 @@ class VonMisesFisherParams(Value):
             raise ValueError(f"concentrations were given as {self.concentrations}: give finite ones of at least 0")
 
     @cached_property
-    def log_partition(self) -> Array:
-        """Log partition of each component in nats, shape (k,): once a pass, not once a chunk."""
+    def peaks(self) -> Array:
+        """Log density at the mean direction in nats, shape (k,): once a pass, not once a chunk."""
         half = self.directions.shape[1] / 2
-        return half * log(2 * pi) + log_bessel(half - 1, self.concentrations)[0]
+        return own(-half * log(2 * pi) - log_scaled_bessel(half - 1, self.concentrations)[0])
 
 
 @final
 @frozen
-class VonMisesFisher(ExponentialFamily):
+class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
     """Unit vectors in d dimensions: log p(x) = kappa mu . x - log partition, with respect to area on the sphere.
 
     The log partition is (d / 2) log 2 pi + log I_(d/2 - 1)(kappa) - (d / 2 - 1) log kappa (Banerjee et al., 2005).
     Directions have a closed form. Concentrations have none; Newton's method finds them to machine precision.
+
+    As mu . x = 1 - |x - mu|^2 / 2, the statistics are moments of the rows, which carry their origin: however
+    concentrated a component is, nothing cancels. Rows are taken for their directions, x / |x|.
     """
+
+    discrete: ClassVar[bool | None] = False
+    takes: ClassVar[str] = "unit vectors: divide each row by its norm, and leave out rows of norm 0"
 
     def params(self, directions: Any, concentrations: Any) -> VonMisesFisherParams:
         """Parameters given by hand, checked at once.
@@ -79,32 +95,69 @@ class VonMisesFisher(ExponentialFamily):
         """
         return VonMisesFisherParams(directions, concentrations)
 
-    def log_base(self, x: Array) -> Array:
-        return np.where(_on_sphere(x), 0.0, -np.inf)
-
-    def natural(self, params: VonMisesFisherParams) -> Array:
-        return params.concentrations[:, None] * params.directions
-
     def log_partition(self, params: VonMisesFisherParams) -> Array:
-        return params.log_partition
-
-    def from_mean(self, mean: Array) -> VonMisesFisherParams:
-        length = _length(mean)
-        directions = np.where(length[:, None] > 0, _unit(mean), np.eye(1, mean.shape[1]))
-        return VonMisesFisherParams(directions, _concentrations(length, mean.shape[1]))
+        """Log partition of each component in nats, shape (k,)."""
+        return params.concentrations - params.peaks
 
     def mean(self, params: VonMisesFisherParams) -> Array:
+        """E[x | z = k], shape (k, d)."""
         ratio = log_bessel(params.directions.shape[1] / 2 - 1, params.concentrations)[1]
         return ratio[:, None] * params.directions
 
-    def blocks(self) -> Sequence[Block[ExponentialStatistics, VonMisesFisherParams]]:
+    def from_mean(self, mean: Array) -> VonMisesFisherParams:
+        """Parameters under which E[x | z = k] is `mean`, shape (k, d).
+
+        Raises:
+            Degenerate: a mean is of length 1.
+        """
+        unit = _unit(mean)
+        length = (unit * mean).sum(axis=1)
+        directions = np.where(length[:, None] > 0, unit, np.eye(1, mean.shape[1]))
+        return VonMisesFisherParams(directions, _concentrations(1 - length, mean.shape[1]))
+
+    def log_density(self, params: VonMisesFisherParams, x: Array) -> Array:
+        refuse_other_columns(x, params.directions.shape[1])
+        unit, density = _unit(x), np.empty((len(x), len(params.directions)))
+        for j, direction in enumerate(params.directions):
+            apart = unit - direction
+            np.einsum("nd,nd->n", apart, apart, out=density[:, j])
+        return np.where(_on_sphere(x)[:, None], params.peaks - 0.5 * params.concentrations * density, -np.inf)
+
+    def kernel(self, params: VonMisesFisherParams, log_weights: Array) -> Kernel | None:
+        return DirectionKernel.of(params, log_weights) if params.concentrations.max() <= _BROAD else None
+
+    def statistics(self, x: Array, weights: Array) -> Moments:
+        return Moments.of(_unit(x), weights, Spherical())
+
+    def log_joint(self, params: VonMisesFisherParams, statistics: Moments) -> float:
+        second = statistics.second_about(params.directions)
+        return float(statistics.count @ params.peaks - 0.5 * params.concentrations @ second)
+
+    def blocks(self) -> Sequence[Block[Moments, VonMisesFisherParams]]:
         return [self._directions(), self._concentrations()]
 
-    def _directions(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, VonMisesFisherParams]:
-        def maximize(statistics: ExponentialStatistics, params: VonMisesFisherParams) -> Array:
-            free = _length(statistics.total) > 0
+    def first(self, statistics: Moments) -> VonMisesFisherParams:
+        whole = statistics.count.sum()
+        pooled = _unit((statistics.count @ statistics.origin + statistics.first.sum(axis=0))[None])[0]
+        means = np.where((statistics.count > 0)[:, None], _unit(statistics.means()), pooled)
+        directions = np.where(means.any(axis=1, keepdims=True), means, np.eye(1, means.shape[1]))
+        gap = statistics.second_about(directions) / (2 * np.where(statistics.count > 0, statistics.count, 1.0))
+        of_all = statistics.second_about(np.broadcast_to(pooled, directions.shape)).sum() / (2 * whole)
+        gap = np.where(statistics.count > 0, gap, of_all)
+        return VonMisesFisherParams(directions, _concentrations(gap, directions.shape[1]))
+
+    def count(self, params: VonMisesFisherParams) -> int:
+        return len(params.concentrations)
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.asarray(_on_sphere(x))
+
+    def _directions(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
+        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
+            unit = _unit(statistics.means())
+            free = (statistics.count > 0) & unit.any(axis=1)
             free[list(held)] = False
-            return np.where(free[:, None], _unit(statistics.total), params.directions)
+            return np.where(free[:, None], unit, params.directions)
 
         def size(params: VonMisesFisherParams) -> int:
             k, d = params.directions.shape
@@ -112,23 +165,18 @@ class VonMisesFisher(ExponentialFamily):
 
         return Block(("directions",), maximize, size, lambda more: self._directions((*held, *more)))
 
-    def _concentrations(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, VonMisesFisherParams]:
-        def maximize(statistics: ExponentialStatistics, params: VonMisesFisherParams) -> Array:
+    def _concentrations(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
+        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
             kept = statistics.count == 0
             kept[list(held)] = True
-            mean = statistics.total / np.where(kept, 1.0, statistics.count)[:, None]
-            along = np.where(kept, 0.0, (mean * params.directions).sum(axis=1))
-            return np.where(kept, params.concentrations, _concentrations(along, mean.shape[1]))
+            gap = statistics.second_about(params.directions) / (2 * np.where(kept, 1.0, statistics.count))
+            new = _concentrations(np.where(kept, 1.0, gap), params.directions.shape[1])
+            return np.where(kept, params.concentrations, new)
 
         def size(params: VonMisesFisherParams) -> int:
             return len(params.concentrations) - len(held)
 
         return Block(("concentrations",), maximize, size, lambda more: self._concentrations((*held, *more)))
-
-    def rounding(self, params: VonMisesFisherParams) -> float:
-        """What kappa mu . x and the log partition lose where they cancel: machine precision times kappa."""
-        relative = 2 * _EPS * float(params.concentrations.max())
-        return relative if relative > _NOTICED else 0.0
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         begin = 0
@@ -138,9 +186,10 @@ class VonMisesFisher(ExponentialFamily):
             off = ~self.support(x)
             if off.any():
                 row = int(off.argmax())
-                raise ValueError(
-                    f"row {begin + row}, {x[row]}, has norm {np.linalg.norm(x[row]):.10g}, and rows must be unit "
-                    "vectors: divide each by its norm (and leave out rows of norm 0)"
+                raise RowError(
+                    begin + row,
+                    f"{x[row]}, has norm {np.linalg.norm(x[row]):.10g}, and rows must be unit vectors: divide each by "
+                    "its norm (and leave out rows of norm 0)",
                 )
             begin += len(x)
 
@@ -148,60 +197,111 @@ class VonMisesFisher(ExponentialFamily):
         if not isinstance(params, VonMisesFisherParams) or len(params.concentrations) != k:
             raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
 
+    def coincident(self, params: VonMisesFisherParams) -> list[tuple[int, int]]:
+        kappa, directions = params.concentrations, params.directions
+        _, ratio, rest = log_bessel(directions.shape[1] / 2 - 1, kappa)
+        pairs = []
+        for i in range(len(kappa) - 1):
+            # (kappa mu - kappa' mu') . (E[x] - E'[x]), written so that nothing cancels
+            apart = 0.5 * ((directions[i + 1 :] - directions[i]) ** 2).sum(axis=1)
+            across = kappa[i] * ratio[i + 1 :] + kappa[i + 1 :] * ratio[i]
+            divergence = (kappa[i + 1 :] - kappa[i]) * (rest[i] - rest[i + 1 :]) + across * apart
+            pairs += [(i, j) for j in (i + 1 + np.flatnonzero(divergence < _ALIKE)).tolist()]
+        return pairs
+
     def sample(self, params: VonMisesFisherParams, labels: Labels, rng: Any) -> Array:
+        from scipy import stats  # a large module, which nothing else here needs
+
         x = rng.standard_normal((len(labels), params.directions.shape[1]))
-        x /= np.linalg.norm(x, axis=1, keepdims=True)
         for j in np.unique(labels):
-            if params.concentrations[j] > 0:
-                rows = labels == j
-                law = stats.vonmises_fisher(params.directions[j], params.concentrations[j])
-                x[rows] = law.rvs(int(rows.sum()), random_state=rng)
-        return x
+            rows, direction, kappa = labels == j, params.directions[j], params.concentrations[j]
+            if kappa > _NORMAL:
+                x[rows] -= np.outer(x[rows] @ direction, direction)
+                x[rows] = direction + x[rows] / np.sqrt(kappa)
+            elif kappa > 0:
+                x[rows] = stats.vonmises_fisher(direction, kappa).rvs(int(rows.sum()), random_state=rng)
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
 
     def describe(self, params: VonMisesFisherParams) -> Mapping[str, Array]:
         return {"concentration": params.concentrations, "direction": params.directions}
+
+
+@final
+@frozen(eq=False)
+class DirectionKernel(FeatureKernel):
+    """The densities as products of rows and kappa mu, where no component is so concentrated that these cancel.
+
+    Attributes:
+        natural: The constants, and kappa mu, shape (k, 1 + d).
+    """
+
+    natural: Array
+
+    @classmethod
+    def of(cls, params: VonMisesFisherParams, log_weights: Array) -> Self:
+        """Of these densities, with these log weights, shape (k,)."""
+        constants = log_weights + params.peaks - params.concentrations
+        return cls(own(np.column_stack([constants, params.concentrations[:, None] * params.directions])))
+
+    @property
+    def rows(self) -> int:
+        return block_rows(self.natural.shape[1], len(self.natural))
+
+    def sound(self, low: Array, high: Array) -> bool:
+        return True
+
+    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
+        refuse_other_columns(x, len(out) - 1)
+        out[0] = 1.0
+        out[1:] = _unit(x).T
+
+    def statistics(self, sums: Sums) -> Moments | None:
+        count, total = sums.products[0], sums.products[1:].T
+        gap = count - np.linalg.norm(total, axis=1)
+        if not (total.shape[1] * count <= 2 * _BROAD * gap)[count > 0].all():
+            return None  # the next ones will be more concentrated than products can tell
+        origin = np.zeros(total.shape)
+        return Moments(Spherical(), own(origin), own(count.copy()), own(total.copy()), own(count.copy()))
 
 
 def _on_sphere(x: Array) -> Any:
     return np.abs(np.linalg.norm(x, axis=1) - 1) <= _OFF
 
 
-def _unit(total: Array) -> Array:
+def _unit(rows: Array) -> Array:
     """Each row divided by its norm, however short it is; a row of zeros stays."""
-    largest = np.abs(total).max(axis=1, keepdims=True)
-    scaled = total / np.where(largest > 0, largest, 1.0)
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    scaled = rows / np.where(largest > 0, largest, 1.0)
     norm = np.linalg.norm(scaled, axis=1, keepdims=True)
     return scaled / np.where(norm > 0, norm, 1.0)
 
 
-def _length(mean: Array) -> Array:
-    return (_unit(mean) * mean).sum(axis=1)
-
-
-def _concentrations(length: Array, d: int) -> Array:
-    """The kappa at which I_(d/2) / I_(d/2 - 1) is the mean resultant length, shape (k,); 0 where that is not positive.
+def _concentrations(gap: Array, d: int) -> Array:
+    """The kappa at which I_(d/2) / I_(d/2 - 1) is one less `gap`, shape (k,); 0 where that is not positive.
 
     Newton's method (Sra, 2012) from the start of Banerjee et al. (2005). The ratio rises from 0 to 1 and is concave,
     so from the left it is approached from the left, and a step too far to the left is not taken beyond a half.
 
     Raises:
-        Degenerate: a length is 1, where the likelihood grows with kappa without end.
+        Degenerate: a gap is 0, where the likelihood grows with kappa without end.
     """
-    if (length >= 1 - _CONCENTRATED).any():
+    if (gap <= _UNBOUNDED).any():
         raise Degenerate(
-            int(length.argmax()),
+            int(gap.argmin()),
             "concentrations",
             "unbounded: all its rows are the same direction",
             "use fewer components or a prior, or hold the concentrations",
         )
-    r = np.maximum(length, 0.0)
-    kappa = r * (d - r**2) / ((1 - r) * (1 + r))
+    gap = np.minimum(gap, 1.0)
+    r = 1 - gap
+    kappa = r * (d - r**2) / (gap * (1 + r))
     for _ in range(_STEPS):
         _, ratio, rest = log_bessel(d / 2 - 1, kappa)
-        gap = np.where(r < 0.5, ratio - r, (1 - r) - rest)
+        off = np.where(r < 0.5, ratio - r, gap - rest)
         # 1 - ratio^2 - (d - 1) ratio / kappa, which is 1 / d at 0
         slope = np.where(kappa > 0, rest * (1 + ratio) - (d - 1) * ratio / np.where(kappa > 0, kappa, 1.0), 1 / d)
-        new = np.maximum(kappa - gap / slope, kappa / 2)
+        # Where kappa is large the slope cancels, and the complement is all but proportional to 1 / kappa.
+        new = np.where(kappa > _STEEP * d, kappa * rest / gap, np.maximum(kappa - off / slope, kappa / 2))
         settled = np.abs(new - kappa) <= _SETTLED * kappa
         kappa = new
         if settled.all():

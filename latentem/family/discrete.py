@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterable, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
 from scipy.special import betaln, gammaln
 
-from latentem.arrays import Array, Labels, frozen_array
-from latentem.family.columns import ColumnFamily, one_each, one_or_each, whole, whole_numbers
-
-_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+from latentem.arrays import Array, Labels, frozen_array, own
+from latentem.core import Path
+from latentem.family.base import refuse_other_columns
+from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, whole, whole_numbers
+from latentem.family.counts import SMALL, log_poisson, poisson, refuse_large
+from latentem.family.shares import share
 
 
 @final
@@ -23,6 +26,8 @@ class Poisson(ColumnFamily):
     parameter: ClassVar[str] = "rate"
     parameters: ClassVar[str] = "rates"
     rule: ClassVar[str] = "finite rates of at least 0"
+    takes: ClassVar[str] = "counts: whole numbers of at least 0"
+    discrete: ClassVar[bool | None] = True
 
     def params(self, rates: Any) -> Array:
         """Rates given by hand, checked at once.
@@ -51,8 +56,29 @@ class Poisson(ColumnFamily):
     def mean(self, params: Array) -> Array:
         return params
 
+    def cells(self, x: Array) -> Mask:
+        return whole(x)
+
+    def sharp(self, low: Array, high: Array) -> bool:
+        return bool(high.max() <= SMALL)
+
+    def log_density(self, params: Array, x: Array) -> Array:
+        if self.sharp(x, x):
+            return super().log_density(params, x)
+        refuse_other_columns(x, params.shape[1])
+        inside = whole(x)
+        density = np.zeros((len(x), len(params)))
+        for column, rates in zip(np.where(inside, x, 0.0).T, params.T, strict=True):
+            density += log_poisson(column[:, None], rates)
+        return np.where(inside.all(axis=1, keepdims=True), density, -np.inf)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_large(chunks)
+
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return frozen_array(rng.poisson(params[labels]))
+        return own(poisson(rng, params[labels]))
 
 
 @final
@@ -66,6 +92,8 @@ class Geometric(ColumnFamily):
     parameter: ClassVar[str] = "probability"
     parameters: ClassVar[str] = "probabilities"
     rule: ClassVar[str] = "probabilities above 0 and at most 1"
+    takes: ClassVar[str] = "counts: whole numbers of at least 0"
+    discrete: ClassVar[bool | None] = True
 
     def params(self, probabilities: Any) -> Array:
         """Probabilities of success given by hand, checked at once.
@@ -88,10 +116,21 @@ class Geometric(ColumnFamily):
         return -np.log(params).sum(axis=1)
 
     def from_mean(self, mean: Array) -> Array:
-        return _share(np.ones_like(mean), mean)
+        return share(np.ones_like(mean), mean, 0.5)
 
     def mean(self, params: Array) -> Array:
         return (1 - params) / params
+
+    def cells(self, x: Array) -> Mask:
+        return whole(x)
+
+    def coordinates(self, x: Array) -> Array:
+        return np.log1p(x)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_large(chunks)
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         return frozen_array(rng.geometric(params[labels]) - 1)
@@ -108,6 +147,7 @@ class Successes(ColumnFamily):
     parameter: ClassVar[str] = "probability"
     parameters: ClassVar[str] = "probabilities"
     rule: ClassVar[str] = "probabilities between 0 and 1"
+    discrete: ClassVar[bool | None] = True
 
     @abc.abstractmethod
     def trials_of(self, d: int) -> Labels:
@@ -135,7 +175,8 @@ class Successes(ColumnFamily):
         return np.zeros(len(params))
 
     def from_mean(self, mean: Array) -> Array:
-        return _share(*np.hsplit(mean, 2))
+        successes, failures = np.hsplit(mean, 2)
+        return share(successes, failures, 0.5)
 
     def mean(self, params: Array) -> Array:
         trials = self.trials_of(params.shape[1])
@@ -156,6 +197,8 @@ class Bernoulli(Successes):
     The parameters are the probabilities of a 1, shape (k, d). A mixture of these is latent class analysis.
     """
 
+    takes: ClassVar[str] = "0 or 1, or NaN for a missing value; where yours are 1 and 2, subtract 1"
+
     @property
     def takes_missing(self) -> bool:
         return True
@@ -163,8 +206,11 @@ class Bernoulli(Successes):
     def trials_of(self, d: int) -> Labels:
         return np.ones(d, dtype=np.int64)
 
+    def cells(self, x: Array) -> Mask:
+        return (x == 0) | (x == 1) | np.isnan(x)
+
     def log_base(self, x: Array) -> Array:
-        return np.where(((x == 0) | (x == 1) | np.isnan(x)).all(axis=1), 0.0, -np.inf)
+        return np.where(self.cells(x).all(axis=1), 0.0, -np.inf)
 
 
 @final
@@ -178,24 +224,18 @@ class Binomial(Successes):
         trials: How many trials a value is out of: one number, or a tuple, one a column.
     """
 
+    takes: ClassVar[str] = "whole numbers from 0 to the trials of the column"
+
     trials: int | tuple[int, ...] = field(converter=whole_numbers, validator=one_or_each)
 
     def trials_of(self, d: int) -> Labels:
         return one_each(self.trials, d, "trials")
 
+    def cells(self, x: Array) -> Mask:
+        return whole(x) & (x <= self.trials_of(x.shape[1]))
+
     def log_base(self, x: Array) -> Array:
-        trials = self.trials_of(x.shape[1])
-        inside = whole(x) & (x <= trials)
+        trials, inside = self.trials_of(x.shape[1]), self.cells(x)
         x = np.where(inside, x, 0.0)
         choices = -np.log1p(trials) - betaln(trials - x + 1, x + 1)
         return np.where(inside, choices, -np.inf).sum(axis=1)
-
-
-def _share(part: Array, rest: Array) -> Array:
-    """The share of a part in the whole, part / (part + rest); a half where there is nothing.
-
-    It is 1 only where there is no rest: rounded up to 1, it would make what the rest came from impossible.
-    """
-    together = part + rest
-    share = np.where(together > 0, part / np.where(together > 0, together, 1.0), 0.5)
-    return np.where(rest > 0, np.minimum(share, _BELOW_ONE), share)

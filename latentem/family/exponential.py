@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from attrs import evolve, fields, frozen
 
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
-from latentem.family.base import Family
+from latentem.family.base import Family, numbered
 from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.products import Buffers
 
@@ -22,6 +22,10 @@ _ALIKE = _SAME**2
 """Symmetric divergence in nats below which two components are one."""
 _LEAST = float(np.log(np.finfo(float).smallest_subnormal))
 """What minus infinity counts as where it is compared: the log of the smallest positive float."""
+_LEAST_MEAN = float(np.finfo(float).tiny)
+"""What a mean is that underflows: a zero would be another thing."""
+_BLURRED = 1e-9
+"""Nats a row from which a kernel is not made: log densities are computed term by term instead."""
 _NOTHING = float(np.finfo(float).tiny / np.finfo(float).eps)
 """Sums of weights below this are none: a ratio of them has no digits."""
 
@@ -86,27 +90,27 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         """How many free numbers one component has."""
         return self._natural(params).shape[1]
 
-    @final
+    def sharp(self, low: Array, high: Array) -> bool:
+        """Whether products of T and natural parameters have the digits, for rows between these bounds, (d,)."""
+        return True
+
     def log_density(self, params: Any, x: Array) -> Array:
-        features, natural = self.T(x), self._natural(params)
-        if features.shape[1] != natural.shape[1]:
-            raise ValueError(
-                f"rows with {features.shape[1]} statistics were given: the parameters have {natural.shape[1]}"
-            )
+        features, natural = self._features(x), self._natural(params)
+        refuse_other_statistics(self, features.shape[1], natural.shape[1])
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
-            return self.log_base(x)[:, None] + _products(features, natural) - self._partition(params)
+            return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
     @final
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
         per_row = weights.sum(axis=1)
-        log_base = np.where(per_row > 0, self.log_base(x), 0.0)
-        count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self.T(x))
+        log_base = np.where(per_row > 0, self._base(x), 0.0)
+        count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self._features(x))
         return ExponentialStatistics(count, total, float(per_row @ log_base))
 
     @final
     def kernel(self, params: Any, log_weights: Array) -> Kernel | None:
         natural, partition = self._natural(params), self._partition(params)
-        if not (np.isfinite(natural).all() and np.isfinite(partition).all()):
+        if not (np.isfinite(natural).all() and np.isfinite(partition).all()) or self.rounding(params) > _BLURRED:
             return None
         return NaturalKernel(self, own(np.column_stack([log_weights - partition, natural])))
 
@@ -116,6 +120,13 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
         partitions = np.where(statistics.count == 0, 0.0, self._partition(params)) * statistics.count
         return float(products.sum()) - float(partitions.sum()) + statistics.log_base
+
+    @final
+    def cancellation(self, params: Any, statistics: ExponentialStatistics) -> float:
+        natural, partition = self._natural(params), self._partition(params)
+        with np.errstate(invalid="ignore", over="ignore"):
+            terms = np.nansum(np.abs(natural * statistics.total)) + np.nansum(np.abs(partition * statistics.count))
+        return 4 * float(np.finfo(float).eps) * float(terms + abs(statistics.log_base))
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, Any]]:
         return [self._block()]
@@ -132,13 +143,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return np.isfinite(self.log_base(x))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        begin = 0
-        for chunk in chunks:
-            outside = ~self.support(chunk)
-            if outside.any():
-                row = int(outside.argmax())
-                raise ValueError(f"row {begin + row}, {chunk[row]}, is outside the support of {type(self).__name__}")
-            begin += len(chunk)
+        self.refuse_outside(chunks)
 
     def check_params(self, params: Any, k: int) -> None:
         if self.count(params) != k:
@@ -158,11 +163,25 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     def describe(self, params: Any) -> Mapping[str, Array]:
         plain = isinstance(params, np.ndarray) and params.ndim <= 2
-        return {"parameter": params} if plain else {"natural": self._natural(params)}
+        return numbered("parameter", params) if plain else numbered("natural", self._natural(params))
+
+    def _features(self, x: Array) -> Array:
+        features = self.T(x)
+        if np.shape(features)[:1] != (len(x),) or np.ndim(features) != 2:
+            refuse_shape(self, "T", features, f"({len(x)}, p), a row for each row of x")
+        return features
+
+    def _base(self, x: Array) -> Array:
+        log_base = self.log_base(x)
+        if np.shape(log_base) != (len(x),):
+            refuse_shape(self, "log_base", log_base, f"({len(x)},), a number for each row of x")
+        return log_base
 
     def _natural(self, params: Any) -> Array:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # log 0 is minus infinity, and meant
             natural = self.natural(params)
+        if np.ndim(natural) != 2:
+            refuse_shape(self, "natural", natural, "(k, p), a row for each component")
         unsound = ~(natural < np.inf).all(axis=1)
         if unsound.any():
             j = int(unsound.argmax())
@@ -176,14 +195,19 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     def _partition(self, params: Any) -> Array:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return self.log_partition(params)
+            partition = self.log_partition(params)
+        if np.ndim(partition) != 1:
+            refuse_shape(self, "log_partition", partition, "(k,), a number for each component")
+        return partition
 
     def _estimate(self, statistics: ExponentialStatistics, unknown: Any) -> Any:
         """The maximum likelihood parameters; components in the mask `unknown` have those of all data."""
         pooled = statistics.total.sum(axis=0) / statistics.count.sum()
         count = np.where(unknown, 1.0, statistics.count)[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
-            return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, statistics.total / count)))
+            mean = statistics.total / count
+            mean = np.where((mean == 0) & (statistics.total != 0), np.copysign(_LEAST_MEAN, statistics.total), mean)
+            return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, mean)))
 
     def _block(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, Any]:
         def maximize(statistics: ExponentialStatistics, params: Any) -> Any:
@@ -214,16 +238,15 @@ class NaturalKernel(FeatureKernel):
     natural: Array
 
     def sound(self, low: Array, high: Array) -> bool:
-        return True  # it is the form that the family has anyway
+        return self.family.sharp(low, high)
 
     @property
     def rows(self) -> int:
         return block_rows(self.natural.shape[1], len(self.natural))
 
     def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        features = self.family.T(x)
-        if features.shape[1] != len(out) - 1:
-            raise ValueError(f"rows with {features.shape[1]} statistics were given: the parameters have {len(out) - 1}")
+        features = self.family._features(x)
+        refuse_other_statistics(self.family, features.shape[1], len(out) - 1)
         out[0] = 1.0
         out[1:] = features.T
 
@@ -236,6 +259,28 @@ class NaturalKernel(FeatureKernel):
     def statistics(self, sums: Sums) -> ExponentialStatistics:
         products = _but_nothing(sums.products)
         return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
+
+
+def refuse_shape(family: Any, method: str, given: Any, wanted: str) -> NoReturn:
+    """Refuse what a method of a family gave.
+
+    Raises:
+        ValueError: naming the method, what it gave, and what is wanted.
+    """
+    raise ValueError(f"{type(family).__name__}.{method} gave an array of shape {np.shape(given)}: it must be {wanted}")
+
+
+def refuse_other_statistics(family: Any, given: int, wanted: int) -> None:
+    """Refuse rows whose T does not go with the natural parameters.
+
+    Raises:
+        ValueError: they have another number of columns.
+    """
+    if given != wanted:
+        raise ValueError(
+            f"{type(family).__name__}: T(x) of these rows has {given} columns, natural(params) {wanted}: "
+            "the rows have another number of columns than those that the parameters were fitted to"
+        )
 
 
 def _but_nothing(sums: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import frozen
@@ -11,7 +11,8 @@ from scipy.special import digamma, polygamma
 
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, Path, Value
-from latentem.family.columns import refuse_constant, refuse_degenerate, refuse_extreme
+from latentem.family.base import refuse_other_columns
+from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant, refuse_degenerate, refuse_extreme
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
 
@@ -61,6 +62,9 @@ class Gamma(ExponentialFamily):
     Minka's (2002) approximation, finds them to machine precision.
     """
 
+    takes: ClassVar[str] = POSITIVE
+    discrete: ClassVar[bool | None] = False
+
     def params(self, means: Any, shapes: Any) -> GammaParams:
         """Parameters given by hand, checked at once.
 
@@ -72,8 +76,26 @@ class Gamma(ExponentialFamily):
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
         return np.hstack([x, np.log(np.where(x > 0, x, 1.0))])
 
+    def cells(self, x: Array) -> Any:
+        return x > 0
+
+    def coordinates(self, x: Array) -> Array:
+        return log_of_positive(x)
+
     def log_base(self, x: Array) -> Array:
         return np.where(x > 0, -np.log(np.where(x > 0, x, 1.0)), -np.inf).sum(axis=1)
+
+    def log_density(self, params: GammaParams, x: Array) -> Array:
+        if self.rounding(params) == 0:
+            return super().log_density(params, x)
+        # Narrow ones term by term: -a (t - log(1 + t)) - log x, t = x / mean - 1, and what Stirling's formula leaves.
+        refuse_other_columns(x, params.means.shape[1])
+        inside = x > 0
+        density = np.zeros((len(x), len(params.means)))
+        for column, mean, a in zip(np.where(inside, x, 1.0).T, params.means.T, params.shapes.T, strict=True):
+            constant = 0.5 * (np.log(a) - LOG_2PI) - stirling(a)
+            density += constant - a * less_log((column[:, None] - mean) / mean) - np.log(column)[:, None]
+        return np.where(inside.all(axis=1, keepdims=True), density, -np.inf)
 
     def natural(self, params: GammaParams) -> Array:
         return np.hstack([-params.shapes / params.means, params.shapes])

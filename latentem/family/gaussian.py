@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
+from latentem.family.base import refuse_other_columns
 from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.kernel import Kernel
@@ -17,7 +18,7 @@ from latentem.family.missing import Completion, available
 from latentem.family.moments import Moments
 from latentem.family.priors import CovariancePrior, Floor
 from latentem.family.quadratic import QuadraticKernel
-from latentem.family.scatter import ScatterFamily, or_flat, refuse_other_columns
+from latentem.family.scatter import ScatterFamily, or_flat
 from latentem.family.structure import Structure
 from latentem.family.whitened import WhitenedKernel
 
@@ -36,6 +37,8 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         structure: `Full()`, `Diagonal()`, `Spherical()`, or `Tied` of one of them.
         prior: `Floor(eps)`, `InverseWishart(scale, dof)`, or None for plain maximum likelihood.
     """
+
+    discrete: ClassVar[bool | None] = False
 
     structure: Structure = field(factory=Full)
     prior: CovariancePrior = field(factory=Floor, converter=or_flat)

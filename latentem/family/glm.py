@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ class CanonicalRegression(SampleFamily[Coefficients]):
     """
 
     __slots__ = ()
+
+    discrete: ClassVar[bool | None] = True
 
     @abc.abstractmethod
     def log_response(self, predictor: Array, y: Array) -> Array:
@@ -95,6 +97,12 @@ class CanonicalRegression(SampleFamily[Coefficients]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return self.possible(x[:, -1])
 
+    @final
+    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+        possible = np.ones(x.shape, dtype=bool)
+        possible[:, -1] = self.possible(x[:, -1])
+        return possible
+
     def diagnose(self, params: Coefficients, statistics: WeightedSample) -> Sequence[Event]:
         """Components whose optimum is at infinity (Albert and Anderson, 1984), at the end of the walk there."""
         return [
@@ -143,6 +151,8 @@ class PoissonRegression(CanonicalRegression):
     There is no closed form: see `CanonicalRegression`. A mean beyond the range of floats has density zero.
     """
 
+    takes: ClassVar[str] = "counts, whole numbers of at least 0, as the response, which is the last column"
+
     def log_response(self, predictor: Array, y: Array) -> Array:
         with np.errstate(over="ignore"):
             return y * predictor - np.exp(predictor) - gammaln(y + 1)
@@ -180,6 +190,12 @@ class LogisticRegression(CanonicalRegression):
     """
 
     trials: int = field(default=1, validator=_whole)
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the trials
+        """In words, what a response may be."""
+        most = "0 or 1" if self.trials == 1 else f"whole numbers from 0 to {self.trials}"
+        return f"{most} as the response, which is the last column"
 
     def log_response(self, predictor: Array, y: Array) -> Array:
         n = self.trials

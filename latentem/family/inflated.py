@@ -11,9 +11,10 @@ from scipy.special import xlog1py, xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Event, Hidden, Path, Value
-from latentem.family.base import Family
+from latentem.family.base import Family, atoms_if
 from latentem.family.parts import given
 from latentem.family.point_mass import PointMass, at_row, written
+from latentem.family.shares import share
 from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
 
 _SAME = 1e-4
@@ -99,9 +100,8 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     """A family with more zeros: p(x | z) = inflation_z [x = at] + (1 - inflation_z) f(x | z) (Lambert, 1992).
 
     Whether a zero is structural is latent. Zeros that the family does not allow (LogNormal, Gamma) are all
-    structural, and so are all under a continuous family: then it is a hurdle model (Mullahy, 1986). A family
-    that is continuous and has a positive density at `at`, as Exponential has, needs `continuous=True`: a density
-    there is no probability, and what came of comparing the two would depend on the units.
+    structural, and so are all under a continuous family: then it is a hurdle model (Mullahy, 1986). A density at
+    `at` is no probability, and what came of comparing the two would depend on the units.
 
     A mixture of rows that are all of this family has only the sum of weight times inflation from the data: how
     it is shared out is not identified (several columns in a `Product`, or a sequence, tell more). There
@@ -110,12 +110,12 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     Attributes:
         family: What is inflated.
         at: The row that is: one number for all columns, or one each, shape (d,).
-        continuous: Whether the family has no mass at any single row.
+        continuous: Whether the family has no mass at any single row; None: as it says itself (`Family.discrete`).
     """
 
     family: Family[Any, Any] = field()
     at: Array = field(default=0.0, converter=_point, eq=EQUAL, hash=False)
-    continuous: bool = False
+    continuous: bool | None = None
 
     @family.validator
     def _a_family(self, attribute: Any, value: Any) -> None:
@@ -169,7 +169,7 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
 
     def _inflation(self, held: tuple[int, ...] = ()) -> Block[ZeroInflatedStatistics, ZeroInflatedParams]:
         def maximize(statistics: ZeroInflatedStatistics, params: ZeroInflatedParams) -> Array:
-            new = _share(statistics.structural, statistics.drawn, params.inflation)
+            new = share(statistics.structural, statistics.drawn, params.inflation)
             new[list(held)] = params.inflation[list(held)]
             return new
 
@@ -180,8 +180,8 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
 
     def first(self, statistics: ZeroInflatedStatistics) -> ZeroInflatedParams:
         structural, drawn = statistics.structural, statistics.drawn
-        pooled = _share(structural.sum(), drawn.sum(), 0.5)
-        return ZeroInflatedParams(own(_share(structural, drawn, pooled)), self.family.first(statistics.family))
+        pooled = share(structural.sum(), drawn.sum(), 0.5)
+        return ZeroInflatedParams(own(share(structural, drawn, pooled)), self.family.first(statistics.family))
 
     def count(self, params: ZeroInflatedParams) -> int:
         return len(params.inflation)
@@ -195,6 +195,17 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
 
     def support(self, x: Array) -> Mask:
         return at_row(x, self.at) | self.family.support(x)
+
+    def atoms(self, x: Array) -> Mask:
+        return at_row(x, self.at) | self._atoms(x)
+
+    def coordinates(self, x: Array) -> Array | None:
+        found = self.family.coordinates(x)
+        return None if found is None else np.where(self._seen(x)[:, None], found, np.nan)
+
+    def _atoms(self, x: Array) -> Mask:
+        """Which rows have a probability under the family."""
+        return self.family.atoms(x) if self.continuous is None else atoms_if(not self.continuous, x)
 
     def log_prior(self, params: ZeroInflatedParams) -> float:
         return self.family.log_prior(params.family)
@@ -218,6 +229,9 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     def rounding(self, params: ZeroInflatedParams) -> float:
         return self.family.rounding(params.family)
 
+    def cancellation(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> float:
+        return self.family.cancellation(params.family, statistics.family)
+
     def diagnose(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> Sequence[Event]:
         return self.family.diagnose(params.family, statistics.family)
 
@@ -230,6 +244,10 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     def coincident(self, params: ZeroInflatedParams) -> list[tuple[int, int]]:
         pairs, inflation = self.family.coincident(params.family), params.inflation
         return [(i, j) for i, j in pairs if abs(inflation[i] - inflation[j]) <= _SAME * max(inflation[[i, j]])]
+
+    def alike(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> list[tuple[int, int]]:
+        near = self.family.alike(params.family, statistics.family)
+        return [(i, j) for i, j in near if abs(params.inflation[i] - params.inflation[j]) <= _SAME]
 
     def sample(self, params: ZeroInflatedParams, labels: Labels, rng: Any) -> Array:
         x = np.array(self.family.sample(params.family, labels, rng))
@@ -246,20 +264,16 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         return np.where(at_row(x, self.at)[:, None], log_inflation, -np.inf), rest
 
     def _seen(self, x: Array) -> Mask:
-        """Which rows the family may have drawn: all but zeros that it cannot draw."""
-        unseen = at_row(x, self.at) & ~np.isnan(x).any(axis=1)
-        if unseen.any() and (self.continuous or not self.family.support(x[unseen][:1])[0]):
-            return ~unseen
-        return np.ones(len(x), dtype=bool)
+        """Which rows the family may have drawn: all but those at `at` to which it gives no probability."""
+        there = at_row(x, self.at)
+        if not there.any():
+            return ~there
+        seen = ~there
+        seen[there] = self._atoms(x[there]) & self.family.support(np.where(np.isnan(x[there]), self.at, x[there]))
+        return seen
 
     def _gathered(
         self, x: Array, weights: Array, structural: Array, drawn: Array, inner: Any
     ) -> ZeroInflatedStatistics:
         family = statistics_at(self.family, x, drawn, inner, self._seen(x), weights.sum(axis=1))
         return ZeroInflatedStatistics(own(structural.sum(axis=0)), own(drawn.sum(axis=0)), family)
-
-
-def _share(part: Any, rest: Any, otherwise: Any) -> Any:
-    """part / (part + rest); `otherwise` where there is nothing."""
-    whole = np.asarray(part + rest)
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), otherwise)

@@ -106,6 +106,17 @@ class LineMoments(Additive):
         origin = np.column_stack([turned.origin[:, :-1], heights])
         return turned.second_about(origin)[:, -1, -1]
 
+    def apart(self, lines: Array) -> Array:
+        """Mean squared difference of two lines, shape (2, p + 1), over the covariates of each component, (k,)."""
+        middle = self.moments.means()
+        centred = (
+            self.moments.second_about(middle)[:, :-1, :-1] / np.where(self.count > 0, self.count, 1.0)[:, None, None]
+        )
+        points = self.anchor[:, :-1] + middle[:, :-1]
+        one, other = (level(np.broadcast_to(line, (len(points), lines.shape[1])), points) for line in lines)
+        change = lines[0, 1:] - lines[1, 1:]
+        return (one - other) ** 2 + np.einsum("i,kij,j->k", change, centred, change)
+
     def pooled(self) -> Self:
         """All components as one."""
         parts = [self._component(j) for j in range(len(self.anchor))]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, frozen
 from numpy.polynomial.polynomial import polyval
-from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
 from latentem.arrays import Array, Labels, matrix, own
-from latentem.core import Block, Value
+from latentem.core import Block, Path, Value
+from latentem.family.base import refuse_other_columns
+from latentem.family.columns import whole
+from latentem.family.counts import poisson, refuse_large
+from latentem.family.roots import root
 from latentem.family.sample import SampleFamily, WeightedSample
 
 _LARGE = 15.0
@@ -65,6 +68,9 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
     where the counts do not vary more than that) and the current value is taken.
     """
 
+    takes: ClassVar[str] = "counts: whole numbers of at least 0"
+    discrete: ClassVar[bool | None] = True
+
     def params(self, means: Any, dispersions: Any) -> NegativeBinomialParams:
         """Parameters given by hand, checked at once; both of shape (k, d).
 
@@ -74,6 +80,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return NegativeBinomialParams(means, dispersions)
 
     def log_density(self, params: NegativeBinomialParams, x: Array) -> Array:
+        refuse_other_columns(x, params.means.shape[1])
         inside = self.support(x)
         total = np.zeros((len(x), len(params.means)))
         for column, mean, dispersion in zip(x.T, params.means.T, params.dispersions.T, strict=True):
@@ -88,14 +95,25 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
     def blocks(self) -> Sequence[Block[WeightedSample, NegativeBinomialParams]]:
         return [self.block(("means",), self._with_means), self.block(("dispersions",), self._with_dispersions)]
 
+    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+        return whole(x)
+
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
-        return ((x >= 0) & (x == np.floor(x))).all(axis=1)
+        return np.asarray(whole(x).all(axis=1))
+
+    def coordinates(self, x: Array) -> Array:
+        return np.log1p(x)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_large(chunks)
 
     def sample(self, params: NegativeBinomialParams, labels: Labels, rng: Any) -> Array:
         means, dispersions = params.means[labels], params.dispersions[labels]
         varying = dispersions > 0
         shape = 1 / np.where(varying, dispersions, 1.0)  # a Poisson count of a gamma rate
-        return own(rng.poisson(np.where(varying, means / shape * rng.gamma(shape), means)).astype(float))
+        return own(poisson(rng, np.where(varying, means / shape * rng.gamma(shape), means)))
 
     def describe(self, params: NegativeBinomialParams) -> Mapping[str, Array]:
         return {"mean": params.means, "dispersion": params.dispersions}
@@ -138,15 +156,11 @@ def _dispersion(x: Array, weight: Array, mean: float, current: float) -> float:
     grid = _DISPERSIONS / mean
     scores = score(grid)
     tops = np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0))
-    found = [0.0, current, *(_root(score, grid[i], grid[i + 1]) for i in tops)]
+    found = [0.0, current, *(root(lambda value: float(score(value)), grid[i], grid[i + 1]) for i in tops)]
     heights = _log_density(values, np.array(mean), np.array(found)[:, None]) @ counts
     tolerance = 1e-14 * np.abs(heights).max()
     # Of equals the root: values differ by rounding where the derivative still tells them apart.
     return next(found[i] for i in reversed(range(len(found))) if heights[i] >= heights.max() - tolerance)
-
-
-def _root(score: Callable[[Any], Any], low: float, high: float) -> float:
-    return float(brentq(lambda value: float(score(value)), low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps))
 
 
 def _score_of(values: Array, counts: Array, mean: float) -> Callable[[Any], Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own
-from latentem.core import Block, ColumnError, Event, Hidden, Path, Unavailable
+from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable
 from latentem.family.base import Family
 
 _COLUMN = re.compile(r"\bx(\d+)\b")
@@ -82,15 +82,27 @@ class Part(Family[Any, Any]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return self.family.support(self._own(x))
 
+    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+        return self.family.atoms(self._own(x))
+
+    def coordinates(self, x: Array) -> Array | None:
+        return self.family.coordinates(self._own(x))
+
     def log_prior(self, params: Any) -> float:
         return self.family.log_prior(params)
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        seen = [self._present(x) for x in chunks]
+        seen, begin = [], 0
+        for x in chunks:
+            seen.append(self._present(x, begin))
+            begin += len(x)
         try:
             self.family.check(seen, held)
         except ColumnError as error:
-            raise ColumnError(self.columns[error.column], error.reason) from None
+            raise error.put(column=self.columns[error.column]) from None
+        except RowError as error:
+            column = None if error.column is None else self.columns[error.column]
+            raise error.put(column=column, part=repr(self)) from None
         except ValueError as error:
             raise ValueError(f"in {self!r}: {error}") from None
 
@@ -100,12 +112,18 @@ class Part(Family[Any, Any]):
     def rounding(self, params: Any) -> float:
         return self.family.rounding(params)
 
+    def cancellation(self, params: Any, statistics: Any) -> float:
+        return self.family.cancellation(params, statistics)
+
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         return [self._told(event) for event in self.family.diagnose(params, statistics)]
 
     def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
         lifted, events = self.family.lift(params, statistics)
         return lifted, [self._told(event) for event in events]
+
+    def alike(self, params: Any, statistics: Any) -> list[tuple[int, int]]:
+        return self.family.alike(params, statistics)
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         return self.family.coincident(params)
@@ -141,15 +159,19 @@ class Part(Family[Any, Any]):
             raise ValueError(f"{self!r} needs column {max(self.columns)}: the data have {x.shape[1]} columns")
         return x[:, begin:end] if self.columns == tuple(range(begin, end)) else x[:, self.columns]
 
-    def _present(self, x: Array) -> Array:
-        """The columns, none of which may lack a value if the family does not take that: another part's may."""
+    def _present(self, x: Array, begin: int = 0) -> Array:
+        """The columns, none of which may lack a value if the family does not take that: another part's may.
+
+        So many rows are before these.
+        """
         mine = self._own(x)
         if not self.family.takes_missing and (missing := np.isnan(mine)).any():
             row, column = (int(i[0]) for i in np.nonzero(missing))
             raise ColumnError(
                 self.columns[column],
-                f"holds NaN (first in row {row} of its chunk), and {self.family!r} takes no missing values: "
-                "leave out those rows, or fill them in",
+                f"holds NaN (first in {{row}}), and {self.family!r} takes no missing values: fill them in, or use a "
+                "family that takes them",
+                row=begin + row,
             )
         return mine
 

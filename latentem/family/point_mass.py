@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -90,15 +90,21 @@ def _row(values: Any) -> Array:
 class PointMass(Constant):
     """All mass at one row: log density 0 there, and minus infinity elsewhere.
 
-    It is discrete. Beside discrete families it is one of them; beside a continuous one, the measure is
-    length plus a point at `at`, under which the other component should have no mass at that very point: see
-    `ZeroInflated(family, continuous=True)`.
+    It is discrete. Beside discrete families it is one of them. Beside a continuous one it has its row to itself: the
+    measure is length plus a point, under which the other component has no mass at that very point.
 
     Attributes:
         at: Where: one number for all columns, or one each, shape (d,).
     """
 
     at: Array = field(converter=_row, eq=EQUAL, hash=False)
+
+    discrete: ClassVar[bool | None] = True
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the point
+        """In words, what a row may be."""
+        return f"the row {written(self.at)} alone"
 
     def __repr__(self) -> str:
         return f"PointMass({written(self.at)})"
@@ -130,6 +136,13 @@ class Uniform(Constant):
 
     low: Array = field(converter=_row, eq=EQUAL, hash=False)
     high: Array = field(converter=_row, eq=EQUAL, hash=False)
+
+    discrete: ClassVar[bool | None] = False
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the box
+        """In words, what a row may be."""
+        return f"rows from {written(self.low)} to {written(self.high)}"
 
     def __attrs_post_init__(self) -> None:
         if self.low.shape != self.high.shape or not (self.low < self.high).all():

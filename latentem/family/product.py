@@ -112,6 +112,15 @@ class Product(Family[Parts, Parts]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.all([part.support(x) for part in self.parts], axis=0)
 
+    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.all([part.atoms(x) for part in self.parts], axis=0)
+
+    def coordinates(self, x: Array) -> Array | None:
+        each = [(part, part.coordinates(x)) for part in self.parts]
+        if all(found is None for _, found in each):
+            return None
+        return np.hstack([x[:, part.columns] if found is None else found for part, found in each])
+
     def log_prior(self, params: Parts) -> float:
         return sum(self._each(lambda part, own: part.log_prior(own), params))
 
@@ -132,6 +141,9 @@ class Product(Family[Parts, Parts]):
     def rounding(self, params: Parts) -> float:
         return max(self._each(lambda part, own: part.rounding(own), params))
 
+    def cancellation(self, params: Parts, statistics: Parts) -> float:
+        return sum(self._each(lambda part, own, its: part.cancellation(own, its), params, statistics))
+
     def diagnose(self, params: Parts, statistics: Parts) -> Sequence[Event]:
         found = self._each(lambda part, own, its: part.diagnose(own, its), params, statistics)
         return [within(i, event) for i, events in enumerate(found) for event in events]
@@ -143,8 +155,10 @@ class Product(Family[Parts, Parts]):
         return Parts(new for new, _ in lifted), [within(i, e) for i, (_, events) in enumerate(lifted) for e in events]
 
     def coincident(self, params: Parts) -> list[tuple[int, int]]:
-        first, *rest = self._each(lambda part, own: part.coincident(own), params)
-        return [pair for pair in first if all(pair in pairs for pairs in rest)]
+        return common(self._each(lambda part, own: part.coincident(own), params))
+
+    def alike(self, params: Parts, statistics: Parts) -> list[tuple[int, int]]:
+        return common(self._each(lambda part, own, its: part.alike(own, its), params, statistics))
 
     def sample(self, params: Parts, labels: Labels, rng: Any) -> Array:
         return drawn(self.parts, params, labels, rng)
@@ -155,6 +169,12 @@ class Product(Family[Parts, Parts]):
     def _each(self, function: Callable[..., Any], *values: Iterable[Any]) -> list[Any]:
         """What a function gives for each part and its own values, in their order."""
         return [named(i, function, *own) for i, own in enumerate(zip(self.parts, *values, strict=True))]
+
+
+def common(each: Sequence[list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """The pairs that are in all of some lists."""
+    first, *rest = each
+    return [pair for pair in first if all(pair in pairs for pairs in rest)]
 
 
 def laid_over(shown: Iterable[Mapping[str, Array]]) -> dict[str, Array]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ from latentem.family.structure import VANISHED
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _SAME = 1e-10
+_NEAR, _ALIKE = 1e-2, 1e-8
+"""Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
 _LARGEST, _SMALLEST = 1e140, 1e-140
 
 
@@ -67,6 +70,8 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         prior: `Floor(eps)`, relative to the variance of all responses; `InverseWishart(scale, dof)`; or None for
             plain maximum likelihood.
     """
+
+    discrete: ClassVar[bool | None] = False
 
     prior: CovariancePrior = field(factory=Floor, converter=or_flat)
 
@@ -186,6 +191,20 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         numbers = np.column_stack([params.coefficients, params.variances])
         same = np.isclose(numbers[:, None], numbers, rtol=_SAME, atol=0).all(axis=2)
         return [(i, j) for i, j in np.argwhere(np.triu(same, 1)).tolist()]
+
+    def alike(self, params: LinearRegressionParams, statistics: LineMoments) -> list[tuple[int, int]]:
+        """Pairs whose lines are one among the rows of either: apart by 1e-4 of their standard deviation, or less."""
+        pairs = []
+        for i, j in itertools.combinations(np.flatnonzero(statistics.count > 0).tolist(), 2):
+            change = params.coefficients[[i]] - params.coefficients[[j]]
+            widths = params.variances[[i, j]]
+            ratio = abs(float(np.log(widths[0] / widths[1])))
+            if ratio > np.sqrt(_ALIKE) or (np.abs(change) > _NEAR * np.abs(params.coefficients[[i]])).any():
+                continue
+            apart = statistics.apart(params.coefficients[[i, j]])[[i, j]].max()
+            if apart <= _ALIKE * widths.min():
+                pairs.append((i, j))
+        return pairs
 
     def respond(self, params: LinearRegressionParams, covariates: Array, labels: Labels, rng: Any) -> Array:
         """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""

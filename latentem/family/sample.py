@@ -13,12 +13,14 @@ from attrs import evolve, field, fields, frozen
 
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
 from latentem.core import Additive, Block, Degenerate, Path, get
-from latentem.family.base import Family
+from latentem.family.base import Family, numbered
 
 P = TypeVar("P")
 
 _SAME = 1e-10
 """Relative difference of parameters that is rounding. More would take two lines far from the origin for one."""
+_NEAR, _ALIKE = 1e-2, 1e-8
+"""Relative difference of parameters of which more is asked; mean squared difference of log densities that is none."""
 
 
 @final
@@ -120,13 +122,7 @@ class SampleFamily(Family[WeightedSample, P]):
         return _length(params)
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        begin = 0
-        for chunk in chunks:
-            inside = self.support(chunk)
-            if not inside.all():
-                row = int(inside.argmin())
-                raise ValueError(f"row {begin + row}, {chunk[row]}, is outside the support of {type(self).__name__}")
-            begin += len(chunk)
+        self.refuse_outside(chunks)
 
     def check_params(self, params: P, k: int) -> None:
         if self.count(params) != k:
@@ -137,8 +133,22 @@ class SampleFamily(Family[WeightedSample, P]):
         pairs = itertools.combinations(range(len(each)), 2)
         return [(i, j) for i, j in pairs if _alike(each[i], each[j])]
 
+    def alike(self, params: P, statistics: WeightedSample) -> list[tuple[int, int]]:
+        """Pairs whose log densities are the same at the rows of both, to 1e-4 nats."""
+        each = [component(params, j) for j in range(self.count(params))]
+        near = [(i, j) for i, j in itertools.combinations(range(len(each)), 2) if _alike(each[i], each[j], _NEAR)]
+        if not near:
+            return []
+        density, pairs = self.log_density(params, statistics.rows), []
+        for i, j in near:
+            weight = statistics.weights[:, i] + statistics.weights[:, j]
+            apart = np.where(weight > 0, density[:, i] - density[:, j], 0.0)
+            if weight @ apart**2 <= _ALIKE * weight.sum():
+                pairs.append((i, j))
+        return pairs
+
     def describe(self, params: P) -> Mapping[str, Array]:
-        return {"parameter": params} if isinstance(params, np.ndarray) and params.ndim <= 2 else {}
+        return numbered("parameter", params) if isinstance(params, np.ndarray) and params.ndim <= 2 else {}
 
     @final
     def block(
@@ -186,10 +196,10 @@ def _numbers(params: Any) -> int:
     return sum(_numbers(getattr(params, f.name)) for f in fields(type(params)))
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, relative: float = _SAME) -> bool:
     if isinstance(one, np.ndarray):
-        return bool(np.isclose(one, other, rtol=_SAME, atol=0).all())
-    return all(_alike(getattr(one, f.name), getattr(other, f.name)) for f in fields(type(one)))
+        return bool(np.isclose(one, other, rtol=relative, atol=0).all())
+    return all(_alike(getattr(one, f.name), getattr(other, f.name), relative) for f in fields(type(one)))
 
 
 def _named(j: int, make: Callable[..., P], *arguments: Any) -> P:

@@ -288,12 +288,6 @@ class ScatterFamily(Family[S, P]):
         return units.sum(keepdims=True) if self.structure.tied else units
 
 
-def refuse_other_columns(x: Array, d: int) -> None:
-    """Refuse rows that do not have the d columns of the parameters."""
-    if x.shape[1] != d:
-        raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")
-
-
 def _but(mask: Any, held: tuple[int, ...]) -> Any:
     mask = mask.copy()
     mask[list(held)] = False

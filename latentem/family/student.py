@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
 from latentem.core import Additive, Block, Hidden, Value
+from latentem.family.base import refuse_other_columns
 from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.log_gamma import LOG_2PI, log_less_digamma, stirling
 from latentem.family.moments import ColumnMoments, Moments
 from latentem.family.priors import CovariancePrior, Floor
 from latentem.family.scales import GammaScales
-from latentem.family.scatter import ScatterFamily, or_flat, refuse_other_columns
+from latentem.family.scatter import ScatterFamily, or_flat
 from latentem.family.structure import Structure
 
 LEAST_DOF, MOST_DOF = 0.1, 1e6
@@ -110,6 +111,8 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         prior: On the scale matrices: `Floor(eps)`, relative to the data's variances, `InverseWishart(scale, dof)`,
             or None.
     """
+
+    discrete: ClassVar[bool | None] = False
 
     structure: Structure = field(factory=Full)
     prior: CovariancePrior = field(factory=Floor, converter=or_flat)

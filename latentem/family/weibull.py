@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, final
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
-from scipy.optimize import brentq
 
 from latentem.arrays import Array, Labels, matrix, own
-from latentem.core import Degenerate, Value
+from latentem.core import Degenerate, Path, Value
+from latentem.family.base import refuse_other_columns
+from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant
+from latentem.family.roots import root
 from latentem.family.sample import SampleFamily
 
 _NARROWEST = 1e-12
 """Spread of the logarithms below which all values of a component are one."""
+_SHARPEST = 1e300
+_NEAR = 0.5
 
 
 @final
@@ -52,6 +56,9 @@ class Weibull(SampleFamily[WeibullParams]):
     then has one.
     """
 
+    takes: ClassVar[str] = POSITIVE
+    discrete: ClassVar[bool | None] = False
+
     def params(self, shapes: Any, scales: Any) -> WeibullParams:
         """Parameters given by hand, checked at once; both of shape (k, d).
 
@@ -61,10 +68,14 @@ class Weibull(SampleFamily[WeibullParams]):
         return WeibullParams(shapes, scales)
 
     def log_density(self, params: WeibullParams, x: Array) -> Array:
+        refuse_other_columns(x, params.scales.shape[1])
         inside = self.support(x)
-        log_x = np.log(np.where(inside[:, None], x, 1.0))
-        shapes, relative = params.shapes, log_x[:, None] - np.log(params.scales)
+        sound = np.where(inside[:, None], x, 1.0)
+        shapes, log_x = params.shapes, np.log(sound)
         with np.errstate(over="ignore"):  # far in the tail the density is zero
+            apart = (sound[:, None] - params.scales) / params.scales
+            near = np.abs(apart) < _NEAR  # where a difference of logarithms would lose what a large shape multiplies
+            relative = np.where(near, np.log1p(np.where(near, apart, 0.0)), log_x[:, None] - np.log(params.scales))
             each = np.log(shapes) + shapes * relative - np.exp(shapes * relative) - log_x[:, None]
         return np.where(inside[:, None], each.sum(axis=2), -np.inf)
 
@@ -72,6 +83,18 @@ class Weibull(SampleFamily[WeibullParams]):
         each = [_maximiser(column, weight / weight.sum()) for column in np.log(x).T]
         shapes, scales = (own(np.array([values])) for values in zip(*each, strict=True))
         return WeibullParams(shapes, scales)
+
+    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.asarray(x > 0)
+
+    def coordinates(self, x: Array) -> Array:
+        return log_of_positive(x)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        if not held:
+            refuse_constant(chunks, "so the likelihood is unbounded: leave it out")
 
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.asarray((x > 0).all(axis=1))
@@ -96,7 +119,7 @@ def _maximiser(log_x: Array, weight: Array) -> tuple[float, float]:
 
     least = -1 / mean  # there the tilted mean, which is at most zero, is all that is left
     most = 2 * least
-    while excess(most) < 0:
+    while excess(most) < 0 and most < _SHARPEST:
         most *= 2
-    shape = float(brentq(excess, least, most, xtol=1e-300, rtol=4 * np.finfo(float).eps))
+    shape = root(excess, least, most)
     return shape, float(np.exp(log_x.max() + np.log(weight @ np.exp(shape * below)) / shape))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
 from attrs import evolve
 
 from latentem.arrays import Array
-from latentem.core import Block, Degenerate, Event, Hidden, LatentModel, Path
+from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
 from latentem.family import Family
+from latentem.family.base import shown
 
 _EMPTY = 1e-10
 
@@ -82,6 +83,10 @@ class ComponentModel(LatentModel[X, R, S, P]):
         blocks = self.family.blocks()
         return (self.part, *blocks[0].path) if blocks else (self.part,)
 
+    def coordinates(self, x: Array) -> Array | None:
+        """Coordinates of rows in which starts measure distances; None: as they are."""
+        return self.family.coordinates(x)
+
     def infer(self, params: P, chunk: Any) -> tuple[Array, Hidden | None]:
         """Masked log densities of the rows, shape (n, k), and what else is latent in a component."""
         density, hidden = self.family.infer(self._own(params), chunk.x)
@@ -101,15 +106,17 @@ class ComponentModel(LatentModel[X, R, S, P]):
         if not (highest < np.inf).all():
             row = int(np.argmin(highest < np.inf))
             component = int(np.argmin(log_joint[row] < np.inf))
-            raise Degenerate(component, "density", f"its log at the row {chunk.x[row]} is {log_joint[row, component]}")
+            reason = f"its log at {{row}}, {shown(chunk.x[row])}, is {log_joint[row, component]}"
+            raise Degenerate(component, "density", reason, row=row)
         impossible = highest == -np.inf
         if impossible.any():
+            row = int(impossible.argmax())
             raise Degenerate(
                 None,
                 "posterior",
-                f"the density of the row {chunk.x[int(impossible.argmax())]} is zero under every component that it "
-                "may belong to",
-                "start from wider components, or leave out the row",
+                f"the density of {{row}}, {shown(chunk.x[row])}, is zero under every component that it may belong to",
+                "start from wider components, or look at that row",
+                row=row,
             )
 
     def emitted(self, chunk: Any, weights: Array, hidden: Hidden | None) -> Any:
@@ -128,6 +135,9 @@ class ComponentModel(LatentModel[X, R, S, P]):
     def rounding(self, params: P) -> float:
         return self.family.rounding(self._own(params))
 
+    def cancellation(self, params: P, statistics: S) -> float:
+        return self.family.cancellation(self._own(params), self._own(statistics))
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         units = self.units(statistics)
         events = [
@@ -139,7 +149,7 @@ class ComponentModel(LatentModel[X, R, S, P]):
             )
             for j in np.flatnonzero(units <= _EMPTY * units.sum()).tolist()
         ]
-        for i, j in self.family.coincident(self._own(params)):
+        for i, j in self.family.alike(self._own(params), self._own(statistics)):
             if self.alike(params, i, j):
                 events.append(
                     Event(
@@ -170,7 +180,12 @@ class ComponentModel(LatentModel[X, R, S, P]):
                 f"{n} rows were given for {self.k} components: give at least {self.k} that count, or lower k"
             )
         within = frozenset(path[1:] for path in held if path[:1] == (self.part,))
-        self.family.check((chunk.x for chunk in chunks), within)
+        try:
+            self.family.check((chunk.x for chunk in chunks), within)
+        except (RowError, ColumnError) as error:
+            if error.row is None:
+                raise
+            raise error.put(place=place_of(error.row, chunks)) from None
 
     def check_params(self, params: P) -> None:
         self.family.check_params(self._own(params), self.k)
@@ -181,3 +196,14 @@ class ComponentModel(LatentModel[X, R, S, P]):
 
     def _own(self, value: Any) -> Any:
         return getattr(value, self.part)
+
+
+def place_of(row: int, chunks: Iterable[Any]) -> str:
+    """Where a row of some chunks is, in words."""
+    rows = units = 0
+    for chunk in chunks:
+        if row < rows + len(chunk.x):
+            break
+        rows, units = rows + len(chunk.x), units + len(chunk)
+    place: str = chunk.place(row - rows, rows, units)
+    return place

@@ -12,7 +12,7 @@ from latentem.arrays import Array, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, LatentModel, Path, Unavailable
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
-from latentem.family.scatter import refuse_other_columns
+from latentem.family.base import refuse_other_columns
 from latentem.family.structure import VANISHED
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.posterior.normal import NormalPosterior

@@ -10,17 +10,18 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import xlogy
 
-from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, rounded_mean, vector
+from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, rounded_mean, shares, vector
 from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
+from latentem.family.base import shown
+from latentem.family.shares import shares as shares_of
 from latentem.model.components import ComponentModel, a_family, natural_number
 from latentem.model.fused import Kernels, densities, kernel_at, weighted_statistics
 from latentem.model.simplex import (
     NO_COUNTS,
     PseudoCounts,
     log_of,
-    normalised,
     refuse_off_simplex,
     rows_block,
     shared,
@@ -48,8 +49,8 @@ class HiddenMarkovParams(Value):
         ValueError: shapes disagree, or probabilities are off the simplex.
     """
 
-    initial: Array = vector("(k,)")
-    transitions: Array = matrix("(k, k)")
+    initial: Array = shares(1, "(k,)")
+    transitions: Array = shares(2, "(k, k)")
     emissions: Any = part()
 
     def __attrs_post_init__(self) -> None:
@@ -139,6 +140,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return Expectation(summed, posterior.entropy(), chunk.observations)
 
     def _chain(self, params: Any, chunk: Sequences, density: Array, hidden: Hidden | None) -> ChainPosterior:
+        if chunk.weight is not None and not (chunk.weight > 0).all():
+            # A sequence that does not count is as one of which nothing is known: some path explains it.
+            density = np.where(chunk.row_weight[:, None] > 0, density, 0.0)
         self.refuse_unsound(density, chunk)
         nodes = self._begun(params, chunk, density)
         posterior = ChainPosterior(own(nodes), log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
@@ -146,8 +150,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
             raise Degenerate(
                 None,
                 "posterior",
-                f"no path explains the sequence up to {chunk.place(row)}, {chunk.x[row]}",
+                f"no path explains the sequence up to {{row}}, {shown(chunk.x[row])}",
                 "start from wider emissions, or allow more transitions",
+                row=row,
+                place=chunk.place(row),
             )
         return posterior
 
@@ -177,7 +183,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def first(self, statistics: HiddenMarkovStatistics) -> HiddenMarkovParams:
         return HiddenMarkovParams(
             shared(statistics.initial + self._prior.count),
-            normalised(statistics.transitions + self._prior.count, 1 / self.k),
+            shares_of(statistics.transitions + self._prior.count, 1 / self.k),
             self.family.first(statistics.emissions),
         )
 

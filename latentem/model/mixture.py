@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
-from latentem.arrays import EQUAL, Array, axes, frozen_array, frozen_params, own
+from latentem.arrays import Array, frozen_array, own, part, shares, vector
 from latentem.core import Additive, Block, Expectation, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family, Kernel
@@ -37,8 +37,8 @@ class MixtureParams(Value):
         ValueError: the weights are not on the simplex.
     """
 
-    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL, hash=False)
-    components: Any = field(converter=frozen_params, eq=EQUAL, hash=False)
+    weights: Array = shares(1, "(k,)")
+    components: Any = part()
 
     def __attrs_post_init__(self) -> None:
         refuse_off_simplex("weights", self.weights)
@@ -59,8 +59,8 @@ class MixtureStatistics(Additive):
         components: The family's statistics.
     """
 
-    weights: Array = field(converter=frozen_array, validator=axes(1, "(k,)"), eq=EQUAL, hash=False)
-    components: Any
+    weights: Array = vector("(k,)")
+    components: Any = part()
 
 
 @final

@@ -11,6 +11,7 @@ from scipy.special import xlogy
 
 from latentem.arrays import Array
 from latentem.core import Block
+from latentem.family.shares import shares
 
 ROUNDING = 1e-9
 """How far a sum of probabilities may be from one."""
@@ -43,7 +44,10 @@ def refuse_off_simplex(name: str, probabilities: Array) -> None:
         ValueError: one is negative, or they do not sum to one.
     """
     if not ((probabilities >= 0).all() and (abs(probabilities.sum(axis=-1) - 1) <= ROUNDING).all()):
-        raise ValueError(f"{name} were given as {probabilities}: they must be at least 0 and sum to 1")
+        sums = probabilities.sum(axis=-1)
+        raise ValueError(
+            f"{name} were given as {probabilities}, which sum to {sums}: they must be at least 0 and sum to 1"
+        )
 
 
 def simplex_block(
@@ -83,7 +87,7 @@ def rows_block(
     """
 
     def maximize(statistics: Any, params: Any) -> Array:
-        new = normalised(counts(statistics) + prior.count, getattr(params, name))
+        new = shares(counts(statistics) + prior.count, getattr(params, name))
         new[list(held)] = getattr(params, name)[list(held)]
         return new
 
@@ -107,21 +111,13 @@ def log_of(probabilities: Array) -> Array:
         return np.log(probabilities)
 
 
-def normalised(counts: Array, otherwise: Any) -> Array:
-    """Counts over their sum along the last axis; `otherwise` where there are none."""
-    total = counts.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, counts / np.where(total > 0, total, 1.0), otherwise)
-
-
-def shared(shares: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array:
-    """Weights with some held at values, and what they leave shared out in proportion to `shares`."""
-    free = np.ones(len(shares), dtype=bool)
+def shared(counts: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array:
+    """Weights with some held at values, and what they leave shared out in proportion to counts."""
+    free = np.ones(len(counts), dtype=bool)
     free[list(held)] = False
-    new = np.zeros(len(shares))
+    new = np.zeros(len(counts))
     new[list(held)] = values
-    total = shares[free].sum()
-    rest = shares[free] / total if total > 0 else np.full(free.sum(), 1 / max(free.sum(), 1))
-    new[free] = max(1 - new.sum(), 0.0) * rest
+    new[free] = max(1 - new.sum(), 0.0) * shares(counts[free], 1 / max(free.sum(), 1))
     return new
 
 

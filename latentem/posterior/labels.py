@@ -10,7 +10,7 @@ from typing import Any, Self, final
 import numpy as np
 from attrs import field, frozen
 
-from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, matrix, own
+from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, own, shares
 from latentem.core import Hidden, Value
 
 _ROUNDING = 1e-9
@@ -33,7 +33,7 @@ class LabelPosterior(Value):
         ValueError: weights are negative, or a row does not sum to one within 1e-9.
     """
 
-    weights: Array = matrix()
+    weights: Array = shares(2, "(n, k)")
     multiplicity: Array = field(default=None, converter=frozen_or_none, eq=EQUAL, hash=False)
     hidden: Hidden | None = None
     _log_weights: Array | None = field(default=None, converter=frozen_or_none, eq=False, repr=False)
@@ -49,7 +49,8 @@ class LabelPosterior(Value):
         if not (np.all(self.weights >= 0) and np.all(off <= _ROUNDING)):
             row = int(np.argmax(np.where(np.isnan(off), np.inf, off) + (self.weights < 0).any(axis=1)))
             raise ValueError(
-                f"label probabilities of unit {row} are {self.weights[row]}: they must be at least 0 and sum to 1"
+                f"label probabilities of unit {row} are {self.weights[row]}, which sum to {self.weights[row].sum()}: "
+                "they must be at least 0 and sum to 1"
             )
 
     @classmethod

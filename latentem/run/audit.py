@@ -19,6 +19,9 @@ NOISE = 1e-22
 AGREEING = 1e-9
 """Of the same: the log evidence and the bound, added up along different ways, are one number up to this."""
 
+_PRIOR = 1e-14
+"""Of the log prior: what rounding makes of its change. It counts where data count next to nothing."""
+
 Model = LatentModel[Any, Any, Any, Any]
 
 
@@ -30,31 +33,39 @@ class Books:
     Attributes:
         expected_log_joint: Q.
         entropy: H.
-        tempering: What a temperature adds to the objective, else 0.
+        tempered: H times the temperature, its hidden part taken once; it is H where there is none.
         log_prior: log p(params) up to a constant.
         observations: How much the data count.
         rounding: Relative error of Q where the parameters are ill-conditioned, else 0.
+        cancelled: How far rounding can put Q off, in nats, where large terms cancel.
     """
 
     expected_log_joint: float
     entropy: float
-    tempering: float
+    tempered: float
     log_prior: float
     observations: float
     rounding: float
+    cancelled: float = 0.0
 
     @classmethod
     def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
         """What a pass at these parameters comes to."""
         joint, prior = model.log_joint(params, expectation.statistics), model.log_prior(params)
         return cls(
-            joint, expectation.entropy, expectation.tempering, prior, expectation.observations, model.rounding(params)
+            joint,
+            expectation.entropy,
+            model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden,
+            prior,
+            expectation.observations,
+            model.rounding(params),
+            model.cancellation(params, expectation.statistics),
         )
 
     @property
     def objective(self) -> float:
         """What both half steps raise."""
-        return self.expected_log_joint + self.entropy + self.tempering + self.log_prior
+        return self.expected_log_joint + self.tempered + self.log_prior
 
     @property
     def blur(self) -> float:
@@ -64,12 +75,12 @@ class Books:
     @property
     def slack(self) -> float:
         """The loss that rounding can explain."""
-        return (ROUNDING + self.rounding) * self._magnitude()
+        return (ROUNDING + self.rounding) * self._magnitude() + self.cancelled + _PRIOR * abs(self.log_prior)
 
     def touches(self, log_evidence: float) -> bool:
         """Whether Q + H is this number, to rounding, as it is where q is the exact posterior."""
         gap = log_evidence - self.expected_log_joint - self.entropy
-        return abs(gap) <= (AGREEING + self.rounding) * self._magnitude()
+        return abs(gap) <= (AGREEING + self.rounding) * self._magnitude() + self.cancelled
 
     def _magnitude(self) -> float:
         return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
@@ -94,7 +105,7 @@ def gains(model: Model, params: Any, statistics: Any, before: Books, after: Book
     crossed = model.log_joint(params, statistics)
     return {
         "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,
-        "E": after.expected_log_joint - crossed + after.entropy - before.entropy + after.tempering - before.tempering,
+        "E": after.expected_log_joint - crossed + after.tempered - before.tempered,
     }
 
 

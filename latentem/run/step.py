@@ -30,11 +30,11 @@ class Step:
         kind: "start", "plain", "extrapolated" (a leap, in place of the M half), "repaired" (something was moved
             after the M half), or as another runner names it.
         bound: The auxiliary lower bound A = Q + H.
-        objective: What both halves raise: Q + H + log prior, and what tempering adds.
+        objective: What both halves raise: Q + temperature x H + log prior, the hidden part of H taken once.
         expected_log_joint: Q, the expected complete-data log likelihood.
         entropy: H, the entropy of the posterior.
         log_prior: log p(params) up to a constant.
-        e_gain: What the E half gained: KL(old q || new q), times 1 / beta where q is tempered.
+        e_gain: What the E half gained: temperature x KL(old q || new q).
         m_gain: What the M half gained.
         movement: Symmetric divergence between these parameters and those of the next M-step; at least 0, but for
             rounding, where the M-step is a joint maximum.

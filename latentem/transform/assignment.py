@@ -16,7 +16,7 @@ from latentem.core import (
     Unavailable,
     observations,
 )
-from latentem.transform.transformed import Model, Transformed, layers
+from latentem.transform.transformed import Model, Transformed
 
 
 class OtherPosterior(Transformed):
@@ -43,6 +43,10 @@ class Hard(OtherPosterior):
 
     inner: Model
 
+    @property
+    def temperature(self) -> float:
+        return 1.0
+
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         inner = self.inner.posterior(params, chunk)
         if not isinstance(inner, HasMode):
@@ -63,30 +67,27 @@ class Tempered(OtherPosterior):
     Both half steps raise Q + H[q(z)] / beta, plus the entropy of what else is hidden given a label z, such as missing
     cells: that keeps its distribution. (Tempered too, missing cells would widen at each step: where a larger share
     than beta of a column is missing there would be no maximum.) The reported bound is Q + H, below the log evidence.
-
-    Raises:
-        TypeError: the model is tempered already.
     """
 
     inner: Model
     beta: float = field(validator=_positive)
 
-    def __attrs_post_init__(self) -> None:
-        if any(isinstance(layer, Tempered) for layer in layers(self.inner)):
-            raise TypeError(f"{self.inner!r} is tempered already: temper it once, by the product of the exponents")
-
     @property
     def smooth(self) -> bool:
         return self.inner.smooth
+
+    @property
+    def temperature(self) -> float:
+        return self.inner.temperature / self.beta
 
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         return self._raised(params, chunk)
 
     def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
         posterior = self._raised(params, chunk)
-        tempering = (1 / self.beta - 1) * posterior.latent_entropy()
-        statistics = self.statistics(chunk, posterior)
-        return Expectation(statistics, posterior.entropy(), observations(chunk), tempering)
+        entropy = posterior.entropy()
+        hidden = entropy - posterior.latent_entropy()
+        return Expectation(self.statistics(chunk, posterior), entropy, observations(chunk), hidden)
 
     def _raised(self, params: Any, chunk: Any) -> HasPower:
         inner = self.inner.posterior(params, chunk)

@@ -31,6 +31,9 @@ class WithPrior(SamePosterior):
     def log_prior(self, params: Any) -> float:
         return self.inner.log_prior(params) + self.inner.log_joint(params, self.pseudo)
 
+    def cancellation(self, params: Any, statistics: Any) -> float:
+        return self.inner.cancellation(params, statistics) + self.inner.cancellation(params, self.pseudo)
+
     def blocks(self) -> Sequence[Block[Any, Any]]:
         return [self._informed(block) for block in self.inner.blocks()]
 

@@ -38,6 +38,10 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
     def audited(self) -> frozenset[Half]:
         return self.inner.audited
 
+    @property
+    def temperature(self) -> float:
+        return self.inner.temperature
+
     def posterior(self, params: Any, chunk: Any) -> Any:
         return self.inner.posterior(params, chunk)
 
@@ -64,6 +68,9 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
 
     def rounding(self, params: Any) -> float:
         return self.inner.rounding(params)
+
+    def cancellation(self, params: Any, statistics: Any) -> float:
+        return self.inner.cancellation(params, statistics)
 
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         return self.inner.diagnose(params, statistics)

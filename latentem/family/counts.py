@@ -1,0 +1,67 @@
+"""Counts of any size: log probabilities term by term where products would cancel, draws, and how large they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from latentem.arrays import Array
+from latentem.core import RowError
+from latentem.family.columns import whole
+from latentem.family.log_gamma import LOG_2PI, less_log, stirling
+
+MOST = 1e12
+"""The largest count that is taken: at that, sums of log probabilities still have three digits after the point."""
+SMALL = 1e5
+"""Counts up to which natural parameters times T have the digits, and are quicker."""
+_DRAWN = 1e15
+"""Means up to which numpy draws Poisson counts; above, a normal one has all the digits that a float has."""
+
+
+def counted(x: Array) -> Any:
+    """Which values are counts that can be told from their neighbours and scored, boolean of the same shape."""
+    return whole(x) & (x <= MOST)
+
+
+def refuse_large(chunks: Iterable[Array]) -> None:
+    """Refuse counts whose log probabilities would be rounding.
+
+    Raises:
+        RowError: naming the row and the column.
+    """
+    begin = 0
+    for x in chunks:
+        large = x > MOST
+        if large.any():
+            row, column = (int(i[0]) for i in np.nonzero(large))
+            raise RowError(
+                begin + row,
+                f"column {{column}} is {x[row, column]:g}: counts of up to {MOST:g} are taken, for log probabilities "
+                "of larger ones are nothing but rounding; fit Gamma or LogNormal to values as large as these",
+                column,
+            )
+        begin += len(x)
+
+
+def log_poisson(x: Array, mean: Array) -> Array:
+    """log p of Poisson counts in nats, broadcast, by Loader's (2000) form, in which no large terms cancel.
+
+    -x (t - log(1 + t)) - log(2 pi x) / 2 less what Stirling's formula leaves of log x!, with t = (mean - x) / x.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        positive = np.where(x > 0, x, 1.0)
+        apart = np.where(mean > 0, (mean - positive) / positive, 0.0)
+        deviance = positive * np.where(np.isfinite(apart), less_log(apart), np.inf)
+        density = -deviance - 0.5 * (LOG_2PI + np.log(positive)) - stirling(positive)
+        return np.where(x > 0, np.where(mean > 0, density, -np.inf), -mean)
+
+
+def poisson(rng: np.random.Generator, mean: Array) -> Array:
+    """Poisson counts as floats, also where a mean is beyond the whole numbers that numpy draws."""
+    large = mean > _DRAWN
+    drawn = rng.poisson(np.where(large, 0.0, mean)).astype(np.float64)
+    if large.any():
+        drawn[large] = np.rint(mean[large] + np.sqrt(mean[large]) * rng.standard_normal(int(large.sum())))
+    return drawn
