@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from functools import partial
 from typing import Any, final
@@ -43,6 +43,7 @@ from latentem.run.audit import Books
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.starts import starts
+from latentem.transform import Frozen, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 MAX_STEPS = 10_000
@@ -159,7 +160,7 @@ def fit(
             expectation=best.expectation,
             history=best.history,
             status=status,
-            events=(*best.events, *gap),
+            events=(*best.events, *gap, *_unidentified(model, best), *(_drawn(model) if start is None else ())),
             starts=reports,
             log_evidence=evidence,
             columns=columns_of(data),
@@ -198,6 +199,28 @@ def _gap(model: Model, best: Result[Any, Any], evidence: float | None, placed: P
             "latentem.testing.check_model(model, params, data) says more",
         )
     ]
+
+
+def _unidentified(model: Model, best: Result[Any, Any]) -> Iterator[Event]:
+    """What the data do not determine of the parameters."""
+    total = 0
+    for block in model.blocks():
+        free, size = block.free(best.expectation.statistics, best.params), block.size(best.params)
+        total += free.numbers
+        if free.numbers < size and free.reason:
+            what = f"of the {size} numbers in {block.name} the data determine {free.numbers}: {free.reason}"
+            yield Event("unidentified", what, "they do not count in AIC and BIC", field=str(block.path[-1]))
+    if total > best.expectation.observations:
+        what = f"{total} parameters were estimated from {best.expectation.observations:g} observations"
+        yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")
+
+
+def _drawn(model: Model) -> Iterator[Event]:
+    """What is held, and nobody has said at what: a random start has decided."""
+    for layer in layers(model):
+        for name in layer.drawn() if isinstance(layer, Frozen) else ():
+            what = f"{name} is held at what the first random start drew"
+            yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)
 
 
 def _warn(status: Status) -> None:

@@ -97,8 +97,14 @@ class Fit:
 
     @property
     def n_parameters(self) -> int:
-        """Free numbers in the parameters that were estimated; what is fixed does not count."""
-        return sum(block.size(self.params) for block in self.model.blocks())
+        """Free numbers in the parameters that were estimated here.
+
+        What is held does not count, also where it was estimated elsewhere: for a criterion in which it should, add
+        `block.size(fit.params)` of each held block of the model inside. Nor does what the data do not determine: a
+        transition that is zero stays zero, a covariate given twice has one slope (`fit.events` says which).
+        """
+        statistics = self.expectation.statistics
+        return sum(block.free(statistics, self.params).numbers for block in self.model.blocks())
 
     @property
     def aic(self) -> float:

@@ -129,7 +129,7 @@ class KMeans(Transformed):
     @cached_property
     def inner(self) -> Model:
         spherical = Mixture(Gaussian(Tied(Spherical())), self.k)
-        return Hard(Frozen(spherical, {"weights": Fixed.uniform(), "covariances": Fixed()}))
+        return Hard(Frozen(spherical, {"weights": Fixed.uniform(), "covariances": Fixed.at_start()}))
 
     def params(self, means: Any, variance: float = 1.0) -> MixtureParams:
         """Centres given by hand, shape (k, d), and the held variance.

@@ -1,7 +1,7 @@
 """The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py`, `additive.py`, `engine.py`."""
 
 from latentem.core.additive import Additive, Value, Vector, tree_sum
-from latentem.core.block import Block, Path, find, get, put
+from latentem.core.block import Block, Identified, Path, find, get, put
 from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
@@ -25,6 +25,7 @@ __all__ = [
     "HasPaths",
     "HasPower",
     "Hidden",
+    "Identified",
     "LatentModel",
     "Path",
     "Placed",

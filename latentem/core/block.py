@@ -15,6 +15,20 @@ Path = tuple[str | int, ...]
 
 @final
 @frozen
+class Identified:
+    """How many numbers of a field the data determine.
+
+    Attributes:
+        numbers: So many.
+        reason: Why not all of them, for a reader of the result; empty where it was meant so.
+    """
+
+    numbers: int
+    reason: str = ""
+
+
+@final
+@frozen
 class Block(Generic[S, P]):
     """One field of the parameters and how it is maximised.
 
@@ -28,6 +42,7 @@ class Block(Generic[S, P]):
             maximises over the rest; None where the components cannot be told apart.
         place: From the field, component numbers and values, the field with these components at these
             values and the others still allowed; None where they are free of one another.
+        identified: From statistics and parameters, how many of the free numbers the data determine; None: all.
     """
 
     path: Path
@@ -35,6 +50,7 @@ class Block(Generic[S, P]):
     size: Callable[[P], int]
     holding: Callable[[tuple[int, ...]], Block[S, P]] | None = None
     place: Callable[[Any, tuple[int, ...], Any], Any] | None = None
+    identified: Callable[[S, P], Identified] | None = None
 
     @property
     def name(self) -> str:
@@ -46,15 +62,29 @@ class Block(Generic[S, P]):
         new: P = put(params, self.path, self.maximize(statistics, params))
         return new
 
+    def free(self, statistics: S, params: P) -> Identified:
+        """How many numbers of the field were estimated: its free ones, as far as the data determine them."""
+        size = self.size(params)
+        if self.identified is None:
+            return Identified(size)
+        found = self.identified(statistics, params)
+        return found if found.numbers < size else Identified(size)
+
     def within(self, part: str | int) -> Block[Any, Any]:
         """The same block, seen from a model whose statistics and parameters hold this as `part`."""
-        inner = self.holding
+        inner, identified = self.holding, self.identified
+
+        def seen(statistics: Any, params: Any) -> Identified:
+            assert identified is not None
+            return identified(_part(statistics, part), _part(params, part))
+
         return Block(
             path=(part, *self.path),
             maximize=lambda statistics, params: self.maximize(_part(statistics, part), _part(params, part)),
             size=lambda params: self.size(_part(params, part)),
             holding=None if inner is None else lambda components: inner(components).within(part),
             place=self.place,
+            identified=None if identified is None else seen,
         )
 
 

@@ -7,7 +7,9 @@ from typing import Any, Literal, final
 
 from attrs import evolve, frozen
 
-Kind = Literal["floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap"]
+Kind = Literal[
+    "floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap", "unidentified", "held", "unobserved"
+]
 
 
 @final
@@ -19,7 +21,9 @@ class Event:
         kind: "floor" (a covariance is held up by its floor), "empty" (a component has no units),
             "coincident" (two components are the same), "reseeded" (an empty component was moved to
             a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity),
-            "gap" (the books of the model contradict one another).
+            "gap" (the books of the model contradict one another), "unidentified" (the data do not determine all
+            parameters), "held" (parameters are held at what a random start drew), "unobserved" (the rows of a
+            component lack a column).
         message: What was seen, in words.
         remedy: What can be done about it.
         component: Number of the component, or None where it concerns them all.
@@ -39,6 +43,11 @@ class Event:
     @property
     def clean(self) -> bool:
         """Whether a fit with this event is still as good as one without it."""
+        return self.done or self.kind in ("unidentified", "held", "unobserved")
+
+    @property
+    def done(self) -> bool:
+        """Whether it is something that was done on the way, and not a state of the parameters."""
         return self.kind in ("reseeded", "lifted")
 
     @property
@@ -52,7 +61,8 @@ class Event:
         if self.column is None:
             return f"{where}{self.message}; {self.remedy}"
         name = str(self.column) if not columns else repr(columns[self.column])
-        return f"{where}{self.message} (most in column {name}); {self.remedy}"
+        most = "" if self.kind == "unobserved" else "most in "
+        return f"{where}{self.message} ({most}column {name}); {self.remedy}"
 
     def __str__(self) -> str:
         return self.describe()

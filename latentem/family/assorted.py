@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own, part, vector
-from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, get
+from latentem.core import Additive, Block, Degenerate, Event, Hidden, Identified, Path, RowError, get
 from latentem.family.base import Family, shown
 from latentem.family.parts import Parts, given, joined, named, within
 from latentem.family.product import laid_over
@@ -278,7 +278,14 @@ def _block(j: int, block: Block[Any, Any]) -> Block[Any, Any]:
             return get(params[j], block.path)
         return _of_component(j, block.maximize, statistics.families[j], params[j])
 
-    return Block((j, *block.path), maximize, lambda params: block.size(params[j]), place=block.place)
+    def identified(statistics: AssortedStatistics, params: Parts) -> Identified:
+        if statistics.count[j] == 0:
+            return Identified(block.size(params[j]))
+        return block.free(statistics.families[j], params[j])
+
+    return Block(
+        (j, *block.path), maximize, lambda params: block.size(params[j]), place=block.place, identified=identified
+    )
 
 
 def _told(j: int, event: Event) -> Event:

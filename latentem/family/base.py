@@ -240,3 +240,28 @@ def refuse_other_columns(x: Array, d: int) -> None:
     """
     if x.shape[1] != d:
         raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")
+
+
+_UNSEEN = 1e-3
+"""Share of a component's rows below which, if it is less than a row too, a column counts as observed in none."""
+
+
+def unobserved(seen: Array, count: Array) -> list[Event]:
+    """Events for components whose rows lack a column.
+
+    Args:
+        seen: Sum of the weights of the rows in which a column is observed, shape (k, d).
+        count: Sum of the weights of all rows, shape (k,).
+    """
+    lacking = (seen <= _UNSEEN * count[:, None]) & (seen < 1) & (count[:, None] > 0)
+    return [
+        Event(
+            "unobserved",
+            f"the rows of component {j} lack a column, so that its parameters there come from the start",
+            "leave the column out, or do not read them",
+            j,
+            f"column {column}",
+            column,
+        )
+        for j, column in np.argwhere(lacking).tolist()
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -10,11 +10,11 @@ from attrs import field, frozen
 from scipy.special import gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, frozen_shares
-from latentem.core import Path, Unavailable
-from latentem.family.base import refuse_other_columns
+from latentem.core import Event, Path, Unavailable
+from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
-from latentem.family.exponential import ExponentialFamily
+from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.family.shares import shares
 
 _ROUNDING = 1e-9
@@ -66,6 +66,12 @@ class Categorical(ExponentialFamily):
     @property
     def takes_missing(self) -> bool:
         return True
+
+    def diagnose(self, params: Array, statistics: ExponentialStatistics) -> Sequence[Event]:
+        slots = self._slots(params.shape[1])
+        seen = np.zeros((len(params), *slots.shape))
+        seen[:, slots] = statistics.total
+        return unobserved(seen.sum(axis=2), statistics.count)
 
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
         hot: Mask = x[:, :, None] == np.arange(np.max(self.levels))

@@ -9,10 +9,12 @@ from attrs import frozen
 
 from latentem.arrays import Array, matrix, own, vector
 from latentem.core import Value
+from latentem.family.newton import rank_of
 from latentem.family.predictor import level
 
 _SPANNED = 1e-10
 """Share of the variance of standardised covariates below which a direction is none of theirs."""
+DEPENDENT = "covariates of its rows are constant, or combinations of one another, so that the smallest ones were taken"
 NO_INFORMATION = 1e-10
 """Information a row, the covariates' own being one, below which an optimum is on its way to infinity."""
 
@@ -55,6 +57,10 @@ class Design(Value):
         slopes = np.where(self.scale > 0, coefficients[:, 1:] / np.where(self.scale > 0, self.scale, 1.0), 0.0)
         intercepts = level(np.column_stack([coefficients[:, 0], -slopes]), self.centre)
         return own(np.column_stack([intercepts, slopes]))
+
+    def rank(self) -> int:
+        """How many directions the column of ones and the covariates span."""
+        return rank_of(self.columns.T @ (self.columns * self.share[:, None]))
 
     def information(self, variance: Array) -> float:
         """The least information a row in any direction that the covariates span, for responses of these variances."""

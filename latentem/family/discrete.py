@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -11,10 +11,11 @@ from attrs import field, frozen
 from scipy.special import betaln, gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, own
-from latentem.core import Path
-from latentem.family.base import refuse_other_columns
+from latentem.core import Event, Path
+from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, poisson, refuse_large
+from latentem.family.exponential import ExponentialStatistics
 from latentem.family.shares import share
 
 
@@ -163,6 +164,10 @@ class Successes(ColumnFamily):
 
     def sound(self, values: Array) -> Any:
         return (values >= 0) & (values <= 1)
+
+    def diagnose(self, params: Array, statistics: ExponentialStatistics) -> Sequence[Event]:
+        successes, failures = np.hsplit(statistics.total, 2)
+        return unobserved((successes + failures) / self.trials_of(params.shape[1]), statistics.count)
 
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
         missing = np.isnan(x)

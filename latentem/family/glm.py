@@ -13,7 +13,7 @@ from scipy.special import expit, gammaln, logit
 
 from latentem.arrays import Array, Labels, own
 from latentem.core import Block, Event, Unavailable
-from latentem.family.design import NO_INFORMATION, Design
+from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import Coefficients, described, linear_predictor, refuse_other_rows
 from latentem.family.sample import SampleFamily, WeightedSample
@@ -91,7 +91,7 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         return Coefficients(design.destandardised(maximise(joint, best)[None]))
 
     def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
-        return [self.block(("coefficients",), self.estimate)]
+        return [self.block(("coefficients",), self.estimate, rank=_rank, reason=DEPENDENT)]
 
     @final
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
@@ -141,6 +141,10 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         with np.errstate(over="ignore"):
             _, variance = self.response(design.columns @ design.standardised(coefficients)[0])
         return design.information(variance)
+
+
+def _rank(x: Array, weight: Array) -> int:
+    return Design.of(x[:, :-1], weight).rank()
 
 
 @final

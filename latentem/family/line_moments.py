@@ -14,7 +14,7 @@ from latentem.core import Additive
 from latentem.family.covariance import Diagonal
 from latentem.family.full import Full
 from latentem.family.moments import ColumnMoments, Moments
-from latentem.family.newton import solve
+from latentem.family.newton import rank_of, solve
 from latentem.family.predictor import level
 
 
@@ -90,6 +90,13 @@ class LineMoments(Additive):
         centred = self.moments.second_about(self.moments.means())
         squares = self.count[:, None] * self.anchor[:, :-1] ** 2
         return solve(_without_rounding(centred[:, :-1, :-1], squares), centred[:, :-1, -1], self.slopes)
+
+    def ranks(self) -> Array:
+        """How many coefficients the rows of each component determine, the intercept among them, shape (k,)."""
+        centred = self.moments.second_about(self.moments.means())[:, :-1, :-1]
+        squares = self.count[:, None] * self.anchor[:, :-1] ** 2
+        slopes = [rank_of(each) for each in _without_rounding(centred, squares)]
+        return np.where(self.count > 0, 1.0 + np.array(slopes), 0.0)
 
     def best_intercepts(self, slopes: Array) -> Array:
         """Least squares intercepts at given slopes, (k,)."""

@@ -85,6 +85,7 @@ class Moments(Additive):
             over the components, which is all that a covariance shared by them needs.
         observed: Those of the data themselves, column by column, where they do not follow from these: where cells
             are missing or weights are not the responsibilities alone. None elsewhere.
+        seen: Sum of the weights of the rows in which a column is observed, shape (k, d); None where all are.
 
     The chunk chooses the origin, its own weighted mean: moments about a distant origin cancel. A sum
     keeps for each component the origin of the operand with the larger |count|.
@@ -96,6 +97,7 @@ class Moments(Additive):
     first: Array = matrix("(k, d)")
     second: Array = array()
     observed: ColumnMoments | None = None
+    seen: Array | None = None
 
     @classmethod
     def of(cls, x: Array, weights: Array, shape: Shape, completion: Completion | None = None) -> Self:
@@ -119,8 +121,10 @@ class Moments(Additive):
             second[j] = shape.scatter(y, weight)
             if completion is not None:
                 second[j] += completion.added(weights[:, j], j, shape)
-        observed = None if completion is None else ColumnMoments.of(x, weights.sum(axis=1), shape)
-        return cls(shape, own(origin), own(count), own(first), own(second), observed)
+        observed = seen = None
+        if completion is not None:
+            observed, seen = ColumnMoments.of(x, weights.sum(axis=1), shape), own(weights.T @ ~np.isnan(x))
+        return cls(shape, own(origin), own(count), own(first), own(second), observed, seen)
 
     def about(self, origin: Array) -> Self:
         """The same moments about another origin, shape (k, d) or (d,)."""
@@ -132,7 +136,7 @@ class Moments(Additive):
         first = self.first + self.count[:, None] * shift
         second = own(self._second_after(shift, first))
         return type(self)(
-            self.shape, np.broadcast_to(origin, shift.shape), self.count, own(first), second, self.observed
+            self.shape, np.broadcast_to(origin, shift.shape), self.count, own(first), second, self.observed, self.seen
         )
 
     def second_about(self, origin: Array) -> Array:
@@ -150,7 +154,7 @@ class Moments(Additive):
 
     def together(self) -> Self:
         """The same moments with the second ones summed over the components."""
-        return self._with(self.count, self.first, _summed(self.second, 1), self.observed)
+        return self._with(self.count, self.first, _summed(self.second, 1), self.observed, self.seen)
 
     def means(self) -> Array:
         """Mean of each component, shape (k, d); its origin where the count is zero."""
@@ -212,15 +216,22 @@ class Moments(Additive):
             a.first + b.first,
             _summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
             self.columns() + other.columns() if known else None,
+            None if self.seen is None and other.seen is None else own(self._seen() + other._seen()),
         )
 
     def __rmul__(self, factor: float) -> Self:
         observed = None if self.observed is None else factor * self.observed
-        return self._with(factor * self.count, factor * self.first, factor * self.second, observed)
+        seen = None if self.seen is None else own(factor * self.seen)
+        return self._with(factor * self.count, factor * self.first, factor * self.second, observed, seen)
 
-    def _with(self, count: Array, first: Array, second: Array, observed: ColumnMoments | None) -> Self:
+    def _seen(self) -> Array:
+        return np.broadcast_to(self.count[:, None], self.origin.shape) if self.seen is None else self.seen
+
+    def _with(
+        self, count: Array, first: Array, second: Array, observed: ColumnMoments | None, seen: Array | None
+    ) -> Self:
         """Moments about the same origins, of arrays that were just made."""
-        return type(self)(self.shape, self.origin, own(count), own(first), own(second), observed)
+        return type(self)(self.shape, self.origin, own(count), own(first), own(second), observed, seen)
 
 
 def _summed(second: Array, length: int) -> Array:

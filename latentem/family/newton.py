@@ -59,8 +59,7 @@ def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
     scale = np.sqrt(np.maximum(np.diagonal(matrix, axis1=-2, axis2=-1), 0.0))
     inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
     values, vectors = np.linalg.eigh(inverse[..., :, None] * matrix * inverse[..., None, :])
-    least = 16 * values.shape[-1] * np.finfo(float).eps * values.max(axis=-1, keepdims=True, initial=0.0)
-    seen = values > least
+    seen = _seen(values)
 
     def turned(vector: Array) -> Array:
         return np.where(seen, (vector[..., None, :] @ vectors)[..., 0, :], 0.0)
@@ -69,3 +68,18 @@ def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
     if keep is not None:
         answer = answer + turned(scale * keep)
     return inverse * (vectors @ answer[..., None])[..., 0]
+
+
+def rank_of(matrix: Array) -> int:
+    """The rank of a positive semidefinite matrix, (p, p), as `solve` sees it."""
+    scale = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
+    return int(
+        np.count_nonzero(_seen(np.linalg.eigvalsh(inverse[:, None] * matrix * inverse).astype(np.float64, copy=False)))
+    )
+
+
+def _seen(values: Array) -> Array:
+    """Which eigenvalues, (..., p), are more than rounding."""
+    least = 16 * values.shape[-1] * np.finfo(float).eps * values.max(axis=-1, keepdims=True, initial=0.0)
+    return np.asarray(values > least)

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, matrix, vector
-from latentem.core import Block, ColumnError, Degenerate, Event, Path, Value
+from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
 from latentem.family.base import Family
 from latentem.family.covariance import Diagonal
+from latentem.family.design import DEPENDENT
 from latentem.family.glm import rows_of_responses
 from latentem.family.line_moments import LineMoments
 from latentem.family.moments import ColumnMoments
@@ -230,7 +231,13 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         def size(params: LinearRegressionParams) -> int:
             return (self.count(params) - len(held)) * params.coefficients.shape[1]
 
-        return Block(("coefficients",), maximize, size, lambda more: self._coefficients((*held, *more)))
+        def identified(statistics: LineMoments, params: LinearRegressionParams) -> Identified:
+            return Identified(int(np.delete(statistics.ranks(), held).sum()), DEPENDENT)
+
+        def holding(more: tuple[int, ...]) -> Block[LineMoments, LinearRegressionParams]:
+            return self._coefficients((*held, *more))
+
+        return Block(("coefficients",), maximize, size, holding, identified=identified)
 
     def _variances(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
         def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attrs import evolve, field, fields, frozen
 
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
-from latentem.core import Additive, Block, Degenerate, Path, get
+from latentem.core import Additive, Block, Degenerate, Identified, Path, get
 from latentem.family.base import Family, numbered
 
 P = TypeVar("P")
@@ -152,9 +152,22 @@ class SampleFamily(Family[WeightedSample, P]):
 
     @final
     def block(
-        self, path: Path, estimate: Callable[[Array, Array, P], P], held: tuple[int, ...] = ()
+        self,
+        path: Path,
+        estimate: Callable[[Array, Array, P], P],
+        held: tuple[int, ...] = (),
+        rank: Callable[[Array, Array], int] | None = None,
+        reason: str = "",
     ) -> Block[WeightedSample, P]:
-        """The block at `path` (a field, or () for all), from what `estimate` gives for one component."""
+        """The block at `path` (a field, or () for all), from what `estimate` gives for one component.
+
+        Args:
+            path: Where it is.
+            estimate: Maximises for one component.
+            held: Components that stay as they are.
+            rank: How many numbers the rows and weights of one component determine; None: all.
+            reason: Why they may not determine all.
+        """
 
         def maximize(statistics: WeightedSample, params: P) -> Any:
             live = statistics.count > 0
@@ -166,7 +179,17 @@ class SampleFamily(Family[WeightedSample, P]):
         def size(params: P) -> int:
             return (self.count(params) - len(held)) * _numbers(get(component(params, 0), path))
 
-        return Block(path, maximize, size, lambda more: self.block(path, estimate, (*held, *more)))
+        def identified(statistics: WeightedSample, params: P) -> Identified:
+            free = [j for j in np.flatnonzero(statistics.count > 0).tolist() if j not in held]
+            return Identified(sum(rank(*statistics.component(j)) for j in free) if rank is not None else 0, reason)
+
+        return Block(
+            path,
+            maximize,
+            size,
+            lambda more: self.block(path, estimate, (*held, *more), rank, reason),
+            identified=None if rank is None else identified,
+        )
 
 
 def component(params: Any, j: int) -> Any:

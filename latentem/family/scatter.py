@@ -12,7 +12,7 @@ from attrs import evolve
 
 from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
-from latentem.family.base import Family
+from latentem.family.base import Family, unobserved
 from latentem.family.covariance import Spherical
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.moments import ColumnMoments, Moments
@@ -214,14 +214,16 @@ class ScatterFamily(Family[S, P]):
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         floor = self.prior.floor(self._moments(statistics).variances())
         each, covariances = self.structure.each, self.structure.spread(params.covariances)
+        moments = self._moments(statistics)
+        events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
         if floor is None:
-            return ()
+            return events
         precisions = self._normal(params).precisions[: len(covariances)]
         if each.weakest_at_least(precisions, floor) > 2 * _AT_FLOOR:
-            return ()
+            return events
         ratio, column = each.weakest(covariances, floor)
         count = self._counted(self._units(statistics))
-        return [
+        return events + [
             Event(
                 "floor",
                 f"the covariance{_of(self._component(j))} is held up by its floor ({count[j]:.4g} units)",

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
-from latentem.core import Additive, Block, Hidden, Value
+from latentem.core import Additive, Block, Hidden, Identified, Value
 from latentem.family.base import refuse_other_columns
 from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
@@ -183,7 +183,12 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         def size(params: StudentParams) -> int:
             return len(params.dof) - len(held)
 
-        return Block(("dof",), maximize, size, lambda more: self._dof((*held, *more)))
+        def identified(statistics: StudentStatistics, params: StudentParams) -> Identified:
+            free = np.delete(params.dof, held)
+            inside = int(np.count_nonzero((free > LEAST_DOF) & (free < MOST_DOF)))
+            return Identified(inside, f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one")
+
+        return Block(("dof",), maximize, size, lambda more: self._dof((*held, *more)), identified=identified)
 
     def coincident(self, params: StudentParams) -> list[tuple[int, int]]:
         dof = params.dof

@@ -10,10 +10,10 @@ from attrs import field, frozen
 from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part
-from latentem.core import Additive, Block, Event, Path, Unavailable, Value
+from latentem.core import Additive, Block, Event, Identified, Path, Unavailable, Value
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
-from latentem.family.design import NO_INFORMATION, Design
+from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import linear_predictor, refuse_coefficients
 from latentem.model.components import ComponentModel, a_family, natural_number
@@ -243,7 +243,11 @@ def _gate_block(held: tuple[int, ...] = ()) -> Block[ConcomitantStatistics, Conc
         k, columns = params.gate.shape
         return len(set(range(1, k)) - set(held)) * columns
 
-    return Block(("gate",), maximize, size, lambda more: _gate_block((*held, *more)))
+    def identified(statistics: ConcomitantStatistics, params: ConcomitantParams) -> Identified:
+        each = Design.of(*statistics.gate.pooled()).rank()
+        return Identified(len(set(range(1, len(params.gate))) - set(held)) * each, DEPENDENT)
+
+    return Block(("gate",), maximize, size, lambda more: _gate_block((*held, *more)), identified=identified)
 
 
 def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:

@@ -9,7 +9,17 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own
-from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, LatentModel, Path, Unavailable
+from latentem.core import (
+    Block,
+    ColumnError,
+    Degenerate,
+    Event,
+    Expectation,
+    Identified,
+    LatentModel,
+    Path,
+    Unavailable,
+)
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.base import refuse_other_columns
@@ -101,7 +111,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return [
             Block(("mean",), _mean, lambda params: len(params.mean)),
             Block(("loadings",), _loadings, _free_loadings),
-            Block(("noise",), self._noise, self._free_noise),
+            Block(("noise",), self._noise, self._free_noise, identified=self._identified_noise),
         ]
 
     def first(self, statistics: FactorStatistics) -> FactorParams:
@@ -248,6 +258,12 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         """What is left of the d (d + 1) / 2 numbers of a covariance, if that is less (Ledermann, 1937)."""
         d = len(params.mean)
         return min(self.noise.free(d), d * (d + 1) // 2 - _free_loadings(params))
+
+    def _identified_noise(self, statistics: FactorStatistics, params: FactorParams) -> Identified:
+        """What is at its floor cannot be moved; an event says so."""
+        floor = self.prior.floor(statistics.variances())
+        held = 0 if floor is None else int(np.count_nonzero(params.noise <= _AT_FLOOR * floor))
+        return Identified(min(self._free_noise(params), self.noise.free(len(params.mean)) - held))
 
 
 def _unlabelled(chunk: Rows, allowed: Any = None) -> Rows:

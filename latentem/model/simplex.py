@@ -10,7 +10,7 @@ from attrs import field, frozen
 from scipy.special import xlogy
 
 from latentem.arrays import Array
-from latentem.core import Block
+from latentem.core import Block, Identified
 from latentem.family.shares import shares
 
 ROUNDING = 1e-9
@@ -63,11 +63,17 @@ def simplex_block(
     """
 
     def maximize(statistics: Any, params: Any) -> Array:
-        return shared(counts(statistics) + prior.count, held, getattr(params, name)[list(held)])
+        current = getattr(params, name)
+        return shared(_none_below_zero(counts(statistics) + prior.count, current), held, current[list(held)])
+
+    def identified(statistics: Any, params: Any) -> Identified:
+        free = np.delete(getattr(params, name), held)
+        return Identified(max(int(np.count_nonzero(free)) - 1, 0))  # what is zero stays zero
 
     return Block(
         path=(name,),
         maximize=maximize,
+        identified=identified,
         size=lambda params: max(len(getattr(params, name)) - 1 - len(held), 0),
         holding=lambda more: simplex_block(name, counts, prior, (*held, *more)),
         place=lambda value, components, values: _held_at(value, held, components, values),
@@ -87,8 +93,9 @@ def rows_block(
     """
 
     def maximize(statistics: Any, params: Any) -> Array:
-        new = shares(counts(statistics) + prior.count, getattr(params, name))
-        new[list(held)] = getattr(params, name)[list(held)]
+        current = getattr(params, name)
+        new = shares(_none_below_zero(counts(statistics) + prior.count, current), current)
+        new[list(held)] = current[list(held)]
         return new
 
     def place(value: Array, rows: tuple[int, ...], values: Any) -> Array:
@@ -96,13 +103,25 @@ def rows_block(
         new[list(rows)] = values
         return new
 
+    def identified(statistics: Any, params: Any) -> Identified:
+        free = np.delete(getattr(params, name), held, axis=0)
+        return Identified(int(np.maximum(np.count_nonzero(free, axis=1) - 1, 0).sum()))
+
     return Block(
         path=(name,),
         maximize=maximize,
+        identified=identified,
         size=lambda params: (len(getattr(params, name)) - len(held)) * (len(getattr(params, name)) - 1),
         holding=lambda more: rows_block(name, counts, prior, (*held, *more)),
         place=place,
     )
+
+
+def _none_below_zero(counts: Array, current: Array) -> Array:
+    """Counts as data have them. A leap may make one negative that vanishes: its share is a tenth of what it is now."""
+    if (counts >= 0).all():
+        return counts
+    return np.where(counts < 0, 0.1 * current * np.maximum(counts, 0).sum(axis=-1, keepdims=True), counts)
 
 
 def log_of(probabilities: Array) -> Array:

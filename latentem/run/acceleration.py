@@ -19,6 +19,12 @@ NEAR = 1e-3
 """Movement, in nats an observation, above which a run is still on its way to a mode: a leap could end at another."""
 SLOW = 0.8
 """Rate of plain steps below which they are left alone: each of them leaves less than two thirds of the gain."""
+REACH = 0.1
+"""Symmetric divergence, in nats an observation, between the ends of a leap, at most: a standard deviation may change by
+a quarter. Leaps beyond it end in corners that plain steps would not have turned into."""
+_FIRST_STRIDES = 4.0
+_SHORTENED, _MARGIN = 4, 0.9
+"""How often a leap is shortened before it is given up, and by how much more than need be."""
 REJECTED, INFEASIBLE = 2, 8
 """Plain steps after the first leap that was rejected, or led out of the parameters before it cost a pass."""
 _UNSOUND = (Degenerate, ValueError, ArithmeticError)
@@ -104,9 +110,9 @@ class Acceleration(abc.ABC):
         if plain and memory.points and memory.length > 0 and movement > 0:
             rate = math.sqrt(movement / memory.length)
             memory = memory.learnt(1 / (1 - rate) if rate < 1 else math.inf)
-            memory = evolve(memory, slow=memory.slow or rate >= SLOW)
+            memory = evolve(memory, slow=memory.slow or rate >= SLOW, departing=rate >= 1)
             if rate >= 1:  # it runs away from somewhere: the passes before do not say where to
-                memory = memory.cleared(wait=self.least)
+                memory = memory.cleared()
         points = (*memory.points, point)[-self.memory :]
         numbers = {p.number for p in points}
         known = {pair: value for pair, value in memory.products.items() if numbers.issuperset(pair)}
@@ -118,24 +124,51 @@ class Acceleration(abc.ABC):
 
         From the memory that it returns, the same leap is found again.
         """
-        if memory.wait > 0 or not memory.slow or len(memory.points) < self.least:
+        few = len(memory.points) < (1 if memory.departing else self.least)
+        if memory.wait > 0 or not memory.slow or few:
             return None, memory
         last, movement = memory.points[-1], memory.length
         rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
+        if memory.departing:
+            with np.errstate(all="ignore"):
+                found, share = self._within_reach(model, at, last.image + memory.strides * last.residual, last)
+            if found is None or not found.ascent > 0:
+                return None, evolve(memory.failed(INFEASIBLE), strides=_FIRST_STRIDES)
+            return found, evolve(memory, strides=share * memory.strides)
         memory = _measured(model, memory)
         products = np.array([[memory.products[i.number, j.number] for j in memory.points] for i in memory.points])
         products = (products + products.T) / 2
         with np.errstate(all="ignore"):
             for number, statistics in enumerate(self.candidates(memory.points, products, memory.failures)):
-                found = _leap(model, at, statistics, last)
+                found, _ = self._within_reach(model, at, statistics, last)
                 if found is None:
                     continue
                 if not found.ascent > 0:  # towards a saddle
                     break
                 return found, memory if number else memory.learnt(found.ascent / movement)
         return None, memory.failed(INFEASIBLE)
+
+    def _within_reach(self, model: Model, at: Pass, statistics: Any, last: Point) -> tuple[Leap | None, float]:
+        """The leap to these statistics, or to a share of the way there that the trust region allows, and that share.
+
+        None if it is infeasible.
+        """
+        share, most = 1.0, REACH * at.books.observations
+        for _ in range(_SHORTENED):
+            found = _leap(model, at, statistics, last)
+            if found is None:
+                break
+            # The symmetric divergence between here and there: no scale may change by more than a plain step might.
+            apart = slope(model, at.params, found.params, found.statistics - (last.image - last.residual))
+            if apart <= most:
+                return found, share
+            if not math.isfinite(apart):
+                break
+            shorter = math.sqrt(most / apart) * _MARGIN
+            share, statistics = share * shorter, last.image + shorter * (statistics - last.image)
+        return None, share
 
     @final
     def attempt(
@@ -158,7 +191,7 @@ class Acceleration(abc.ABC):
                 onward = slope(model, at.params, leap.params, new.expectation.statistics - leap.statistics)
                 found = model.diagnose(new.params, new.expectation.statistics)
         except _UNSOUND:
-            return None, {}, memory.failed(REJECTED)
+            return None, {}, _shorter(memory.failed(REJECTED))
         total, allowance = gained["M"] + gained["E"], max(at.books.slack, new.books.slack)
         # Where rounding could explain a loss, the mean of the slopes at both ends decides: it does not cancel.
         fell = not total >= -allowance or (total <= allowance and not leap.ascent + onward >= 0)
@@ -168,9 +201,16 @@ class Acceleration(abc.ABC):
             or ("E" in model.audited and not gained["E"] >= -allowance)
             or any(not event.clean and event.subject not in known for event in found)
         ):
-            return None, gained, memory.failed(REJECTED)
+            return None, gained, _shorter(memory.failed(REJECTED))
+        if memory.departing:
+            return new, gained, evolve(memory.cleared(), failures=0, wait=self.every - 1, strides=4 * memory.strides)
         memory = evolve(memory, failures=0, wait=self.every - 1)
         return new, gained, memory if onward < leap.ascent else memory.cleared()
+
+
+def _shorter(memory: Memory) -> Memory:
+    """After a leap that came to nothing: where it went ahead by strides, fewer of them."""
+    return evolve(memory, strides=max(_FIRST_STRIDES, memory.strides / 4)) if memory.departing else memory
 
 
 def _measured(model: Model, memory: Memory) -> Memory:

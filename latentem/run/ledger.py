@@ -96,5 +96,5 @@ class Ledger:
 def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:
     """What was done so far, and what is found now, with the step since which it has been so."""
     since = {event.subject: event.step for event in before}
-    done = [event for event in before if event.clean]
+    done = [event for event in before if event.done]
     return (*done, *(evolve(event, step=since.get(event.subject, step)) for event in found))

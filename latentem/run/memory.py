@@ -46,6 +46,9 @@ class Memory(Value):
         failures: Leaps that failed one after the other.
         slow: Whether plain steps have been seen to be slow.
         stretches: How far ahead the end was, in squared lengths of a plain step; the last five that are known.
+        departing: Whether the last plain step was longer than the one before: the run leaves a saddle, or climbs a
+            ridge, and older passes do not say where to.
+        strides: By how many plain steps the next leap goes ahead while it departs.
     """
 
     points: tuple[Point, ...] = ()
@@ -54,6 +57,8 @@ class Memory(Value):
     failures: int = 0
     slow: bool = False
     stretches: tuple[float, ...] = ()
+    departing: bool = False
+    strides: float = 4.0
 
     @property
     def length(self) -> float:

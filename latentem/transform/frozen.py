@@ -27,6 +27,10 @@ def _numbers(components: Any) -> tuple[int, ...] | None:
     return tuple(int(number) for number in numbers)
 
 
+def _copied(value: Any) -> Any:
+    return deepcopy(value)
+
+
 def _same(one: Any, other: Any) -> bool:
     if getattr(one, "shape", None) != getattr(other, "shape", None):
         return False
@@ -43,11 +47,18 @@ class Fixed(Value):
         value: What it is held at; None holds it at whatever the start has.
         components: Which components are held; None holds all of them.
         equal: Held at equal shares; see `uniform`.
+        drawn: Held at what a random start draws, and meant so; see `at_start`.
     """
 
-    value: Any = field(default=None, converter=deepcopy, eq=cmp_using(eq=_same), hash=False)
+    value: Any = field(default=None, converter=_copied, eq=cmp_using(eq=_same), hash=False)
     components: tuple[int, ...] | None = field(default=None, converter=_numbers)
     equal: bool = False
+    drawn: bool = False
+
+    @classmethod
+    def at_start(cls) -> Fixed:
+        """At whatever the start has, also where it is drawn at random: for what sets no more than a unit."""
+        return cls(drawn=True)
 
     @classmethod
     def uniform(cls) -> Fixed:
@@ -206,6 +217,11 @@ class Frozen(SamePosterior):
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         events = self.inner.diagnose(params, statistics)
         return [event for event in events if event.kind != "floor" or not self._holds(event)]
+
+    def drawn(self) -> Sequence[str]:
+        """Names of the blocks that are held at whatever the start has, though nobody has said that it may be drawn."""
+        loose = [block for block, fixed in self._held() if fixed.value is None and not (fixed.equal or fixed.drawn)]
+        return [block.name for block in loose]
 
     def _written(self, params: Any) -> Any:
         for block, fixed in self._held():

@@ -47,9 +47,12 @@ class WithPrior(SamePosterior):
         return self.inner.lift(params, statistics + self.pseudo)
 
     def _informed(self, block: Block[Any, Any]) -> Block[Any, Any]:
-        holding = block.holding
+        holding, identified = block.holding, block.identified
         return attrs.evolve(
             block,
             maximize=lambda statistics, params: block.maximize(statistics + self.pseudo, params),
             holding=None if holding is None else lambda components: self._informed(holding(components)),
+            identified=None
+            if identified is None
+            else lambda statistics, params: identified(statistics + self.pseudo, params),
         )
