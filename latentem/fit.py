@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence, Sized
@@ -101,7 +102,8 @@ def fit(
 
     Raises:
         TypeError, ValueError: the data, the start or an option cannot be used; nothing has been computed.
-        Degenerate: every start was degenerate at once.
+        Degenerate: every start was degenerate at once, or the best run ended where some row is impossible. Else what
+            is degenerate is a status, with the last sound parameters, or an event.
 
     Warns:
         ConvergenceWarning: the best run ended before it converged.
@@ -152,6 +154,13 @@ def fit(
                     raise
                 status = Status(
                     Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
+                )
+            if evidence == -math.inf:
+                raise Degenerate(
+                    None,
+                    "log likelihood",
+                    f"the run ended where some row is impossible ({best.status.sentence})",
+                    "give wider starts, other data first, or a prior",
                 )
             gap = _gap(model, best, evidence, placed)
         fitted = Fit(

@@ -55,7 +55,7 @@ class Stochastic(Runner):
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each draw, and one at the average, which has the status.
 
-        A run that fails ends with the last sound State, once more, with its status.
+        A run that fails ends at the last sound parameters, with a step of kind "full": a plain E-step.
 
         Raises:
             Unavailable: the posterior has no draw.
@@ -84,16 +84,21 @@ class Stochastic(Runner):
                     break
                 new = self._drawn(model, model.m_step(statistics, now.params), chunks, ledger)
             except Degenerate as error:
-                yield state.ended(Ending.DEGENERATE, str(error))
+                yield self._failed(model, now, chunks, ledger, Status(Ending.DEGENERATE, str(error)))
                 return
             gained, lost = audit(Sampled(model), now, new, f"step {done}")
             if lost is not None:
-                yield state.ended(Ending.OBJECTIVE_FELL, lost)
+                yield self._failed(model, now, chunks, ledger, Status(Ending.OBJECTIVE_FELL, lost))
                 return
             kind, now = "drawn", new
         ledger.passes += 1
         sentence = f"after {self.steps} draws, as asked; the last {self.steps - self.burn_in} were averaged"
         yield evolve(ledger.record("average", now), status=Status(Ending.STOPPED, sentence))
+
+    def _failed(self, model: Model, now: Pass, chunks: Any, ledger: Ledger, status: Status) -> State[Any, Any]:
+        ledger.passes += 1
+        at = Pass.of(model, now.params, e_step(model, now.params, chunks))
+        return evolve(ledger.record("full", at), status=status)
 
     def _drawn(self, model: Model, params: Any, chunks: Any, ledger: Ledger) -> Pass:
         drawn = Sampled(model, self.seed + ledger.index)

@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, frozen_array, real_numbers
 
-_LIGHTEST = 1e-20
-"""The largest weight is at least this, and at most its inverse: squares of large values times it stay finite."""
+_LIGHTEST, _LIGHT = 1e-100, 1e-20
+"""The largest weight is at least the first, and at most its inverse. Beyond the second, and its inverse, squares of
+values times it are looked at."""
+_DECADES = 280
+"""Powers of ten of a weight times a square, up or down, that leave room for sums."""
 _BLOCK = 2**14
 """Rows that are checked at a time."""
 
@@ -204,6 +207,24 @@ def refuse_weights(weight: Array, n: int, unit: str, begin: int = 0) -> None:
     heaviest = weight.max(initial=0)
     if not (heaviest == 0 or _LIGHTEST <= heaviest <= 1 / _LIGHTEST):
         raise ValueError(f"the largest weight is {heaviest}: rescale the weights to be near 1")
+
+
+def refuse_extreme_weights(chunks: Sequence[Any]) -> None:
+    """Refuse weights whose products with squares of the values of the chunks are beyond the range of floats.
+
+    Raises:
+        ValueError: saying so.
+    """
+    heaviest = max((float(chunk.row_weight.max(initial=0.0)) for chunk in chunks), default=0.0)
+    if heaviest == 0 or _LIGHT <= heaviest <= 1 / _LIGHT:
+        return
+    largest = max(float(np.nanmax(np.abs(chunk.x), initial=0.0)) for chunk in chunks)
+    reach = np.log10(heaviest) + 2 * np.log10(largest or 1.0)
+    if not -_DECADES < reach < _DECADES:
+        raise ValueError(
+            f"the largest weight is {heaviest:g} beside values of up to {largest:g}, and sums of squares are beyond "
+            "the range of floats: rescale the weights to be near 1"
+        )
 
 
 def refuse_mask(allowed: npt.NDArray[np.bool_], n: int, begin: int = 0) -> None:

@@ -14,6 +14,8 @@ from latentem.core import ColumnError, Degenerate
 from latentem.family.exponential import ExponentialFamily
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
+_DIGITS = 32 * float(np.finfo(float).eps)
+"""Half the range of a column, relative to its values, that is rounding: sums of it have no digits."""
 POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
 
 Mask = npt.NDArray[np.bool_]
@@ -105,7 +107,7 @@ def refuse_extreme(chunks: Sequence[Array]) -> None:
     Raises:
         ColumnError: naming the column.
     """
-    largest = np.max([np.abs(x).max(axis=0) for x in chunks], axis=0)
+    largest = np.max([np.abs(x).max(axis=0, initial=0.0) for x in chunks], axis=0)
     extreme = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if extreme.any():
         column = int(extreme.argmax())
@@ -121,9 +123,20 @@ def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
         ColumnError: naming the column.
     """
     low, high = np.min([x.min(axis=0) for x in chunks], axis=0), np.max([x.max(axis=0) for x in chunks], axis=0)
-    if (low == high).any():
-        column = int((low == high).argmax())
-        raise ColumnError(column, f"is constant ({low[column]:g}), {consequence}")
+    if (still := constant(low, high)).any():
+        column = int(still.argmax())
+        raise ColumnError(column, f"is constant{seen(low[column], high[column])}, {consequence}")
+
+
+def constant(low: Array, high: Array) -> Mask:
+    """Which columns between these values do not vary, but for the last digits that a float has."""
+    still: Mask = high / 2 - low / 2 <= _DIGITS * np.maximum(np.abs(low), np.abs(high))
+    return still
+
+
+def seen(low: float, high: float) -> str:
+    """The value of a constant column in words, or that it varies in its last digits only."""
+    return f" ({low:g})" if low == high else f" but for the last digits of its floats ({low!r} to {high!r})"
 
 
 def log_of_positive(x: Array) -> Array:

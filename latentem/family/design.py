@@ -44,7 +44,7 @@ class Design(Value):
         centre = near + share @ (covariates - near)
         around = covariates - centre
         scale = np.sqrt(share @ (around * around))
-        scale = np.where(scale > 8 * np.finfo(float).eps * np.abs(centre), scale, 0.0)
+        scale = np.where(scale > 32 * np.finfo(float).eps * np.abs(centre), scale, 0.0)
         columns = np.where(scale > 0, around / np.where(scale > 0, scale, 1.0), 0.0)
         return cls(own(np.column_stack([np.ones(len(columns)), columns])), own(share), own(centre), own(scale))
 

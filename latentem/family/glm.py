@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -12,7 +12,8 @@ from attrs import field, frozen
 from scipy.special import expit, gammaln, logit
 
 from latentem.arrays import Array, Labels, own
-from latentem.core import Block, Event, Unavailable
+from latentem.core import Block, Event, Path, Unavailable
+from latentem.family.columns import refuse_extreme
 from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import Coefficients, described, linear_predictor, refuse_other_rows
@@ -96,6 +97,11 @@ class CanonicalRegression(SampleFamily[Coefficients]):
     @final
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return self.possible(x[:, -1])
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_extreme([x[:, :-1] for x in chunks])
 
     @final
     def cells(self, x: Array) -> npt.NDArray[np.bool_]:

@@ -156,5 +156,5 @@ def _times(matrices: Array, vectors: Array) -> Array:
 
 def _without_rounding(second: Array, squares: Array) -> Array:
     """Second moments, (k, p, p), with the columns that only rounding keeps from being constant at zero."""
-    constant = np.diagonal(second, axis1=1, axis2=2) <= (8 * np.finfo(float).eps) ** 2 * squares
+    constant = np.diagonal(second, axis1=1, axis2=2) <= (32 * np.finfo(float).eps) ** 2 * squares
     return np.where(constant[:, :, None] | constant[:, None, :], 0.0, second)

@@ -40,6 +40,9 @@ class ColumnMoments(Additive):
     @classmethod
     def of(cls, x: Array, weight: Array, shape: Shape) -> Self:
         """Of rows x, shape (n, d), NaN where a cell is missing, with weights (n,)."""
+        if not len(x):
+            nothing = np.zeros(x.shape[1])
+            return cls(shape, nothing, nothing, nothing, shape.kept(nothing))
         missing = np.isnan(x)
         each = np.where(missing, 0.0, weight[:, None])
         count = each.sum(axis=0)

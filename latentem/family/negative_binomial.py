@@ -25,6 +25,8 @@ _DISPERSIONS = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 49)])
 """Where the search for maxima looks, times the mean."""
 _LOG_FACTORIAL = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+_TINY, _WIDEST = float(np.finfo(float).tiny), 1e200
+"""The least mean where a count has been seen, and the largest dispersion."""
 _MOST_STEPS = 10_000
 """Largest count whose score is summed step by step, which is quicker than Stirling's series while there are few."""
 _SMALL = 0.05
@@ -119,7 +121,9 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return {"mean": params.means, "dispersion": params.dispersions}
 
     def _with_means(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
-        return evolve(current, means=(weight @ x / weight.sum())[None])
+        share = weight / weight.max()
+        means = share @ x / share.sum()
+        return evolve(current, means=np.where(x.any(axis=0), np.maximum(means, _TINY), means)[None])
 
     def _with_dispersions(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
         best = [
@@ -151,10 +155,11 @@ def _dispersion(x: Array, weight: Array, mean: float, current: float) -> float:
     if mean == 0:
         return current
     values, which = np.unique(x, return_inverse=True)
-    counts = np.bincount(which, weight).astype(np.float64)
+    counts = np.bincount(which, weight / weight.max()).astype(np.float64)
     score = _score_of(values, counts, mean)
-    grid = _DISPERSIONS / mean
-    scores = score(grid)
+    grid = np.minimum(_DISPERSIONS / max(mean, _TINY / 1e-12), _WIDEST)
+    with np.errstate(all="ignore"):  # at the ends of the grid, where there is no root
+        scores = score(grid)
     tops = np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0))
     found = [0.0, current, *(root(lambda value: float(score(value)), grid[i], grid[i + 1]) for i in tops)]
     heights = _log_density(values, np.array(mean), np.array(found)[:, None]) @ counts

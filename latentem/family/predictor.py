@@ -81,6 +81,8 @@ def _affine(coefficients: list[float], point: list[float]) -> float:
 
 def linear_predictor(coefficients: Array, covariates: Array) -> Array:
     """Intercept + slopes . covariates of each row in each component, shape (n, k)."""
+    if not len(covariates):
+        return np.empty((0, len(coefficients)))
     centre = covariates.mean(axis=0)
     return level(coefficients, centre) + (covariates - centre) @ coefficients[:, 1:].T
 

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
 from latentem.family.base import Family
+from latentem.family.columns import constant, seen
 from latentem.family.covariance import Diagonal
 from latentem.family.design import DEPENDENT
 from latentem.family.glm import rows_of_responses
@@ -145,11 +146,11 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
                 f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
                 "give it in other units",
             )
-        if width[-1] == 0 and ("variances",) not in held and not isinstance(self.prior, InverseWishart):
+        if constant(low, high)[-1] and ("variances",) not in held and not isinstance(self.prior, InverseWishart):
             raise ColumnError(
                 len(width) - 1,
-                f"is constant ({low[-1]:g}), and it is the response: give another column last, fix the variances, "
-                "or give an InverseWishart prior",
+                f"is constant{seen(float(low[-1]), float(high[-1]))}, and it is the response: give another column "
+                "last, fix the variances, or give an InverseWishart prior",
             )
 
     def check_params(self, params: LinearRegressionParams, k: int) -> None:

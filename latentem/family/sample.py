@@ -142,8 +142,10 @@ class SampleFamily(Family[WeightedSample, P]):
         density, pairs = self.log_density(params, statistics.rows), []
         for i, j in near:
             weight = statistics.weights[:, i] + statistics.weights[:, j]
-            apart = np.where(weight > 0, density[:, i] - density[:, j], 0.0)
-            if weight @ apart**2 <= _ALIKE * weight.sum():
+            one, other = density[weight > 0][:, [i, j]].T
+            unlike = one != other  # minus infinity may be equal, too
+            apart = one[unlike] - other[unlike]
+            if weight[weight > 0][unlike] @ apart**2 <= _ALIKE * weight.sum():
                 pairs.append((i, j))
         return pairs
 

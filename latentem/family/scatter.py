@@ -13,6 +13,7 @@ from attrs import evolve
 from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family, unobserved
+from latentem.family.columns import constant, seen
 from latentem.family.covariance import Spherical
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.moments import ColumnMoments, Moments
@@ -204,8 +205,14 @@ class ScatterFamily(Family[S, P]):
         return evolve(params, covariances=self._stored(raised)), events
 
     def rounding(self, params: P) -> float:
-        """What a second moment loses when it is whitened: machine precision times the condition of the correlations."""
-        normal, unit = self._normal(params), params.means.shape[1] * np.finfo(float).eps
+        """What a second moment loses when it is whitened, and a mean when it is rounded.
+
+        Machine precision times the condition of the correlations; and half the squared distance, in widths, by which
+        rounding can move a mean that is large beside them.
+        """
+        normal, eps = self._normal(params), float(np.finfo(float).eps)
+        moved = 0.5 * float(((eps * params.means) ** 2 / normal.variances()).sum(axis=1).max())
+        unit = params.means.shape[1] * eps + moved
         if unit * normal.condition_at_most <= _NOTICED:
             return 0.0
         relative = unit * normal.condition
@@ -254,11 +261,11 @@ class ScatterFamily(Family[S, P]):
         low, high = np.fmin.reduce(ranges[:, 0], axis=0), np.fmax.reduce(ranges[:, 1], axis=0)
         if np.isnan(low).any():
             raise ColumnError(int(np.isnan(low).argmax()), "has no value in any row: leave it out")
-        constant = low == high
+        still = constant(low, high)
         size = np.maximum(np.abs(low), np.abs(high))
         with np.errstate(over="ignore"):
             width = high - low
-        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~constant)
+        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~still)
         if extreme.any():
             column = int(extreme.argmax())
             raise ColumnError(
@@ -268,12 +275,12 @@ class ScatterFamily(Family[S, P]):
             )
         if ("covariances",) in held or isinstance(self.prior, InverseWishart):
             return
-        if constant.all() if self.structure.each == Spherical() else constant.any():
-            column = int(constant.argmax())
+        if still.all() if self.structure.each == Spherical() else still.any():
+            column = int(still.argmax())
             raise ColumnError(
                 column,
-                f"is constant ({low[column]:g}), so its variance is zero: leave it out, fix the covariances, "
-                "or give an InverseWishart prior",
+                f"is constant{seen(float(low[column]), float(high[column]))}, so its variance is zero: leave it out, "
+                "fix the covariances, or give an InverseWishart prior",
             )
 
     def check_params(self, params: P, k: int) -> None:

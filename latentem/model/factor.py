@@ -21,8 +21,10 @@ from latentem.core import (
     Unavailable,
 )
 from latentem.data import Rows, row_chunks, rows
+from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.base import refuse_other_columns
+from latentem.family.columns import constant, seen
 from latentem.family.structure import VANISHED
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.posterior.normal import NormalPosterior
@@ -177,21 +179,23 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return {"share": (loadings**2 / params.variances()).mean(axis=1), "loading": loadings}
 
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
-        first = chunks[0].x[0]
-        d = len(first)
+        d = chunks[0].x.shape[1]
         if self.m >= d:
             raise ValueError(f"data with {d} columns were given for {self.m} factors: give fewer factors than columns")
         n = sum(np.count_nonzero(chunk.row_weight) for chunk in chunks)
         if n <= self.m:
             raise ValueError(f"{n} rows were given for {self.m} factors: give more rows that count than factors")
+        refuse_extreme_weights(chunks)
         Gaussian(self.noise).check((chunk.x for chunk in chunks), {("covariances",)})  # the range of floats
         if ("noise",) in held or isinstance(self.prior, InverseWishart):
             return
-        constant = np.all([(chunk.x == first).all(axis=0) for chunk in chunks], axis=0)
-        if constant.all() if self.noise == Spherical() else constant.any():
-            column = int(constant.argmax())
+        low, high = np.min([c.x.min(axis=0) for c in chunks], axis=0), np.max([c.x.max(axis=0) for c in chunks], axis=0)
+        still = constant(low, high)
+        if still.all() if self.noise == Spherical() else still.any():
+            column = int(still.argmax())
             remedy = "leave it out, fix the noise, or give an InverseWishart prior"
-            raise ColumnError(column, f"is constant ({first[column]:g}), so it has no variance: {remedy}")
+            what = f"is constant{seen(float(low[column]), float(high[column]))}, so it has no variance: {remedy}"
+            raise ColumnError(column, what)
 
     def check_params(self, params: FactorParams) -> None:
         if not isinstance(params, FactorParams):

@@ -123,9 +123,9 @@ def _scaled(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> S
         np.matmul(here, back, out=backward[packing.ahead(before, step)])
     later = packing.later
     pairs = transition * ((forward[packing.before] * weight[later, None]).T @ onward[later])
-    return Smoothed(
-        forward * backward, pairs, np.log(backward), np.log(onward), _impossible(~(total[:, 0] > 0), packing)
-    )
+    marginals = forward * backward
+    _normalise(marginals, np.empty((len(marginals), 1)))
+    return Smoothed(marginals, pairs, np.log(backward), np.log(onward), _impossible(~(total[:, 0] > 0), packing))
 
 
 def _normalise(rows: Array, total: Array) -> None:
@@ -134,6 +134,7 @@ def _normalise(rows: Array, total: Array) -> None:
 
 
 def _in_logs(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Smoothed:
+    nodes = nodes - np.maximum(nodes.max(axis=1, keepdims=True), np.finfo(float).min)  # what is small keeps its digits
     forward, total = _forward(nodes, coupling, packing)
     onward, backward = nodes - total[:, None], np.zeros_like(nodes)
     for before, step in pairwise(reversed(packing.steps)):
@@ -144,8 +145,10 @@ def _in_logs(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> 
     for begin in range(0, len(now), _SLAB):
         part = slice(begin, begin + _SLAB)
         joint = np.exp(past[part, :, None] + coupling + now[part, None])
+        joint /= joint.sum(axis=(1, 2), keepdims=True)  # one but for rounding of log potentials, which may be large
         pairs += np.einsum("n,nij->ij", counts[part], joint)
     marginals = np.exp(forward + backward)
+    _normalise(marginals, np.empty((len(marginals), 1)))
     return Smoothed(marginals, pairs, backward, onward, _impossible(~(total > -np.inf), packing))
 
 
