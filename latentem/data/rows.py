@@ -75,18 +75,18 @@ class Rows(Value):
         return own(rounded_mean(self.x))
 
     @cached_property
-    def scatter(self) -> tuple[float, Array, Array]:
-        """Sum of the weights, weighted mean of the rows, (d,), and their scatter about it, (d, d).
+    def scatter(self) -> tuple[float, Array, Array, Array]:
+        """Sum of the weights, a rounded mean of the rows, (d,), and moments about it: first, (d,), and second, (d, d).
 
         For models whose statistics are linear in x and x x': a pass need not look at the rows again.
         """
         count, weight = self.observations, self.row_weight
         near = self.x[int(weight.argmax())]
-        y = self.x - near
-        middle = weight @ y / (count or 1.0)
-        y -= middle
+        mean = near + weight @ (self.x - near) / (count or 1.0)
+        y = self.x - mean  # beside a large offset the mean is rounded: what is left of it counts
+        first = weight @ y
         y *= np.sqrt(weight)[:, None]
-        return count, own(near + middle), own(y.T @ y)
+        return count, own(mean), own(first), own(y.T @ y)
 
     @property
     def row_weight(self) -> Array:

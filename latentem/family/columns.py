@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array, Labels, frozen_array
-from latentem.core import ColumnError, Degenerate
+from latentem.core import ColumnError, Degenerate, RowError
 from latentem.family.exponential import ExponentialFamily
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
-_DIGITS = 32 * float(np.finfo(float).eps)
-"""Half the range of a column, relative to its values, that is rounding: sums of it have no digits."""
 POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
+
+_OUTLYING, _SOME = 1e10, 2**14
+"""How far out a covariate may be, in median distances; and rows of a chunk by which that is judged."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -116,6 +117,30 @@ def refuse_extreme(chunks: Sequence[Array]) -> None:
         )
 
 
+def refuse_outlying(chunks: Sequence[Array]) -> None:
+    """Refuse covariates of which one row is so far out that the others have no digits beside it in a linear predictor.
+
+    Raises:
+        RowError: naming the row and the column.
+    """
+    some = np.concatenate([x[:: max(1, len(x) // _SOME)] for x in chunks])
+    middle = np.median(some, axis=0)
+    width = np.median(np.abs(some - middle), axis=0)
+    begin = 0
+    for x in chunks:
+        far = (np.abs(x - middle) > _OUTLYING * width) & (width > 0)
+        if far.any():
+            row, column = (int(i[0]) for i in np.nonzero(far))
+            raise RowError(
+                begin + row,
+                f"column {{column}} is {x[row, column]:g}, more than {_OUTLYING:g} times as far out as half of the "
+                f"rows, which lie within {width[column]:g} of {middle[column]:g} and so have no digits beside it: look "
+                "at that row, or give the logarithm of the column",
+                column,
+            )
+        begin += len(x)
+
+
 def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
     """Refuse columns that do not vary.
 
@@ -129,8 +154,8 @@ def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
 
 
 def constant(low: Array, high: Array) -> Mask:
-    """Which columns between these values do not vary, but for the last digits that a float has."""
-    still: Mask = high / 2 - low / 2 <= _DIGITS * np.maximum(np.abs(low), np.abs(high))
+    """Which columns between these values do not vary by more than two units in the last place of a float."""
+    still: Mask = high / 2 - low / 2 <= np.spacing(np.maximum(np.abs(low), np.abs(high)))
     return still
 
 

@@ -13,13 +13,15 @@ from scipy.special import expit, gammaln, logit
 
 from latentem.arrays import Array, Labels, own
 from latentem.core import Block, Event, Path, Unavailable
-from latentem.family.columns import refuse_extreme
+from latentem.family.columns import refuse_extreme, refuse_outlying
 from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import Coefficients, described, linear_predictor, refuse_other_rows
 from latentem.family.sample import SampleFamily, WeightedSample
 
 _EDGE = 1e-12
+_NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 
 
 class CanonicalRegression(SampleFamily[Coefficients]):
@@ -101,7 +103,9 @@ class CanonicalRegression(SampleFamily[Coefficients]):
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         super().check(chunks, held)
-        refuse_extreme([x[:, :-1] for x in chunks])
+        covariates = [x[:, :-1] for x in chunks]
+        refuse_extreme(covariates)
+        refuse_outlying(covariates)
 
     @final
     def cells(self, x: Array) -> npt.NDArray[np.bool_]:
@@ -122,6 +126,11 @@ class CanonicalRegression(SampleFamily[Coefficients]):
             for j in np.flatnonzero(statistics.count > 0).tolist()
             if self._information(params.coefficients[[j]], *statistics.component(j)) < NO_INFORMATION
         ]
+
+    def rounding(self, params: Coefficients) -> float:
+        """What a linear predictor loses where an offset of the covariates makes intercept and slopes cancel."""
+        relative = float(np.finfo(float).eps * np.abs(params.coefficients[:, 0]).max())
+        return relative if relative > _NOTICED else 0.0
 
     def respond(self, params: Coefficients, covariates: Array, labels: Labels, rng: Any) -> Array:
         """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""

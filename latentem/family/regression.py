@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
 from latentem.family.base import Family
-from latentem.family.columns import constant, seen
+from latentem.family.columns import constant, refuse_outlying, seen
 from latentem.family.covariance import Diagonal
 from latentem.family.design import DEPENDENT
 from latentem.family.glm import rows_of_responses
@@ -26,6 +26,7 @@ from latentem.family.structure import VANISHED
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
+_NOTICED = 1e-11
 _SAME = 1e-10
 _NEAR, _ALIKE = 1e-2, 1e-8
 """Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
@@ -134,6 +135,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return len(params.variances)
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
         ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
         low, high = ranges[:, 0].min(axis=0), ranges[:, 1].max(axis=0)
         with np.errstate(over="ignore"):
@@ -146,6 +148,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
                 f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
                 "give it in other units",
             )
+        refuse_outlying([x[:, :-1] for x in chunks])
         if constant(low, high)[-1] and ("variances",) not in held and not isinstance(self.prior, InverseWishart):
             raise ColumnError(
                 len(width) - 1,
@@ -156,6 +159,12 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     def check_params(self, params: LinearRegressionParams, k: int) -> None:
         if not isinstance(params, LinearRegressionParams) or self.count(params) != k:
             raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+
+    def rounding(self, params: LinearRegressionParams) -> float:
+        """What a line loses, in its widths, where an offset of the covariates makes intercept and slopes cancel."""
+        moved = np.finfo(float).eps * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
+        relative = float((moved + moved**2).max())
+        return relative if relative > _NOTICED else 0.0
 
     def lift(
         self, params: LinearRegressionParams, statistics: LineMoments

@@ -10,10 +10,10 @@ from attrs import field, frozen
 from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part
-from latentem.core import Additive, Block, ColumnError, Event, Identified, Path, Unavailable, Value
+from latentem.core import Additive, Block, ColumnError, Event, Identified, Path, RowError, Unavailable, Value
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
-from latentem.family.columns import refuse_extreme
+from latentem.family.columns import refuse_extreme, refuse_outlying
 from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import linear_predictor, refuse_coefficients
@@ -196,9 +196,11 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
                 )
             begin += len(chunk)
         try:
-            refuse_extreme([chunk.x[:, self.columns] for chunk in chunks])
-        except ColumnError as error:
-            raise error.put(column=self.columns[error.column]) from None
+            concomitants = [chunk.x[:, self.columns] for chunk in chunks]
+            refuse_extreme(concomitants)
+            refuse_outlying(concomitants)
+        except (ColumnError, RowError) as error:
+            raise error.put(column=self.columns[error.column or 0]) from None
         super().check(chunks, held)
 
     def check_params(self, params: ConcomitantParams) -> None:

@@ -143,7 +143,9 @@ class FactorStatistics(Additive):
         return cls(shape, own(origin), own(gram), own(cross), second)
 
     @classmethod
-    def of_scatter(cls, count: float, mean: Array, scatter: Array, params: FactorParams, shape: Shape) -> Self | None:
+    def of_scatter(
+        cls, count: float, mean: Array, first: Array, scatter: Array, params: FactorParams, shape: Shape
+    ) -> Self | None:
         """Of rows of which only these are known, under the posterior: what `of` gives, in less than a pass over them.
 
         With q's means z = G'(x - mu) all is linear in the scatter S about the rows' mean. None where rounding could be
@@ -151,8 +153,9 @@ class FactorStatistics(Additive):
 
         Args:
             count: Sum of the weights.
-            mean: Weighted mean of the rows, shape (d,).
-            scatter: About it, shape (d, d).
+            mean: Weighted mean of the rows, rounded, shape (d,).
+            first: Sum of weight (x - mean), shape (d,).
+            scatter: Sum of weight (x - mean)(x - mean)', shape (d, d).
             params: What the posterior is at.
             shape: The structure of the noise.
         """
@@ -161,7 +164,9 @@ class FactorStatistics(Additive):
             return None
         gain, root = params.gain
         blurred = count * root @ root.T
-        middle, across = (mean - params.mean) @ gain, scatter @ gain
+        left = first / count
+        scatter = scatter - count * np.multiply.outer(left, left)
+        middle, across = ((mean - params.mean) + left) @ gain, scatter @ gain
         spread = gain.T @ across + blurred
         slopes = np.linalg.lstsq(spread, across.T, rcond=None)[0].T
         # residuals are (I - slopes G')(x - mean), but for q's own spread, which is in `spread`
@@ -177,8 +182,11 @@ class FactorStatistics(Additive):
         gram[1:, 1:] = 0.5 * (spread + spread.T) + count * np.multiply.outer(middle, middle)
         cross = np.zeros((d, 1 + m))
         cross[:, 1:] = across - slopes @ spread
-        origin = np.column_stack([mean - slopes @ middle, slopes])
-        return cls(shape, own(origin), own(gram), own(cross), np.asarray(shape.kept(second)))
+        level = mean + (left - slopes @ middle)
+        rest = (mean - level) + (left - slopes @ middle)  # what rounding has left of the level
+        cross += np.multiply.outer(rest, gram[0])
+        origin = np.column_stack([level, slopes])
+        return cls(shape, own(origin), own(gram), own(cross), np.asarray(shape.kept(second + count * rest**2)))
 
     @property
     def count(self) -> float:
