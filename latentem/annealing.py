@@ -7,6 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
+from latentem.arithmetic import own_steps
 from latentem.core import Degenerate, LatentModel, e_step, placed
 from latentem.run import EM, Ending, History, Runner, State, Step, remaining_below
 from latentem.transform import Tempered
@@ -69,6 +70,7 @@ class Annealing(Runner):
     def trial(self) -> int | None:
         return None
 
+    @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """The States of all stages, in one history. The last one has a status.
 

@@ -13,6 +13,14 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
+_TEXT = "; leave text out, or code it as 0, 1, ... for a Categorical"
+_WAYS_OUT = {
+    **dict.fromkeys("OUST", _TEXT),
+    **dict.fromkeys("Mm", "; give times as numbers, such as days since the first"),
+    "c": ", such as the real and the imaginary part",
+}
+
+
 def frozen_array(values: Any) -> Array:
     """The values as a read-only float64 array, copied unless nobody can write to them.
 
@@ -43,7 +51,9 @@ def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "O" and array.size and all(isinstance(value, Real) for value in array.flat):
         array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{what} of type {array.dtype} was given: give real numbers (integers, booleans or floats)")
+        raise TypeError(
+            f"{what} of type {array.dtype} was given: give real numbers{_WAYS_OUT.get(array.dtype.kind, '')}"
+        )
     return array
 
 

@@ -7,6 +7,7 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
+from latentem.arithmetic import own_arithmetic
 from latentem.core import Expectation, LatentModel, log_likelihood
 from latentem.posterior import LabelPosterior
 
@@ -37,6 +38,7 @@ class LowerBound:
         return self.log_evidence - self.bound
 
 
+@own_arithmetic
 def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, posterior: Any) -> LowerBound:
     """Q, H, A, the log evidence and their gap for a posterior of the caller's choice.
 

@@ -167,7 +167,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     fit = lem.fit(lem.GaussianMixture(2), data, start=(data.values[:, 1] > 80).astype(int))
     rows = [["step", "M gain", "E gain", "Q", "H", "A = Q + H"]]
     for step in fit.history:
-        gains = [f"{gain:#.3g}" if step.index else "" for gain in (step.m_gain, step.e_gain)]
+        gains = [summary.gain(gain, step) if step.index else "" for gain in (step.m_gain, step.e_gain)]
         books = [summary.number(value) for value in (step.expected_log_joint, step.entropy, step.bound)]
         rows.append([f"{step.index:4}", *gains, *books])
     print(summary.table(rows), fit, textwrap.fill(CLOSING, 98), sep="\n\n")

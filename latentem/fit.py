@@ -5,26 +5,24 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from functools import partial
-from typing import Any, final
+from typing import Any, TypeVar, final
 
+from latentem.arithmetic import own_arithmetic
 from latentem.core import (
     ColumnError,
     Degenerate,
     Engine,
-    Event,
     LatentModel,
     Placed,
     RowError,
-    Unavailable,
-    e_step,
-    log_likelihood,
 )
 from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
+from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.reseed import reseed_empty
 from latentem.run import (
@@ -32,7 +30,6 @@ from latentem.run import (
     Acceleration,
     Anderson,
     Ending,
-    Result,
     Runner,
     State,
     Status,
@@ -40,13 +37,12 @@ from latentem.run import (
     remaining_below,
     run_all,
 )
-from latentem.run.audit import Books
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.starts import starts
-from latentem.transform import Frozen, layers
 
 Model = LatentModel[Any, Any, Any, Any]
+P = TypeVar("P")
 MAX_STEPS = 10_000
 ACCELERATE = Anderson()
 
@@ -56,8 +52,9 @@ class ConvergenceWarning(UserWarning):
     """A run ended before it converged; the message says how, and what to do."""
 
 
+@own_arithmetic
 def fit(
-    model: Model,
+    model: LatentModel[Any, Any, Any, P],
     data: Any,
     *,
     start: Any = None,
@@ -72,7 +69,7 @@ def fit(
     callback: Callable[[State[Any, Any]], Any] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     rng: Any = 0,
-) -> Fit:
+) -> Fit[P]:
     """Fit a model: data, chunks, starts, restarts, EM, the best.
 
     Args:
@@ -130,7 +127,7 @@ def fit(
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
         book = Checkpoint(checkpoint, model=model, **known)
-    fitted: Fit | None = None if book is None else book.outcome
+    fitted: Fit[P] | None = None if book is None else book.outcome
     if fitted is None:
         placed = engine.place(chunks)
         with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
@@ -148,7 +145,7 @@ def fit(
             _warn(best.status)
             evidence, status = None, best.status
             try:
-                evidence = _evidence(model, best.params, placed)
+                evidence = log_evidence(model, best.params, placed)
             except KeyboardInterrupt:
                 if best.status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
                     raise
@@ -162,14 +159,15 @@ def fit(
                     f"the run ended where some row is impossible ({best.status.sentence})",
                     "give wider starts, other data first, or a prior",
                 )
-            gap = _gap(model, best, evidence, placed)
+            loose = unidentified(model, best.params, best.expectation, placed)
+            gap = contradiction(model, best.params, best.expectation, evidence, placed)
         fitted = Fit(
             model=model,
             params=best.params,
             expectation=best.expectation,
             history=best.history,
             status=status,
-            events=(*best.events, *gap, *_unidentified(model, best), *(_drawn(model) if start is None else ())),
+            events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
             starts=reports,
             log_evidence=evidence,
             columns=columns_of(data),
@@ -182,59 +180,9 @@ def fit(
     return fitted
 
 
-def _evidence(model: Model, params: Any, chunks: Any) -> float | None:
-    try:
-        return log_likelihood(model, params, chunks)
-    except Unavailable:
-        return None
-
-
-def _gap(model: Model, best: Result[Any, Any], evidence: float | None, placed: Placed[Any]) -> Sequence[Event]:
-    """Where q is exact the bound of its parameters is their log evidence; if not, the model contradicts itself."""
-    if evidence is None or not model.exact or Books.of(model, best.params, best.expectation).touches(evidence):
-        return ()
-    try:  # some runners end with a q that is older than the parameters
-        books = Books.of(model, best.params, e_step(model, best.params, placed))
-    except Degenerate:
-        return ()
-    if books.touches(evidence):
-        return ()
-    gap = books.expected_log_joint + books.entropy - evidence
-    return [
-        Event(
-            "gap",
-            f"Q + H is {abs(gap):.3g} nats {'above' if gap > 0 else 'below'} the log likelihood, though the posterior "
-            "is said to be exact: posterior, log_joint or log_evidence is wrong, and so are AIC and BIC",
-            "latentem.testing.check_model(model, params, data) says more",
-        )
-    ]
-
-
-def _unidentified(model: Model, best: Result[Any, Any]) -> Iterator[Event]:
-    """What the data do not determine of the parameters."""
-    total = 0
-    for block in model.blocks():
-        free, size = block.free(best.expectation.statistics, best.params), block.size(best.params)
-        total += free.numbers
-        if free.numbers < size and free.reason:
-            what = f"of the {size} numbers in {block.name} the data determine {free.numbers}: {free.reason}"
-            yield Event("unidentified", what, "they do not count in AIC and BIC", field=str(block.path[-1]))
-    if total > best.expectation.observations:
-        what = f"{total} parameters were estimated from {best.expectation.observations:g} observations"
-        yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")
-
-
-def _drawn(model: Model) -> Iterator[Event]:
-    """What is held, and nobody has said at what: a random start has decided."""
-    for layer in layers(model):
-        for name in layer.drawn() if isinstance(layer, Frozen) else ():
-            what = f"{name} is held at what the first random start drew"
-            yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)
-
-
 def _warn(status: Status) -> None:
     if not status.converged:
-        warnings.warn(f"not converged: {status}; {_ADVICE[status.ending]}", ConvergenceWarning, stacklevel=3)
+        warnings.warn(f"not converged: {status}; {status.advice}", ConvergenceWarning, stacklevel=4)
 
 
 def _check(model: Model, chunks: Sequence[Any], placed: Placed[Any]) -> None:
@@ -253,12 +201,3 @@ def _sound_alone(model: Model, chunk: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-_ADVICE = {
-    Ending.MAX_STEPS: "raise max_steps, or loosen stop",
-    Ending.STOPPED: "fit again from start=fit.params to go on",
-    Ending.INTERRUPTED: "fit again from start=fit.params to go on",
-    Ending.OBJECTIVE_FELL: "mend the model: testing.check_model says more",
-    Ending.DEGENERATE: "the parameters are the last sound ones",
-}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, final
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, final
 
 import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem import summary
+from latentem.arithmetic import own_arithmetic
 from latentem.arrays import Array, Labels
 from latentem.core import (
     ColumnError,
@@ -17,30 +20,43 @@ from latentem.core import (
     Expectation,
     HasLabels,
     HasPaths,
+    InOrder,
     LatentModel,
     RowError,
     Unavailable,
+    evidence_of,
     log_likelihood,
     observations,
+    tree_sum,
 )
 from latentem.data import Source, columns_of, found_source
+from latentem.findings import contradiction, log_evidence
+from latentem.rng import generator
 from latentem.run import (
+    Ending,
     History,
     StartReport,
     Status,
-    hits,
 )
-from latentem.run.audit import Books
-from latentem.starts import generator
+from latentem.run.audit import Pass
+from latentem.run.ledger import Ledger
 from latentem.transform import layers
 
 Model = LatentModel[Any, Any, Any, Any]
+if TYPE_CHECKING:  # `Fit` alone is a fit of any parameters
+    from typing_extensions import TypeVar
+
+    P = TypeVar("P", default=Any)
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P")
 T = TypeVar("T")
 
 
 @final
 @frozen(repr=False)
-class Fit:
+class Fit(Generic[P]):
     """A fitted model: every figure in it is that of its parameters.
 
     Attributes:
@@ -55,8 +71,8 @@ class Fit:
         columns: Names of the data columns, where the data had names.
     """
 
-    model: Model
-    params: Any
+    model: LatentModel[Any, Any, Any, P]
+    params: P
     expectation: Expectation[Any]
     history: History
     status: Status
@@ -64,6 +80,51 @@ class Fit:
     starts: tuple[StartReport, ...]
     log_evidence: float | None
     columns: tuple[str, ...] | None = field(default=None)
+
+    @classmethod
+    @own_arithmetic
+    def of(
+        cls,
+        model: LatentModel[Any, Any, Any, P],
+        params: P,
+        data: Any,
+        *,
+        weights: Any = None,
+        allowed: Any = None,
+    ) -> Fit[P]:
+        """What parameters given by hand make of the data, without a step: to score, predict, draw and print.
+
+        Args:
+            model: The model.
+            params: Its parameters, as the model's `params` makes them; they are left as they are.
+            data: As for `fit`.
+            weights: As for `fit`.
+            allowed: As for `fit`.
+
+        Raises:
+            TypeError, ValueError: the data or the parameters cannot be used.
+            Degenerate: some row is impossible under these parameters.
+        """
+        if (source := found_source(data, weights, allowed)) is not None:
+            data, weights, allowed = source, None, None
+        chunks = model.chunks(data, weights, allowed)
+        model.check_params(params)
+        expectation = tree_sum(_each(model.expectation, params, chunks))
+        state = Ledger(model, passes=1).record("start", Pass.of(model, params, expectation))
+        evidence = log_evidence(model, params, InOrder(chunks))
+        gap = contradiction(model, params, expectation, evidence, InOrder(chunks))
+        status = Status(Ending.GIVEN, "the parameters were given, and no step was taken")
+        return cls(
+            model=model,
+            params=params,
+            expectation=expectation,
+            history=state.history,
+            status=status,
+            events=(*state.events, *gap),
+            starts=(),
+            log_evidence=evidence,
+            columns=columns_of(data),
+        )
 
     @property
     def converged(self) -> bool:
@@ -128,13 +189,18 @@ class Fit:
                 return float(layer.inertia(self.params, self.expectation.statistics))
         raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
 
+    @own_arithmetic
     def posterior(self, data: Any) -> Any:
         """q(z) for these data, as one value."""
         return self.model.posterior(self.params, self.model.chunk(self._bare(data)))
 
     def predict(self, data: Any) -> Labels:
-        """The most probable component of each row, shape (n,)."""
-        labels: Labels = np.concatenate(list(self._each(self.model.labels, data)))
+        """The most probable component of each row, shape (n,).
+
+        Of sequences: for each row the state that the most probable path (Viterbi) has there, which need not be the
+        most probable state of the row; that is `predict_proba(data).argmax(axis=1)`.
+        """
+        labels: Labels = np.concatenate(_each(self.model.labels, self.params, self.model.chunks(self._bare(data))))
         return labels
 
     def decode(self, data: Any) -> list[Labels]:
@@ -143,33 +209,79 @@ class Fit:
         Raises:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
-        paths: list[Labels] = []
-        for posterior in self._each(self.model.posterior, data):
+
+        def paths(params: P, chunk: Any) -> list[Labels]:
+            posterior = self.model.posterior(params, chunk)
             if not isinstance(posterior, HasPaths):
                 raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
-            paths += posterior.paths()
-        return paths
+            found: list[Labels] = posterior.paths()
+            return found
+
+        return list(chain.from_iterable(_each(paths, self.params, self.model.chunks(self._bare(data)))))
 
     def predict_proba(self, data: Any) -> Array:
-        """The posterior probability of each component for each row, shape (n, k)."""
-        marginals = []
-        for posterior in self._each(self.model.posterior, data):
-            if not isinstance(posterior, HasLabels):
-                raise Unavailable(
-                    f"{self.model!r} has no predict_proba: its latents are no labels; use posterior(data)"
-                )
-            marginals.append(posterior.marginals())
-        return np.concatenate(marginals)
+        """The posterior probability of each component for each row, shape (n, k).
+
+        Of sequences: of each state at each row, given all rows of its sequence (smoothing).
+        """
+        return np.concatenate(_each(self._marginals, self.params, self.model.chunks(self._bare(data))))
 
     def score_samples(self, data: Any) -> Array:
-        """log p(row | params) of each row in nats, shape (n,)."""
-        return np.concatenate(list(self._each(self.model.log_evidence, data)))
+        """log p(unit | params) of each unit in nats, shape (units,).
 
+        A unit is a row; where the data are sequences it is a sequence.
+        """
+        return np.concatenate(_each(partial(evidence_of, self.model), self.params, self.model.chunks(self._bare(data))))
+
+    def log_joint(self, data: Any, labels: Any = None) -> Array:
+        """log p(unit, labels | params) of each unit in nats, shape (units,).
+
+        Args:
+            data: As for `predict`.
+            labels: A label for each row, shape (n,); for sequences one below the other, or a list with a vector for
+                each. None: those that `predict` gives, so for sequences the most probable paths.
+
+        Raises:
+            ValueError: there is not one label for each row, or a label is no component's number.
+            Unavailable: the latents are no labels, or the model has no `log_evidence`.
+        """
+        if labels is None:
+            labels = self.predict(data)
+        elif isinstance(labels, list | tuple) and labels and np.ndim(labels[0]) == 1:
+            labels = np.concatenate(labels)
+        given, begin = np.asarray(labels), 0
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels of shape {given.shape} and type {given.dtype} were given: give a whole number a row"
+            )
+
+        def joint(params: P, chunk: Any) -> Array:
+            nonlocal begin
+            n, k = self._marginals(params, chunk).shape
+            mine, begin = given[begin : begin + n], begin + n
+            if len(mine) < n:
+                raise ValueError(f"{len(given)} labels were given, of more rows: give one for each")
+            if mine.min() < 0 or mine.max() >= k:
+                raise ValueError(f"labels hold {mine.min() if mine.min() < 0 else mine.max()}: give 0 to {k - 1}")
+            try:
+                certain = evolve(chunk, allowed=np.eye(k, dtype=bool)[mine])
+            except TypeError as error:
+                raise Unavailable(f"{self.model!r} has no log_joint: its chunks take no known labels") from error
+            evidence: Array = self.model.log_evidence(params, certain)
+            return evidence
+
+        found = np.concatenate(_each(joint, self.params, self.model.chunks(self._bare(data))))
+        if begin < len(given):
+            raise ValueError(f"{len(given)} labels were given for {begin} rows: give one for each")
+        return found
+
+    @own_arithmetic
     def score(self, data: Any) -> float:
-        """Mean log p(row | params), in nats a row; rows with weights count as often as they weigh."""
+        """Mean log p(data | params) in nats a row, of sequences too; what has a weight counts as often as it weighs."""
         chunks = self.model.chunks(self._checked(data))
         return log_likelihood(self.model, self.params, chunks) / sum(observations(chunk) for chunk in chunks)
 
+    @own_arithmetic
     def sample(self, size: int, rng: Any = 0) -> tuple[Any, Any]:
         """Draw rows and their components, shapes (size, d) and (size,)."""
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
@@ -180,52 +292,16 @@ class Fit:
         return f"<Fit of {self.model!r}: {self.status}>"
 
     def __str__(self) -> str:
-        described = self.model.describe(self.params, self.expectation.statistics)
-        events = [f"- {event.describe(self.columns)}" for event in self.events]
-        lines = [
-            f"{self.model!r} on {summary.counted(self.observations, 'observation')}",
-            f"{self.status} ({summary.counted(self.history[-1].index, 'step')})",
-            "",
-            summary.components(described, self.columns) if described else repr(self.params),
-            "",
-            *self._figures(),
-            *(["events:", *events] if events else ["events: none"]),
-        ]
-        return "\n".join(lines)
+        return summary.text(self)
 
-    def _figures(self) -> list[str]:
-        number, step = summary.number, self.history[-1]
-        books = f"Q {number(step.expected_log_joint)} + H {number(step.entropy)}"
-        parameters = summary.counted(self.n_parameters, "free parameter")
-        known = self.log_evidence
-        if known is not None and Books.of(self.model, self.params, self.expectation).touches(known):
-            likelihood = f"log likelihood {number(known)} = {books}"
-        else:
-            likelihood = f"bound {number(step.bound)} = {books}"
-            if known is not None:
-                likelihood += f", log likelihood {number(known)}"
-        if self.model.exact and known is not None and all(event.kind != "gap" for event in self.events):
-            parameters += f", AIC {number(self.aic)}, BIC {number(self.bic)} (lower is better)"
-        if any(hasattr(layer, "inertia") for layer in layers(self.model)):
-            parameters += f", inertia {number(self.inertia)}"
-        if len(self.starts) == 1:
-            return [likelihood, parameters]
-        reached, ended = hits(self.starts, self.objective, self.observations)
-        ends = f"; {reached} of the {ended} run to the end reached this mode" if ended else ""
-        return [likelihood, parameters, f"{len(self.starts)} starts{ends}"]
-
-    def _each(self, ask: Callable[[Any, Any], T], data: Any) -> Iterator[T]:
-        """What a method of the model gives for each chunk; an error that names a row says where in the data it is."""
-        chunks = self.model.chunks(self._bare(data))
-        for i, chunk in enumerate(chunks):
-            try:
-                yield ask(self.params, chunk)
-            except (Degenerate, ColumnError, RowError) as error:
-                if error.row is None:
-                    raise
-                before = [chunks[j] for j in range(i)]
-                rows, units = sum(len(other.x) for other in before), sum(map(len, before))
-                raise error.put(place=chunk.place(error.row, rows, units)) from None
+    def _marginals(self, params: P, chunk: Any) -> Array:
+        posterior = self.model.posterior(params, chunk)
+        if not isinstance(posterior, HasLabels):
+            raise Unavailable(
+                f"{self.model!r} has no probabilities of labels: its latents are others; use posterior(data)"
+            )
+        marginals: Array = posterior.marginals()
+        return marginals
 
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""
@@ -254,3 +330,19 @@ class Fit:
 
 def _unweighted(chunk: Any) -> Any:
     return evolve(chunk, weight=None) if getattr(chunk, "weight", None) is not None else chunk
+
+
+@own_arithmetic
+def _each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T]:
+    """What a method of a model gives for each chunk; an error that names a row says where in the data it is."""
+    answers = []
+    for i, chunk in enumerate(chunks):
+        try:
+            answers.append(ask(params, chunk))
+        except (Degenerate, ColumnError, RowError) as error:
+            if error.row is None:
+                raise
+            before = [chunks[j] for j in range(i)]
+            rows, units = sum(len(other.x) for other in before), sum(map(len, before))
+            raise error.put(place=chunk.place(error.row, rows, units)) from None
+    return answers

@@ -46,7 +46,7 @@ def _fixed(value: Any) -> Fixed | None:
 
 @final
 @frozen(repr=False)
-class GaussianMixture(SamePosterior):
+class GaussianMixture(SamePosterior[MixtureParams]):
     """A mixture of k Gaussians.
 
     Attributes:
@@ -101,6 +101,8 @@ class GaussianMixture(SamePosterior):
         Raises:
             ValueError: weights off the simplex, wrong shapes, or covariances not positive definite.
         """
+        if np.ndim(means) == 2 and len(means) != self.k:
+            raise ValueError(f"{len(means)} means were given: the model has {self.k} components")
         params = MixtureParams(weights, Gaussian(self.structure).params(means, covariances))
         self.check_params(params)
         return params
@@ -108,7 +110,7 @@ class GaussianMixture(SamePosterior):
 
 @final
 @frozen(repr=False)
-class KMeans(Transformed):
+class KMeans(Transformed[MixtureParams]):
     """K-means, as EM: hard assignment to Gaussians of equal weight and one held spherical variance.
 
     Its bound is constant - inertia / (2 variance), so each half step of EM is one of Lloyd's (1982). The held
@@ -137,6 +139,8 @@ class KMeans(Transformed):
         Raises:
             ValueError: wrong shapes, or a variance that is not positive.
         """
+        if np.ndim(means) == 2 and len(means) != self.k:
+            raise ValueError(f"{len(means)} centres were given: the model has {self.k} clusters")
         weights = own(np.full(self.k, 1 / self.k))
         params = MixtureParams(weights, Gaussian(Tied(Spherical())).params(means, variance))
         self.check_params(params)
@@ -233,8 +237,12 @@ class KMeans(Transformed):
             return ()
         return super().diagnose(params, statistics)
 
+    @property
+    def noun(self) -> str:
+        return "cluster"
+
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Any]:
-        return {"units": statistics.weights, "centre": params.components.means}
+        return {"rows": statistics.weights, "centre": params.components.means}
 
     def remoteness(
         self, before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache

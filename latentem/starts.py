@@ -17,8 +17,9 @@ import numpy as np
 from latentem.arrays import Array, frozen_shares, real_numbers
 from latentem.core import Cache, Placed, Unavailable
 from latentem.engine import Serial
+from latentem.rng import children
 from latentem.run import Start
-from latentem.seeder import Clustered, Labelled, Model, Random, Seeder, length, statistics_of
+from latentem.seeder import Clustered, Labelled, Model, Seeder, length, statistics_of
 from latentem.transform import innermost, layers
 
 _ROUNDING = 1e-9
@@ -40,7 +41,7 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
         chunks: The data, as an engine has placed them or as they are.
         start: Parameters, responsibilities (n, k), labels (n,), or None.
         n_starts: How many random starts to make where none is given.
-        rng: An int, Generator, RandomState or SeedSequence.
+        rng: An int, Generator, RandomState or SeedSequence, or None.
 
     Raises:
         ValueError: the given start does not fit the model or the data.
@@ -80,31 +81,6 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
         name, make = makers[i % len(makers)]
         made.append(Start(name, partial(seeder.start, make, child)))
     return made
-
-
-def children(rng: Any, count: int) -> list[np.random.SeedSequence]:
-    """Independent seeds, the i-th the same however many are asked for; a Generator or RandomState moves on.
-
-    Raises:
-        TypeError: rng is none of the four kinds.
-    """
-    if isinstance(rng, np.random.Generator):
-        return rng.bit_generator.seed_seq.spawn(count)  # type: ignore[attr-defined]  # its interface leaves spawn out
-    if isinstance(rng, np.random.RandomState):
-        rng = np.random.SeedSequence(rng.randint(2**32, size=4, dtype=np.uint64).tolist())
-    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
-        rng = np.random.SeedSequence(int(rng))
-    if not isinstance(rng, np.random.SeedSequence):
-        raise TypeError(
-            f"rng was given as {rng!r}: give an int of at least 0, a Generator, RandomState or SeedSequence"
-        )
-    keys = [(*rng.spawn_key, i) for i in range(count)]  # the caller's own is left as it is
-    return [np.random.SeedSequence(rng.entropy, spawn_key=key, pool_size=rng.pool_size) for key in keys]
-
-
-def generator(rng: Any) -> Random:
-    """One generator from any kind of `rng`; a Generator is used as it is, and moves on."""
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(children(rng, 1)[0])
 
 
 def _guessed(model: Model, base: Guessing, data: Placed[Any], seed: int) -> Any:

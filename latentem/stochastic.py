@@ -7,6 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
+from latentem.arithmetic import own_steps
 from latentem.core import Degenerate, LatentModel, e_step, placed
 from latentem.run import Ending, Runner, State, Status
 from latentem.run.audit import Pass, audit
@@ -52,6 +53,7 @@ class Stochastic(Runner):
     def trial(self) -> int | None:
         return None
 
+    @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each draw, and one at the average, which has the status.
 

@@ -240,7 +240,7 @@ def test_what_is_missing_is_said(monkeypatch):
     with pytest.raises(ValueError, match=r"there is no Dask client: make one"):
         lem.Dask().place([])
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ImportError, match=r"pip install 'latentem\[dask\]'"):
+    with pytest.raises(ImportError, match=r"pip install dask distributed"):
         lem.Dask().place([])
 
 

@@ -226,7 +226,7 @@ def test_parameters_of_another_product_are_refused():
         MIXED.params(normal, [[1.0], [2.0], [3.0]])
     with pytest.raises(ValueError, match="part 0"):
         MIXED.params(rates, normal)
-    with pytest.raises(ValueError, match="are no parameters of the 2 parts"):
+    with pytest.raises(ValueError, match="those of each of its 2 parts"):
         MIXED.check_params(normal, 2)
 
 

@@ -25,11 +25,11 @@ ALLOWED = {
     "core": set(),
     "transform": {"core"},
     "engine": {"core"},
-    "run": {"core"},
+    "run": {"core", "arithmetic"},
     "posterior": {"core", "arrays"},
     "data": {"core", "arrays"},
-    "family": {"core", "arrays"},
-    "model": {"core", "arrays", "posterior", "family", "data"},
+    "family": {"core", "arrays", "rng"},
+    "model": {"core", "arrays", "rng", "posterior", "family", "data"},
 }
 NO_NUMPY = ("core", "transform")
 

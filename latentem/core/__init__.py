@@ -6,7 +6,7 @@ from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
-from latentem.core.passes import e_step, log_likelihood, objective, placed
+from latentem.core.passes import InOrder, e_step, evidence_of, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "HasPower",
     "Hidden",
     "Identified",
+    "InOrder",
     "LatentModel",
     "Path",
     "Placed",
@@ -35,6 +36,7 @@ __all__ = [
     "Value",
     "Vector",
     "e_step",
+    "evidence_of",
     "find",
     "get",
     "log_likelihood",

@@ -18,7 +18,7 @@ class Event:
     """Something that a reader of the result should know.
 
     Attributes:
-        kind: "floor" (a covariance is held up by its floor), "empty" (a component has no units),
+        kind: "floor" (a covariance is held up by its floor), "empty" (a component has no rows),
             "coincident" (two components are the same), "reseeded" (an empty component was moved to
             a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity),
             "gap" (the books of the model contradict one another), "unidentified" (the data do not determine all

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Generic, Literal, TypeVar, final
 
 from latentem.core.additive import Vector
@@ -83,6 +83,11 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
     def expectation(self, params: P, chunk: X) -> Expectation[S]:
         """The E-step on one chunk; one fused kernel may override it, with the same answer."""
         posterior = self.posterior(params, chunk)
+        if not isinstance(posterior, Posterior):
+            raise TypeError(
+                f"{type(self).__name__}.posterior gave a {type(posterior).__name__}: it must be a value with a method "
+                "entropy(), such as LabelPosterior(responsibilities)"
+            )
         statistics = self.statistics(chunk, posterior)
         return Expectation(statistics, posterior.entropy(), observations(chunk))
 
@@ -136,6 +141,15 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
     def cancellation(self, params: P, statistics: S) -> float:
         """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
         return 0.0
+
+    def contradictions(self, params: P) -> Iterable[str]:
+        """What the model claims that these parameters belie, in sentences; `check_model` asks."""
+        return ()
+
+    @property
+    def noun(self) -> str:
+        """What a reader calls one of the things that `describe` tabulates: a component, a state, a factor."""
+        return "component"
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""

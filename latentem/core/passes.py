@@ -82,9 +82,24 @@ def log_likelihood(model: Model, params: Any, data: Any) -> float:
     return tree_sum(placed(model, data).each(partial(_evidence, model, params)))
 
 
+def evidence_of(model: Model, params: Any, chunk: Any) -> Any:
+    """log p(x | params) of each unit of a chunk in nats, shape (units,).
+
+    Raises:
+        TypeError: the model gives another shape.
+        Unavailable: it has no `log_evidence`.
+    """
+    evidence, units = model.log_evidence(params, chunk), len(chunk)
+    if getattr(evidence, "shape", None) != (units,):
+        what = f"an array of shape {evidence.shape}" if hasattr(evidence, "shape") else repr(evidence)
+        raise TypeError(
+            f"{type(model).__name__}.log_evidence gave {what}: it must be an array of shape ({units},), a number a unit"
+        )
+    return evidence
+
+
 def _evidence(model: Model, params: Any, chunk: Any) -> float:
-    evidence = model.log_evidence(params, chunk)
-    weight = getattr(chunk, "weight", None)
+    evidence, weight = evidence_of(model, params, chunk), getattr(chunk, "weight", None)
     if weight is not None:
         evidence = weight[weight > 0] * evidence[weight > 0]
     return float(evidence.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """A distribution q over the latent variables of one chunk."""
 

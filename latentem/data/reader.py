@@ -81,7 +81,7 @@ def refuse_unreal(dtype: Any, name: str) -> None:
         TypeError: it is none.
     """
     if np.dtype(dtype).kind not in "biuf":
-        raise TypeError(f"{name} is of type {dtype}: give real numbers (integers, booleans or floats)")
+        raise TypeError(f"{name} is of type {dtype}: give real numbers")
 
 
 @final

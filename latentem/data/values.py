@@ -76,6 +76,8 @@ def table(data: Any, missing: bool = False) -> Array:
 
 
 def _frame(data: Any) -> Array:
+    if 0 in data.shape:
+        return np.empty(data.shape)
     names = columns_of(data) or ()
     kinds = {str(dtype) for dtype in getattr(data, "dtypes", ())}
     if len(kinds) == 1 and (whole := np.asarray(data)).dtype.kind in "biuf":
@@ -113,10 +115,13 @@ def numbers(data: Any, what: str) -> Array:
 
 
 def _nullable(series: Any) -> Any:
-    """A column of pandas' own numbers with its missing values as NaN; others as they are."""
-    if getattr(series.dtype, "kind", "O") not in "biuf" or isinstance(series.dtype, np.dtype):
-        return series
-    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    """A column of a frame, with what is missing as NaN where it is of pandas' own numbers, or of booleans."""
+    if getattr(series.dtype, "kind", "O") in "biuf" and not isinstance(series.dtype, np.dtype):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    array = np.asarray(series)
+    if array.dtype.kind == "O" and all(value is None or isinstance(value, bool) for value in array.flat):
+        return array.astype(np.float64)  # None becomes NaN
+    return array
 
 
 def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from itertools import chain
 from typing import Any, final
 
 import numpy as np
@@ -11,10 +12,11 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Degenerate, Event, Hidden, Identified, Path, RowError, get
-from latentem.family.base import Family, shown
+from latentem.family.base import Family, refuse_other_params, shown
 from latentem.family.parts import Parts, given, joined, named, within
 from latentem.family.product import laid_over
 from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
+from latentem.rng import generator
 
 
 @final
@@ -185,8 +187,7 @@ class Assorted(Family[AssortedStatistics, Parts]):
 
     def check_params(self, params: Parts, k: int) -> None:
         self._refuse_other(k)
-        if not isinstance(params, Parts) or len(params) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, Parts, len, k)
         for j, (family, own_params) in enumerate(zip(self.families, params, strict=True)):
             try:
                 family.check_params(own_params, 1)
@@ -195,6 +196,9 @@ class Assorted(Family[AssortedStatistics, Parts]):
 
     def rounding(self, params: Parts) -> float:
         return max(self._each(lambda family, own: family.rounding(own), params))
+
+    def contradictions(self, params: Parts) -> Iterable[str]:
+        return chain.from_iterable(self._each(lambda family, own: family.contradictions(own), params))
 
     def cancellation(self, params: Parts, statistics: AssortedStatistics) -> float:
         return float(
@@ -228,7 +232,7 @@ class Assorted(Family[AssortedStatistics, Parts]):
         return pairs
 
     def sample(self, params: Parts, labels: Labels, rng: Any) -> Array:
-        counts = np.bincount(labels, minlength=len(self.families))
+        rng, counts = generator(rng), np.bincount(labels, minlength=len(self.families))
         draws = self._each(lambda family, own, n: family.sample(own, np.zeros(n, dtype=np.int64), rng), params, counts)
         x = np.empty((len(labels), max(draw.shape[1] for draw in draws)))
         for j, draw in enumerate(draws):

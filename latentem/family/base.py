@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, final
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -195,6 +195,10 @@ class Family(abc.ABC, Generic[S, P]):
         """The nearest parameters that satisfy the family's constraints."""
         return params, ()
 
+    def contradictions(self, params: P) -> Iterable[str]:
+        """What the family claims that these parameters belie, in sentences; `check_model` asks."""
+        return ()
+
     def coincident(self, params: P) -> list[tuple[int, int]]:
         """Pairs of components that are the same distribution."""
         return []
@@ -218,6 +222,43 @@ class Family(abc.ABC, Generic[S, P]):
 def atoms_if(discrete: bool, x: Array) -> npt.NDArray[np.bool_]:
     """Which rows have a probability and not a density under one measure or the other, shape (n,)."""
     return np.ones(len(x), dtype=bool) if discrete else np.asarray(np.isnan(x).all(axis=1))
+
+
+def refuse_shape(family: Any, method: str, given: Any, wanted: str) -> NoReturn:
+    """Refuse what a method of a family gave.
+
+    Raises:
+        ValueError: naming the method, what it gave, and what is wanted.
+    """
+    what = f"an array of shape {np.shape(given)}" if isinstance(given, np.ndarray) else f"{given!r}"
+    raise ValueError(f"{type(family).__name__}.{method} gave {what}: it must be {wanted}")
+
+
+def refuse_other_params(family: Any, given: Any, kind: type, components: Callable[[Any], int], k: int) -> None:
+    """Refuse what are no parameters of k components of a family.
+
+    Args:
+        family: The family.
+        given: What was given for its parameters.
+        kind: What they are.
+        components: How many components they have.
+        k: How many are wanted.
+
+    Raises:
+        ValueError: saying what was given and what is wanted.
+    """
+    if not isinstance(given, kind):
+        raise ValueError(f"{brief(given)} was given: parameters of {family!r} are a {kind.__name__}")
+    if components(given) != k:
+        raise ValueError(f"parameters of {components(given)} components were given for {family!r}: the model has {k}")
+
+
+def brief(value: Any) -> str:
+    """A value in a message: an array by its shape, others by their type where they are long."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    written = repr(value)
+    return written if len(written) <= 60 else f"a {type(value).__name__}"
 
 
 def shown(row: Array) -> str:

@@ -16,6 +16,7 @@ from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.family.shares import shares
+from latentem.rng import generator
 
 _ROUNDING = 1e-9
 
@@ -109,7 +110,7 @@ class Categorical(ExponentialFamily):
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         levels = one_each(self.levels, params.shape[1], "levels")
         steps = params.cumsum(axis=2)[labels]
-        x = (rng.random((*steps.shape[:2], 1)) * steps[:, :, -1:] >= steps).sum(axis=2)
+        x = (generator(rng).random((*steps.shape[:2], 1)) * steps[:, :, -1:] >= steps).sum(axis=2)
         return frozen_array(np.minimum(x, levels - 1))
 
     def describe(self, params: Array) -> Mapping[str, Array]:
@@ -212,4 +213,4 @@ class Multinomial(ColumnFamily):
                 "Multinomial() does not know what rows add up to: give it a total, Multinomial(total=...)"
             )
         probabilities = params / params.sum(axis=1, keepdims=True)
-        return frozen_array(rng.multinomial(self.total, probabilities[labels]))
+        return frozen_array(generator(rng).multinomial(self.total, probabilities[labels]))

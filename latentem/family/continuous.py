@@ -19,6 +19,7 @@ from latentem.family.gaussian_params import GaussianParams
 from latentem.family.moments import Moments
 from latentem.family.priors import CovariancePrior, Floor
 from latentem.family.structure import Structure
+from latentem.rng import generator
 
 
 @final
@@ -75,7 +76,7 @@ class Exponential(ColumnFamily):
             raise ColumnError(int(zero.argmax()), "is all zeros, so its rate is infinite: leave it out")
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return frozen_array(rng.exponential(1 / params[labels]))
+        return frozen_array(generator(rng).exponential(1 / params[labels]))
 
 
 @final

@@ -11,6 +11,7 @@ from latentem.arrays import Array
 from latentem.core import RowError
 from latentem.family.columns import whole
 from latentem.family.log_gamma import LOG_2PI, less_log, stirling
+from latentem.rng import generator
 
 MOST = 1e12
 """The largest count that is taken: at that, sums of log probabilities still have three digits after the point."""
@@ -58,9 +59,9 @@ def log_poisson(x: Array, mean: Array) -> Array:
         return np.where(x > 0, np.where(mean > 0, density, -np.inf), -mean)
 
 
-def poisson(rng: np.random.Generator, mean: Array) -> Array:
+def poisson(rng: Any, mean: Array) -> Array:
     """Poisson counts as floats, also where a mean is beyond the whole numbers that numpy draws."""
-    large = mean > _DRAWN
+    rng, large = generator(rng), mean > _DRAWN
     drawn = rng.poisson(np.where(large, 0.0, mean)).astype(np.float64)
     if large.any():
         drawn[large] = np.rint(mean[large] + np.sqrt(mean[large]) * rng.standard_normal(int(large.sum())))

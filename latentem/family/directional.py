@@ -13,12 +13,13 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
-from latentem.family.base import Family, refuse_other_columns
+from latentem.family.base import Family, refuse_other_columns, refuse_other_params
 from latentem.family.bessel import log_bessel, log_scaled_bessel
 from latentem.family.covariance import Spherical
 from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.moments import Moments
 from latentem.family.products import Buffers
+from latentem.rng import generator
 
 _OFF = 1e-9
 """How far from 1 a norm may be."""
@@ -194,8 +195,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
             begin += len(x)
 
     def check_params(self, params: VonMisesFisherParams, k: int) -> None:
-        if not isinstance(params, VonMisesFisherParams) or len(params.concentrations) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, VonMisesFisherParams, lambda given: len(given.concentrations), k)
 
     def coincident(self, params: VonMisesFisherParams) -> list[tuple[int, int]]:
         kappa, directions = params.concentrations, params.directions
@@ -210,6 +210,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return pairs
 
     def sample(self, params: VonMisesFisherParams, labels: Labels, rng: Any) -> Array:
+        rng = generator(rng)
         from scipy import stats  # a large module, which nothing else here needs
 
         x = rng.standard_normal((len(labels), params.directions.shape[1]))

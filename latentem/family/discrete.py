@@ -17,6 +17,7 @@ from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, w
 from latentem.family.counts import SMALL, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
 from latentem.family.shares import share
+from latentem.rng import generator
 
 
 @final
@@ -79,6 +80,7 @@ class Poisson(ColumnFamily):
         refuse_large(chunks)
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        rng = generator(rng)
         return own(poisson(rng, params[labels]))
 
 
@@ -134,7 +136,7 @@ class Geometric(ColumnFamily):
         refuse_large(chunks)
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return frozen_array(rng.geometric(params[labels]) - 1)
+        return frozen_array(generator(rng).geometric(params[labels]) - 1)
 
 
 class Successes(ColumnFamily):
@@ -191,7 +193,7 @@ class Successes(ColumnFamily):
         return params.shape[1]
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return frozen_array(rng.binomial(self.trials_of(params.shape[1]), params[labels]))
+        return frozen_array(generator(rng).binomial(self.trials_of(params.shape[1]), params[labels]))
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, NoReturn, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from attrs import evolve, fields, frozen
 
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
-from latentem.family.base import Family, numbered
+from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
 from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
 from latentem.family.products import Buffers
 
@@ -20,6 +20,8 @@ _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
 _ALIKE = _SAME**2
 """Symmetric divergence in nats below which two components are one."""
+_CLAIMED = 1e-6
+"""Relative difference, and absolute one, of natural parameters that come back from their mean."""
 _LEAST = float(np.log(np.finfo(float).smallest_subnormal))
 """What minus infinity counts as where it is compared: the log of the smallest positive float."""
 _LEAST_MEAN = float(np.finfo(float).tiny)
@@ -146,8 +148,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         self.refuse_outside(chunks)
 
     def check_params(self, params: Any, k: int) -> None:
-        if self.count(params) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         natural, mean = self._natural(params), self.mean(params)
@@ -160,6 +161,18 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
                 same = ((apart[i + 1 :] - apart[i]) * (mean[i + 1 :] - mean[i])).sum(axis=1) < _ALIKE
             pairs += [(i, j) for j in (i + 1 + np.flatnonzero(same)).tolist()]
         return pairs
+
+    def contradictions(self, params: Any) -> Iterable[str]:
+        mean = self.mean(params)
+        if mean is None:
+            return
+        natural, back = self._natural(params), self._natural(self.from_mean(mean))
+        if not np.allclose(back, natural, rtol=_CLAIMED, atol=_CLAIMED):
+            j = int(np.isclose(back, natural, rtol=_CLAIMED, atol=_CLAIMED).all(axis=1).argmin())
+            yield (
+                f"{type(self).__name__}.mean gives {mean[j]} for component {j}: from_mean makes natural parameters "
+                f"{back[j]} of it, and they are {natural[j]}"
+            )
 
     def describe(self, params: Any) -> Mapping[str, Array]:
         plain = isinstance(params, np.ndarray) and params.ndim <= 2
@@ -259,15 +272,6 @@ class NaturalKernel(FeatureKernel):
     def statistics(self, sums: Sums) -> ExponentialStatistics:
         products = _but_nothing(sums.products)
         return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
-
-
-def refuse_shape(family: Any, method: str, given: Any, wanted: str) -> NoReturn:
-    """Refuse what a method of a family gave.
-
-    Raises:
-        ValueError: naming the method, what it gave, and what is wanted.
-    """
-    raise ValueError(f"{type(family).__name__}.{method} gave an array of shape {np.shape(given)}: it must be {wanted}")
 
 
 def refuse_other_statistics(family: Any, given: int, wanted: int) -> None:

@@ -11,10 +11,11 @@ from scipy.special import digamma, polygamma
 
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, Path, Value
-from latentem.family.base import refuse_other_columns
+from latentem.family.base import refuse_other_columns, refuse_other_params
 from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant, refuse_degenerate, refuse_extreme
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
+from latentem.rng import generator
 
 _EPS = float(np.finfo(float).eps)
 _NARROW = 64 * _EPS
@@ -148,11 +149,10 @@ class Gamma(ExponentialFamily):
             refuse_constant(chunks, "so the likelihood is unbounded: leave it out, or hold the shapes")
 
     def check_params(self, params: GammaParams, k: int) -> None:
-        if not isinstance(params, GammaParams) or len(params.means) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, GammaParams, lambda given: len(given.means), k)
 
     def sample(self, params: GammaParams, labels: Labels, rng: Any) -> Array:
-        x = rng.gamma(params.shapes[labels], (params.means / params.shapes)[labels])
+        x = generator(rng).gamma(params.shapes[labels], (params.means / params.shapes)[labels])
         return frozen_array(np.maximum(x, np.finfo(float).tiny))  # a small shape draws values that underflow to zero
 
     def describe(self, params: GammaParams) -> Mapping[str, Array]:

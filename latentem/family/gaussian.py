@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
-from latentem.family.base import refuse_other_columns
+from latentem.family.base import refuse_other_columns, refuse_other_params
 from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.kernel import Kernel
@@ -19,8 +19,9 @@ from latentem.family.moments import Moments
 from latentem.family.priors import CovariancePrior, Floor
 from latentem.family.quadratic import QuadraticKernel
 from latentem.family.scatter import ScatterFamily, or_flat
-from latentem.family.structure import Structure
+from latentem.family.structure import Structure, refuse_other_structure
 from latentem.family.whitened import WhitenedKernel
+from latentem.rng import generator
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -103,12 +104,12 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         return GaussianParams(*self._first(statistics), self.structure)
 
     def check_params(self, params: GaussianParams, k: int) -> None:
-        if not isinstance(params, GaussianParams) or params.structure != self.structure or len(params.means) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, GaussianParams, lambda given: len(given.means), k)
+        refuse_other_structure(params.structure, self.structure)
         super().check_params(params, k)
 
     def sample(self, params: GaussianParams, labels: Labels, rng: Any) -> Array:
-        x = rng.standard_normal((len(labels), params.means.shape[1]))
+        x = generator(rng).standard_normal((len(labels), params.means.shape[1]))
         covariances = params.one_each()
         for j in np.unique(labels):
             rows = labels == j

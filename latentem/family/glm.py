@@ -18,6 +18,7 @@ from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import Coefficients, described, linear_predictor, refuse_other_rows
 from latentem.family.sample import SampleFamily, WeightedSample
+from latentem.rng import generator
 
 _EDGE = 1e-12
 _NOTICED = 1e-11
@@ -128,12 +129,17 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         ]
 
     def rounding(self, params: Coefficients) -> float:
-        """What a linear predictor loses where an offset of the covariates makes intercept and slopes cancel."""
-        relative = float(np.finfo(float).eps * np.abs(params.coefficients[:, 0]).max())
+        """What a linear predictor loses where an offset makes intercept and slopes cancel; squared, as at a maximum."""
+        relative = _lost(params) ** 2
         return relative if relative > _NOTICED else 0.0
+
+    def cancellation(self, params: Coefficients, statistics: WeightedSample) -> float:
+        """What that costs elsewhere."""
+        return _lost(params) * (abs(self.log_joint(params, statistics)) + float(np.abs(statistics.weights).sum()))
 
     def respond(self, params: Coefficients, covariates: Array, labels: Labels, rng: Any) -> Array:
         """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
+        rng = generator(rng)
         predictor = self._predictor(params, covariates)
         return own(np.asarray(self.draw(predictor[np.arange(len(labels)), labels], rng), dtype=np.float64))
 
@@ -233,6 +239,11 @@ class LogisticRegression(CanonicalRegression):
 
     def draw(self, predictor: Array, rng: Any) -> Array:
         return rng.binomial(self.trials, expit(predictor))
+
+
+def _lost(params: Coefficients) -> float:
+    """What is lost of a linear predictor where intercept and slopes cancel."""
+    return float(np.finfo(float).eps * np.abs(params.coefficients[:, 0]).max())
 
 
 def rows_of_responses(family: Any, params: Any, labels: Labels, rng: Any) -> Array:

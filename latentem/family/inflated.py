@@ -11,11 +11,12 @@ from scipy.special import xlog1py, xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Event, Hidden, Path, Value
-from latentem.family.base import Family, atoms_if
+from latentem.family.base import Family, atoms_if, refuse_other_params
 from latentem.family.parts import given
 from latentem.family.point_mass import PointMass, at_row, written
 from latentem.family.shares import share
 from latentem.family.support import Mask, density_at, infer_at, sharing_at, statistics_at
+from latentem.rng import generator
 
 _SAME = 1e-4
 
@@ -222,12 +223,14 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         self.family.check(shown, frozenset(path[1:] for path in held if path[:1] == ("family",)))
 
     def check_params(self, params: ZeroInflatedParams, k: int) -> None:
-        if not isinstance(params, ZeroInflatedParams) or len(params.inflation) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, ZeroInflatedParams, lambda given: len(given.inflation), k)
         self.family.check_params(params.family, k)
 
     def rounding(self, params: ZeroInflatedParams) -> float:
         return self.family.rounding(params.family)
+
+    def contradictions(self, params: ZeroInflatedParams) -> Iterable[str]:
+        return self.family.contradictions(params.family)
 
     def cancellation(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> float:
         return self.family.cancellation(params.family, statistics.family)
@@ -250,6 +253,7 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         return [(i, j) for i, j in near if abs(params.inflation[i] - params.inflation[j]) <= _SAME]
 
     def sample(self, params: ZeroInflatedParams, labels: Labels, rng: Any) -> Array:
+        rng = generator(rng)
         x = np.array(self.family.sample(params.family, labels, rng))
         x[rng.random(len(x)) < params.inflation[labels]] = self.at
         return own(x)

@@ -18,6 +18,7 @@ from latentem.family.columns import whole
 from latentem.family.counts import poisson, refuse_large
 from latentem.family.roots import root
 from latentem.family.sample import SampleFamily, WeightedSample
+from latentem.rng import generator
 
 _LARGE = 15.0
 """Argument from which Stirling's series are exact to rounding."""
@@ -112,6 +113,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         refuse_large(chunks)
 
     def sample(self, params: NegativeBinomialParams, labels: Labels, rng: Any) -> Array:
+        rng = generator(rng)
         means, dispersions = params.means[labels], params.dispersions[labels]
         varying = dispersions > 0
         shape = 1 / np.where(varying, dispersions, 1.0)  # a Poisson count of a gamma rate

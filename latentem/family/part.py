@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, own
 from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable
 from latentem.family.base import Family
+from latentem.rng import generator
 
 _COLUMN = re.compile(r"\bx(\d+)\b")
 """How a name in a description speaks of a column."""
@@ -125,6 +126,9 @@ class Part(Family[Any, Any]):
     def alike(self, params: Any, statistics: Any) -> list[tuple[int, int]]:
         return self.family.alike(params, statistics)
 
+    def contradictions(self, params: Any) -> Iterable[str]:
+        return self.family.contradictions(params)
+
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         return self.family.coincident(params)
 
@@ -185,7 +189,7 @@ def drawn(parts: Sequence[Part], params: Iterable[Any], labels: Labels, rng: Any
     columns = [column for part in parts for column in part.columns]
     if loose := sorted(set(range(max(columns))) - set(columns)):
         raise Unavailable(f"column {loose[0]} is in no part, so it cannot be drawn: sample the parts' families alone")
-    x = np.empty((len(labels), len(columns)))
+    rng, x = generator(rng), np.empty((len(labels), len(columns)))
     for part, own_params in zip(parts, params, strict=True):
         x[:, part.columns] = part.family.sample(own_params, labels, rng)
     return own(x)

@@ -13,7 +13,8 @@ from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, frozen_array, own
 from latentem.core import Block
-from latentem.family.base import Family
+from latentem.family.base import Family, brief
+from latentem.rng import generator
 
 
 class Constant(Family[Array, Array]):
@@ -69,7 +70,9 @@ class Constant(Family[Array, Array]):
 
     def check_params(self, params: Array, k: int) -> None:
         if not isinstance(params, np.ndarray) or params.shape != (k, 0):
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}: give {self!r}.params({k})")
+            raise ValueError(
+                f"{brief(params)} was given: parameters of {self!r} hold no numbers; give {self!r}.params({k})"
+            )
 
     def coincident(self, params: Array) -> list[tuple[int, int]]:
         return list(itertools.combinations(range(len(params)), 2))
@@ -166,7 +169,7 @@ class Uniform(Constant):
         return {"centre": self.low / 2 + self.high / 2, "half width": self.high / 2 - self.low / 2}
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        return rng.uniform(self.low, self.high, (len(labels), len(self.low)))
+        return generator(rng).uniform(self.low, self.high, (len(labels), len(self.low)))
 
 
 def at_row(x: Array, at: Array) -> npt.NDArray[np.bool_]:

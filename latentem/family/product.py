@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from itertools import chain
 from typing import Any, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Event, Hidden, Path
-from latentem.family.base import Family
+from latentem.family.base import Family, brief
 from latentem.family.part import Part, drawn
 from latentem.family.parts import Parts, Together, block_of, given, named, within
 
@@ -131,7 +132,10 @@ class Product(Family[Parts, Parts]):
 
     def check_params(self, params: Parts, k: int) -> None:
         if not isinstance(params, Parts) or len(params) != len(self.parts):
-            raise ValueError(f"{params!r} are no parameters of the {len(self.parts)} parts of {self!r}")
+            raise ValueError(
+                f"{brief(params)} was given: parameters of {self!r} are a Parts, with those of each of its "
+                f"{len(self.parts)} parts"
+            )
         for i, (part, own) in enumerate(zip(self.parts, params, strict=True)):
             try:
                 part.check_params(own, k)
@@ -153,6 +157,9 @@ class Product(Family[Parts, Parts]):
         if all(new is old for (new, _), old in zip(lifted, params, strict=True)):
             return params, ()
         return Parts(new for new, _ in lifted), [within(i, e) for i, (_, events) in enumerate(lifted) for e in events]
+
+    def contradictions(self, params: Parts) -> Iterable[str]:
+        return chain.from_iterable(self._each(lambda part, own: part.contradictions(own), params))
 
     def coincident(self, params: Parts) -> list[tuple[int, int]]:
         return common(self._each(lambda part, own: part.coincident(own), params))

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
-from latentem.family.base import Family
+from latentem.family.base import Family, refuse_other_params
 from latentem.family.columns import constant, refuse_outlying, seen
 from latentem.family.covariance import Diagonal
 from latentem.family.design import DEPENDENT
@@ -23,6 +23,7 @@ from latentem.family.predictor import described, linear_predictor, refuse_coeffi
 from latentem.family.priors import CovariancePrior, Floor, InverseWishart
 from latentem.family.scatter import or_flat
 from latentem.family.structure import VANISHED
+from latentem.rng import generator
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
@@ -157,14 +158,19 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
             )
 
     def check_params(self, params: LinearRegressionParams, k: int) -> None:
-        if not isinstance(params, LinearRegressionParams) or self.count(params) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, LinearRegressionParams, self.count, k)
 
     def rounding(self, params: LinearRegressionParams) -> float:
-        """What a line loses, in its widths, where an offset of the covariates makes intercept and slopes cancel."""
-        moved = np.finfo(float).eps * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
-        relative = float((moved + moved**2).max())
+        """By how much a line is moved, in its widths, where an offset makes intercept and slopes cancel; squared.
+
+        At a maximum that is what it costs.
+        """
+        relative = float((_moved(params) ** 2).max())
         return relative if relative > _NOTICED else 0.0
+
+    def cancellation(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
+        """What it costs elsewhere: as much for each row."""
+        return float(_moved(params) @ np.abs(statistics.count))
 
     def lift(
         self, params: LinearRegressionParams, statistics: LineMoments
@@ -190,7 +196,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return [
             Event(
                 "floor",
-                f"the variance of component {j} is held up by its floor ({statistics.count[j]:.4g} units)",
+                f"the variance of component {j} is held up by its floor, with {statistics.count[j]:.4g} rows",
                 "use fewer components or another Floor(eps), or look for repeated rows or rows on a line",
                 j,
                 "variances",
@@ -220,7 +226,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     def respond(self, params: LinearRegressionParams, covariates: Array, labels: Labels, rng: Any) -> Array:
         """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
         lines = linear_predictor(params.coefficients, covariates)[np.arange(len(labels)), labels]
-        noise: Array = rng.standard_normal(len(labels))
+        noise: Array = generator(rng).standard_normal(len(labels))
         return lines + np.sqrt(params.variances[labels]) * noise
 
     def sample(self, params: LinearRegressionParams, labels: Labels, rng: Any) -> Array:
@@ -259,7 +265,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
                 raise Degenerate(
                     j,
                     "variances",
-                    f"collapsed ({statistics.count[j]:.4g} units, all of them on a line)",
+                    f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
                     "use fewer components, or a prior such as Floor()",
                 )
             return new
@@ -283,6 +289,12 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     def _pseudo(self) -> tuple[float, float]:
         second, count = self.prior.pseudo(Diagonal(), 1)
         return float(second[0]), count
+
+
+def _moved(params: LinearRegressionParams) -> Array:
+    """By how many of its widths the rounding of its intercept moves each line, shape (k,)."""
+    moved: Array = np.finfo(float).eps * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
+    return moved
 
 
 def _lines(statistics: LineMoments) -> Array:

@@ -7,13 +7,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Self, TypeVar, final
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, field, fields, frozen
 
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
 from latentem.core import Additive, Block, Degenerate, Identified, Path, get
-from latentem.family.base import Family, numbered
+from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
 
 P = TypeVar("P")
 
@@ -116,7 +117,7 @@ class SampleFamily(Family[WeightedSample, P]):
             known = statistics.count[j] > 0
             return self.estimate(*(statistics.component(j) if known else statistics.pooled()), None)
 
-        return stacked([_named(j, one, j) for j in range(statistics.weights.shape[1])])
+        return stacked([_named(self, j, one, j) for j in range(statistics.weights.shape[1])])
 
     def count(self, params: P) -> int:
         return _length(params)
@@ -125,8 +126,7 @@ class SampleFamily(Family[WeightedSample, P]):
         self.refuse_outside(chunks)
 
     def check_params(self, params: P, k: int) -> None:
-        if self.count(params) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         each = [component(params, j) for j in range(self.count(params))]
@@ -175,8 +175,9 @@ class SampleFamily(Family[WeightedSample, P]):
             live = statistics.count > 0
             live[list(held)] = False
             each = [component(params, j) for j in range(len(live))]
-            new = [_named(j, estimate, *statistics.component(j), old) if live[j] else old for j, old in enumerate(each)]
-            return get(stacked(new), path)
+            for j in np.flatnonzero(live).tolist():
+                each[j] = _named(self, j, estimate, *statistics.component(j), each[j])
+            return get(stacked(each), path)
 
         def size(params: P) -> int:
             return (self.count(params) - len(held)) * _numbers(get(component(params, 0), path))
@@ -211,6 +212,13 @@ def _by_field(params: Sequence[Any], combine: Callable[[Sequence[Array]], Array]
     return evolve(params[0], **{name: _by_field([getattr(p, name) for p in params], combine) for name in names})
 
 
+def _lengths(params: Any) -> set[int | None]:
+    """The lengths of the first axes of all arrays; None where there is none."""
+    if attrs.has(type(params)):
+        return set().union(*(_lengths(getattr(params, f.name)) for f in fields(type(params))))
+    return {params.shape[0] if isinstance(params, np.ndarray) and params.ndim else None}
+
+
 def _length(params: Any) -> int:
     return len(params if isinstance(params, np.ndarray) else getattr(params, fields(type(params))[0].name))
 
@@ -227,8 +235,13 @@ def _alike(one: Any, other: Any, relative: float = _SAME) -> bool:
     return all(_alike(getattr(one, f.name), getattr(other, f.name), relative) for f in fields(type(one)))
 
 
-def _named(j: int, make: Callable[..., P], *arguments: Any) -> P:
+def _named(family: Any, j: int, estimate: Callable[..., P], *arguments: Any) -> P:
+    """The estimate of one component; an error says which."""
     try:
-        return make(*arguments)
+        new = estimate(*arguments)
     except Degenerate as error:
         raise evolve(error, component=j) from None
+    if _lengths(new) != {1}:
+        wanted = "parameters of one component, arrays whose first axis has length 1"
+        refuse_shape(family, "estimate", new, wanted)
+    return new

@@ -178,8 +178,8 @@ class ScatterFamily(Family[S, P]):
             raise Degenerate(
                 self._component(j),
                 "covariances",
-                f"collapsed ({self._counted(units)[j]:.4g} units, smallest variance {max(smallest, 0.0):.3g} of the "
-                "data's)",
+                f"collapsed: {self._counted(units)[j]:.4g} rows, whose variance in one direction is "
+                f"{max(smallest, 0.0):.3g} times that of the data",
                 "use fewer components, a tied structure, or a prior such as Floor()",
             )
 
@@ -211,11 +211,12 @@ class ScatterFamily(Family[S, P]):
         rounding can move a mean that is large beside them.
         """
         normal, eps = self._normal(params), float(np.finfo(float).eps)
-        moved = 0.5 * float(((eps * params.means) ** 2 / normal.variances()).sum(axis=1).max())
-        unit = params.means.shape[1] * eps + moved
-        if unit * normal.condition_at_most <= _NOTICED:
-            return 0.0
-        relative = unit * normal.condition
+        with np.errstate(over="ignore"):  # a mean beyond all widths has no digits of them
+            moved = 0.5 * float(((eps * params.means / np.sqrt(normal.variances())) ** 2).sum(axis=1).max())
+            unit = params.means.shape[1] * eps + moved
+            if unit * normal.condition_at_most <= _NOTICED:
+                return 0.0
+            relative = unit * normal.condition
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
@@ -233,7 +234,7 @@ class ScatterFamily(Family[S, P]):
         return events + [
             Event(
                 "floor",
-                f"the covariance{_of(self._component(j))} is held up by its floor ({count[j]:.4g} units)",
+                f"the covariance{_of(self._component(j))} is held up by its floor, with {count[j]:.4g} rows",
                 "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows",
                 self._component(j),
                 "covariances",
@@ -249,7 +250,9 @@ class ScatterFamily(Family[S, P]):
         scale = self.structure.each.product(widths, widths)
         pairs = []
         for i in range(len(normal.means) - 1):
-            apart = (self.structure.each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i]) ** 2).sum(axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart
+                away = self.structure.each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i])
+                apart = (away**2).sum(axis=1)
             for j in i + 1 + np.flatnonzero(apart < _SAME):
                 if (np.abs(covariances[i] - covariances[j]) <= _SAME * scale[i]).all():
                     pairs.append((i, int(j)))

@@ -195,3 +195,13 @@ class Shape(Structure):
     @abc.abstractmethod
     def refuse(self, covariances: Array) -> str | None:
         """Why these are no covariances, or None."""
+
+
+def refuse_other_structure(given: Any, wanted: Any) -> None:
+    """Refuse covariances of another structure.
+
+    Raises:
+        ValueError: saying which was given and which is wanted.
+    """
+    if given != wanted:
+        raise ValueError(f"covariances of the structure {given!r} were given: the model has {wanted!r}")

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
 from latentem.core import Additive, Block, Hidden, Identified, Value
-from latentem.family.base import refuse_other_columns
+from latentem.family.base import refuse_other_columns, refuse_other_params
 from latentem.family.full import Full
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.log_gamma import LOG_2PI, log_less_digamma, stirling
@@ -19,7 +19,8 @@ from latentem.family.moments import ColumnMoments, Moments
 from latentem.family.priors import CovariancePrior, Floor
 from latentem.family.scales import GammaScales
 from latentem.family.scatter import ScatterFamily, or_flat
-from latentem.family.structure import Structure
+from latentem.family.structure import Structure, refuse_other_structure
+from latentem.rng import generator
 
 LEAST_DOF, MOST_DOF = 0.1, 1e6
 """Below, draws overflow; above, the density is a normal one but for a few parts in a million."""
@@ -195,11 +196,12 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         return [(i, j) for i, j in super().coincident(params) if abs(dof[i] - dof[j]) <= _SAME_DOF * dof[i]]
 
     def check_params(self, params: StudentParams, k: int) -> None:
-        if not isinstance(params, StudentParams) or params.structure != self.structure or len(params.means) != k:
-            raise ValueError(f"{params!r} are no parameters of {k} components of {self!r}")
+        refuse_other_params(self, params, StudentParams, lambda given: len(given.means), k)
+        refuse_other_structure(params.structure, self.structure)
         super().check_params(params, k)
 
     def sample(self, params: StudentParams, labels: Labels, rng: Any) -> Array:
+        rng = generator(rng)
         z = rng.standard_normal((len(labels), params.means.shape[1]))
         covariances, half = params.normal.one_each(), params.dof[labels] / 2
         z /= np.sqrt(rng.standard_gamma(half) / half)[:, None]

@@ -15,6 +15,7 @@ from latentem.family.base import refuse_other_columns
 from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant
 from latentem.family.roots import root
 from latentem.family.sample import SampleFamily
+from latentem.rng import generator
 
 _NARROWEST = 1e-12
 """Spread of the logarithms below which all values of a component are one."""
@@ -100,7 +101,7 @@ class Weibull(SampleFamily[WeibullParams]):
         return np.asarray((x > 0).all(axis=1))
 
     def sample(self, params: WeibullParams, labels: Labels, rng: Any) -> Array:
-        return params.scales[labels] * rng.weibull(params.shapes[labels])
+        return params.scales[labels] * generator(rng).weibull(params.shapes[labels])
 
     def describe(self, params: WeibullParams) -> Mapping[str, Array]:
         return {"shape": params.shapes, "scale": params.scales}

@@ -13,7 +13,7 @@ from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import Family
-from latentem.family.base import shown
+from latentem.family.base import refuse_shape, shown
 
 _EMPTY = 1e-10
 
@@ -94,7 +94,14 @@ class ComponentModel(LatentModel[X, R, S, P]):
         return self.masked(density, chunk), hidden
 
     def masked(self, density: Array, chunk: Any) -> Array:
-        """Log densities of the rows, shape (n, k), minus infinity where a row may not be."""
+        """Log densities of the rows, shape (n, k), minus infinity where a row may not be.
+
+        Raises:
+            ValueError: the family gave another shape.
+        """
+        if np.shape(density) != (len(chunk.x), self.k):
+            wanted = f"of shape ({len(chunk.x)}, {self.k}), a row for each row of x and a column for each component"
+            refuse_shape(self.family, "log_density", density, wanted)
         return density if chunk.allowed is None else np.where(chunk.allowed, density, -np.inf)
 
     def refuse_unsound(self, log_joint: Array, chunk: Any) -> None:
@@ -139,12 +146,15 @@ class ComponentModel(LatentModel[X, R, S, P]):
     def cancellation(self, params: P, statistics: S) -> float:
         return self.family.cancellation(self._own(params), self._own(statistics))
 
+    def contradictions(self, params: P) -> Iterable[str]:
+        return self.family.contradictions(self._own(params))
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         units = self.units(statistics)
         events = [
             Event(
                 "empty",
-                f"component {j} has no units",
+                f"{self.noun} {j} has no rows",
                 "use fewer components or another start; where weights are learnt, PseudoCounts keeps it alive",
                 j,
             )
@@ -168,7 +178,7 @@ class ComponentModel(LatentModel[X, R, S, P]):
         return (params, ()) if lifted is own else (evolve(params, **{self.part: lifted}), events)
 
     def describe(self, params: P, statistics: S) -> Mapping[str, Array]:
-        return {"units": self.units(statistics), **self.family.describe(self._own(params))}
+        return {"expected rows": self.units(statistics), **self.family.describe(self._own(params))}
 
     def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
         n = 0

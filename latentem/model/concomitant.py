@@ -13,12 +13,14 @@ from latentem.arrays import Array, matrix, own, part
 from latentem.core import Additive, Block, ColumnError, Event, Identified, Path, RowError, Unavailable, Value
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
+from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
 from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.newton import maximise
 from latentem.family.predictor import linear_predictor, refuse_coefficients
 from latentem.model.components import ComponentModel, a_family, natural_number
 from latentem.posterior import LabelPosterior
+from latentem.rng import generator
 
 _CHUNK = 2**15
 """Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
@@ -152,6 +154,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         Raises:
             Unavailable: they do, and the model says nothing of how these come about; `weights` takes them.
         """
+        rng = generator(rng)
         if self.columns:
             raise Unavailable(
                 f"the weights depend on columns {list(self.columns)}, of which the model does not say how they come "
@@ -205,7 +208,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
 
     def check_params(self, params: ConcomitantParams) -> None:
         if not isinstance(params, ConcomitantParams):
-            raise ValueError(f"{params!r} are no parameters of a concomitant mixture of {self.k} components")
+            raise ValueError(f"{brief(params)} was given: parameters of {self!r} are a ConcomitantParams")
         if params.gate.shape != (self.k, len(self.columns) + 1):
             raise ValueError(
                 f"the gate has shape {params.gate.shape}: {self.k} components and {len(self.columns)} columns need "

@@ -23,11 +23,12 @@ from latentem.core import (
 from latentem.data import Rows, row_chunks, rows
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
-from latentem.family.base import refuse_other_columns
+from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
 from latentem.family.structure import VANISHED
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.posterior.normal import NormalPosterior
+from latentem.rng import generator
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
@@ -141,6 +142,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def sample(self, params: FactorParams, size: int, rng: Any) -> tuple[Array, Array]:
         """Draw x, shape (size, d), and the factors z, shape (size, m)."""
+        rng = generator(rng)
         z = rng.standard_normal((size, self.m))
         noise = np.sqrt(params.noise) * rng.standard_normal((size, len(params.mean)))
         return params.mean + z @ params.loadings.T + noise, z
@@ -173,6 +175,10 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         remedy = "give a wider start, or another floor (prior=Floor(eps), or None)"
         return lifted, [Event("lifted", "given noise was below the floor and was raised to it", remedy, None, "noise")]
 
+    @property
+    def noun(self) -> str:
+        return "factor"
+
     def describe(self, params: FactorParams, statistics: FactorStatistics) -> Mapping[str, Array]:
         """For each canonical factor its share of the columns' variances, on average, (m,), and its loadings, (m, d)."""
         loadings = params.canonical().loadings.T
@@ -199,7 +205,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def check_params(self, params: FactorParams) -> None:
         if not isinstance(params, FactorParams):
-            raise ValueError(f"{params!r} are no parameters of {self!r}")
+            raise ValueError(f"{brief(params)} was given: parameters of {self!r} are a FactorParams")
         (d, m), noise = params.loadings.shape, params.noise
         if m != self.m or m >= d or noise.shape != self.noise.one(d):
             given = f"loadings of shape {(d, m)} and noise of shape {noise.shape} were given"

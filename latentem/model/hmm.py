@@ -14,7 +14,7 @@ from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, roun
 from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
-from latentem.family.base import shown
+from latentem.family.base import brief, shown
 from latentem.family.shares import shares as shares_of
 from latentem.model.components import ComponentModel, a_family, natural_number
 from latentem.model.fused import Kernels, densities, kernel_at, weighted_statistics
@@ -29,6 +29,7 @@ from latentem.model.simplex import (
 )
 from latentem.posterior import ChainPosterior
 from latentem.posterior.recursions import Packing, log_weights
+from latentem.rng import generator
 
 _SAME = 1e-4
 _CHUNK = 2**20
@@ -195,8 +196,13 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         nodes = self._begun(params, chunk, density)
         return log_weights(nodes[packing.index], log_of(params.transitions), packing)
 
+    @property
+    def noun(self) -> str:
+        return "state"
+
     def sample(self, params: HiddenMarkovParams, size: int, rng: Any) -> tuple[Array, Labels]:
         """One sequence of `size` time steps: (x, states), shapes (size, d) and (size,)."""
+        rng = generator(rng)
         cumulative = params.transitions.cumsum(axis=1)
         uniform = rng.random(size)
         states = np.empty(size, dtype=np.int64)
@@ -212,7 +218,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def check_params(self, params: HiddenMarkovParams) -> None:
         if not isinstance(params, HiddenMarkovParams):
-            raise ValueError(f"{params!r} are no parameters of a hidden Markov model of {self.k} states")
+            raise ValueError(f"{brief(params)} was given: parameters of {self!r} are a HiddenMarkovParams")
         if len(params.initial) != self.k:
             raise ValueError(f"{len(params.initial)} initial probabilities were given: the model has {self.k} states")
         if self._prior.count > 0 and not (params.initial.all() and params.transitions.all()):

@@ -14,10 +14,12 @@ from latentem.arrays import Array, frozen_array, own, part, shares, vector
 from latentem.core import Additive, Block, Expectation, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family, Kernel
+from latentem.family.base import brief
 from latentem.model.components import ComponentModel, a_family, natural_number
 from latentem.model.fused import Kernels, fused, kernel_at
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
 from latentem.posterior import LabelPosterior
+from latentem.rng import generator
 
 _SMALL, _LARGE, _BLOCK = 2**17, 2**20, 2**15
 """Numbers in the tables, (rows, k) or (rows, d), of a chunk, at least and at most; and of a block, where no kernel
@@ -157,6 +159,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         )
 
     def sample(self, params: MixtureParams, size: int, rng: Any) -> tuple[Array, Any]:
+        rng = generator(rng)
         labels = rng.choice(self.k, size, p=params.weights / params.weights.sum())
         return self.family.sample(params.components, labels, rng), labels
 
@@ -165,7 +168,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def check_params(self, params: MixtureParams) -> None:
         if not isinstance(params, MixtureParams):
-            raise ValueError(f"{params!r} are no parameters of a mixture of {self.k} components")
+            raise ValueError(f"{brief(params)} was given: parameters of {self!r} are a MixtureParams")
         if len(params.weights) != self.k:
             raise ValueError(f"{len(params.weights)} weights were given: the model has {self.k} components")
         if self._prior.count > 0 and (params.weights == 0).any():

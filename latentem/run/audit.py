@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Self, final
+from typing import Any, Self, SupportsFloat, final
 
 from attrs import frozen
 
@@ -51,10 +51,12 @@ class Books:
     @classmethod
     def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
         """What a pass at these parameters comes to."""
-        joint, prior = model.log_joint(params, expectation.statistics), model.log_prior(params)
+        joint = _one_number(model, "log_joint", model.log_joint(params, expectation.statistics))
+        prior = _one_number(model, "log_prior", model.log_prior(params))
+        entropy = _one_number(model, "posterior(...).entropy", expectation.entropy)
         return cls(
             joint,
-            expectation.entropy,
+            entropy,
             model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden,
             prior,
             expectation.observations,
@@ -84,6 +86,20 @@ class Books:
 
     def _magnitude(self) -> float:
         return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
+
+
+def _one_number(model: Model, method: str, given: Any) -> float:
+    """What a method of a model gave, which must be one number.
+
+    Raises:
+        TypeError: it is none; the method is named.
+    """
+    if isinstance(given, float):
+        return given
+    if getattr(given, "shape", ()) != () or not isinstance(given, SupportsFloat):
+        what = f"an array of shape {given.shape}" if hasattr(given, "shape") else repr(given)
+        raise TypeError(f"{type(model).__name__}.{method} gave {what}: it must be one number, in nats, for all data")
+    return float(given)
 
 
 @final

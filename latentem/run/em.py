@@ -8,6 +8,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
+from latentem.arithmetic import own_steps
 from latentem.core import Degenerate, Event, Half, e_step, placed
 from latentem.run.acceleration import Acceleration, Leap
 from latentem.run.audit import Pass, audit, slope
@@ -48,6 +49,7 @@ class EM(Runner):
     accelerate: Acceleration | None = field(default=None, validator=_acceleration)
     plain: int = field(default=0, validator=whole(0, "steps"))
 
+    @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each E-step: E, record, stop?, M. The last one has a status.
 
@@ -67,6 +69,7 @@ class EM(Runner):
         yield state
         yield from self._onward(model, ledger, chunks, state, now, ahead)
 
+    @own_steps
     def resume(self, model: Model, state: State[Any, Any], data: Any) -> Generator[State[Any, Any], None, None]:
         """The States that follow one of an earlier run, to the bit but for `seconds`, whatever its status.
 

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
+from latentem.arithmetic import own_steps
 from latentem.core import Degenerate, Expectation, Half, Placed, e_step, placed, tree_sum
 from latentem.core.additive import FAN_IN
 from latentem.run.audit import Pass, audit, movement
@@ -45,6 +46,7 @@ class Incremental(Runner):
     stop: Stop = field(factory=remaining_below, validator=a_rule)
     max_steps: int = field(default=10_000, validator=whole(0, "passes"))
 
+    @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each pass. The last one has a status, and its q is the one of its parameters.
 

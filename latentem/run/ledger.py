@@ -27,12 +27,12 @@ class Ledger:
         index: Of the next Step.
     """
 
-    def __init__(self, model: LatentModel[Any, Any, Any, Any], index: int = 0) -> None:
+    def __init__(self, model: LatentModel[Any, Any, Any, Any], index: int = 0, passes: int = 0) -> None:
         self._model = model
         self._steps: list[Step] = []
         self._events: tuple[Event, ...] = ()
         self._spent, self._clock = 0.0, time.perf_counter()
-        self.passes = 0
+        self.passes = passes
         self.index = index
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
+from latentem.arithmetic import own_arithmetic, own_steps
 from latentem.core import Degenerate, Expectation, Placed, Value, e_step, placed
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger
@@ -104,6 +105,7 @@ class Online(Runner):
         model.check_params(params)
         return OnlineState(params)
 
+    @own_arithmetic
     def update(self, model: Model, state: OnlineState, chunk: Any) -> OnlineState:
         """The state after one more chunk (what `model.chunk` takes); `state` itself if nothing in it counts.
 
@@ -127,6 +129,7 @@ class Online(Runner):
         params = model.m_step(after.expectation.statistics, state.params)
         return OnlineState(params, new, updates, observations)
 
+    @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
         """A State after each chunk, from step 1, and one at the end, which has the status.
 

@@ -108,6 +108,7 @@ class Ending(enum.Enum):
     INTERRUPTED = "interrupted"
     OBJECTIVE_FELL = "objective fell"
     DEGENERATE = "degenerate"
+    GIVEN = "given"
 
 
 @final
@@ -122,8 +123,23 @@ class Status:
     def converged(self) -> bool:
         return self.ending is Ending.CONVERGED
 
+    @property
+    def advice(self) -> str:
+        """What can be done about it; empty where nothing need be."""
+        return _ADVICE.get(self.ending, "")
+
     def __str__(self) -> str:
         return f"{self.ending.value}: {self.sentence}"
+
+
+_ADVICE = {
+    Ending.MAX_STEPS: "raise max_steps, loosen stop, or ask less of the data by fewer components, a tied structure or "
+    "a prior",
+    Ending.STOPPED: "fit again from start=fit.params to go on",
+    Ending.INTERRUPTED: "fit again from start=fit.params to go on",
+    Ending.OBJECTIVE_FELL: "mend the model: latentem.testing.check_model says more",
+    Ending.DEGENERATE: "the parameters are the last sound ones; use fewer components, a tied structure, or a prior",
+}
 
 
 @final

@@ -1,6 +1,6 @@
 """The contract of a model, as a check that anyone who defines one can run.
 
-Six clauses, each of which catches defects that the others let pass: a log likelihood that never
+Nine clauses, each of which catches defects that the others let pass: a log likelihood that never
 falls is the weakest of them. `tests/contract/test_power.py` plants the defects.
 """
 

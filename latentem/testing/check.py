@@ -8,7 +8,9 @@ from typing import Any, final
 
 from attrs import frozen
 
+from latentem.arithmetic import own_arithmetic
 from latentem.core import HasDraw, HasMode, HasPower, e_step
+from latentem.testing.claims import CLAIMS
 from latentem.testing.clauses import CLAUSES, Case, Model, cut
 from latentem.transform import Hard, Sampled, Tempered, WithPrior
 
@@ -21,7 +23,8 @@ class Failure:
     """One way in which a model breaks its contract.
 
     Attributes:
-        clause: "identity", "half steps", "subsets", "linearity", "chunks" or "optimality".
+        clause: "identity", "half steps", "subsets", "linearity", "chunks", "optimality", "numbers",
+            "draws" or "claims".
         where: Under which transformer, and on which copy of the data.
         message: What was found.
     """
@@ -40,6 +43,7 @@ class BrokenContract(AssertionError):
         super().__init__("\n".join(f"{f.clause} ({f.where}): {f.message}" for f in failures))
 
 
+@own_arithmetic
 def check_model(
     model: Model,
     params: Any,
@@ -50,6 +54,8 @@ def check_model(
 ) -> None:
     """Hold a model to its contract, bare and under each transformer that applies.
 
+    Of the bare model, what it says beside its five methods is held against them, too.
+
     1. identity: log_joint + entropy is the log evidence, and `expectation` is posterior, statistics and
        entropy; no q of neighbouring parameters beats the parameters' own.
     2. half steps: no E half and no M half loses.
@@ -57,6 +63,9 @@ def check_model(
     4. linearity: `log_joint` is linear in the statistics.
     5. chunks: the data in 1, 7 or many chunks, in any order, leave the same statistics and entropy.
     6. optimality: no value that a block itself gives at other statistics does better than its maximum.
+    7. numbers: a block has as many free numbers as there are ways in which its maximum moves the log evidence.
+    8. draws: no step away from the parameters explains what `sample` draws better than chance allows.
+    9. claims: the model contradicts itself in nothing that it can look at itself, such as a `mean` of a family.
 
     Args:
         model: The model.
@@ -85,7 +94,7 @@ def _failures(model: Model, params: Any, chunk: Any, evidence: Any, where: str) 
     for variant in _variants(model, params, pieces, statistics):
         case = Case(variant, params, pieces, evidence)
         name = type(variant).__name__ if variant is not model else "bare"
-        for clause, check in CLAUSES.items():
+        for clause, check in {**CLAUSES, **(CLAIMS if variant is model else {})}.items():
             for message in itertools.islice(check(case, chunk), 1):
                 yield Failure(clause, f"{name}, {where}", message)
 

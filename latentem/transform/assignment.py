@@ -12,14 +12,15 @@ from latentem.core import (
     HasDraw,
     HasMode,
     HasPower,
+    LatentModel,
     Posterior,
     Unavailable,
     observations,
 )
-from latentem.transform.transformed import Model, Transformed
+from latentem.transform.transformed import P, Transformed
 
 
-class OtherPosterior(Transformed):
+class OtherPosterior(Transformed[P]):
     """A transformer that puts another q in the place of the exact one."""
 
     __slots__ = ()
@@ -35,13 +36,13 @@ class OtherPosterior(Transformed):
 
 @final
 @frozen
-class Hard(OtherPosterior):
+class Hard(OtherPosterior[P]):
     """Every unit wholly at the mode of its posterior: K-means, classification EM, Viterbi training.
 
     The entropy is zero, so the bound is the classification log likelihood (Celeux and Govaert, 1992).
     """
 
-    inner: Model
+    inner: LatentModel[Any, Any, Any, P]
 
     @property
     def temperature(self) -> float:
@@ -61,7 +62,7 @@ def _positive(instance: Any, attribute: Any, value: float) -> None:
 
 @final
 @frozen
-class Tempered(OtherPosterior):
+class Tempered(OtherPosterior[P]):
     """The posterior of the labels raised to the power `beta`, as in deterministic annealing (Ueda and Nakano, 1998).
 
     Both half steps raise Q + H[q(z)] / beta, plus the entropy of what else is hidden given a label z, such as missing
@@ -69,7 +70,7 @@ class Tempered(OtherPosterior):
     than beta of a column is missing there would be no maximum.) The reported bound is Q + H, below the log evidence.
     """
 
-    inner: Model
+    inner: LatentModel[Any, Any, Any, P]
     beta: float = field(validator=_positive)
 
     @property
@@ -99,14 +100,14 @@ class Tempered(OtherPosterior):
 
 @final
 @frozen
-class Sampled(OtherPosterior):
+class Sampled(OtherPosterior[P]):
     """One draw from the posterior in its place: stochastic EM (Celeux and Diebolt, 1985).
 
     The draw is a pure function of q and the seed, so a run can be repeated; one whose draw leaves the
     same statistics twice has come to rest. Only the M half is audited: a draw may lose.
     """
 
-    inner: Model
+    inner: LatentModel[Any, Any, Any, P]
     seed: int = 0
 
     @property

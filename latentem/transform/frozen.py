@@ -9,10 +9,12 @@ from typing import Any, final
 
 from attrs import cmp_using, field, frozen
 
-from latentem.core import Block, Event, Path, Value, find, get, put
-from latentem.transform.transformed import Model, SamePosterior, innermost
+from latentem.core import Block, Event, LatentModel, Path, Value, find, get, put
+from latentem.transform.transformed import P, SamePosterior, innermost
 
 _ROUNDING = 1e-12
+_LINE = 40
+"""Characters of a held value that a representation shows."""
 
 
 def _numbers(components: Any) -> tuple[int, ...] | None:
@@ -39,7 +41,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 @final
-@frozen
+@frozen(repr=False)
 class Fixed(Value):
     """How a field of the parameters is held.
 
@@ -64,6 +66,14 @@ class Fixed(Value):
     def uniform(cls) -> Fixed:
         """Equal weights, however many there are."""
         return cls(equal=True)
+
+    def __repr__(self) -> str:
+        if self.equal or self.drawn:
+            return "Fixed.uniform()" if self.equal else "Fixed.at_start()"
+        given = [] if self.value is None else [_short(self.value)]
+        return (
+            f"Fixed({', '.join(given if self.components is None else [*given, f'components={list(self.components)}'])})"
+        )
 
     def write(self, block: Block[Any, Any], current: Any) -> Any:
         """The field of a block with the held value in it.
@@ -118,6 +128,12 @@ class Fixed(Value):
         return copy
 
 
+def _short(value: Any) -> str:
+    """A held value on a line: as it is, or by its shape where it is long."""
+    written = repr(value.tolist() if hasattr(value, "tolist") else value)
+    return written if len(written) <= _LINE else f"<{type(value).__name__} of shape {_shape(value)}>"
+
+
 def _shape(value: Any) -> tuple[int, ...]:
     if hasattr(value, "shape"):
         return tuple(value.shape)
@@ -138,8 +154,8 @@ def _holds(given: Holds | Set[str] | Sequence[str]) -> Holds:
 
 
 @final
-@frozen
-class Frozen(SamePosterior):
+@frozen(repr=False)
+class Frozen(SamePosterior[P]):
     """The same model with some blocks of its M-step left out.
 
     Attributes:
@@ -152,7 +168,7 @@ class Frozen(SamePosterior):
             cannot tell apart.
     """
 
-    inner: Model
+    inner: LatentModel[Any, Any, Any, P]
     hold: Holds = field(converter=_holds, hash=False)
 
     def __attrs_post_init__(self) -> None:
@@ -162,6 +178,10 @@ class Frozen(SamePosterior):
                     f"{block.name} is shared by the components, so it cannot be held for components "
                     f"{list(fixed.components)} alone: hold all of it, or use a structure that is not tied"
                 )
+
+    def __repr__(self) -> str:
+        plain = all(fixed == Fixed() for fixed in self.hold.values())
+        return f"Frozen({self.inner!r}, {set(self.hold) if plain and self.hold else dict(self.hold)})"
 
     def _held(self) -> list[tuple[Block[Any, Any], Fixed]]:
         blocks, every = self.inner.blocks(), innermost(self.inner).blocks()

@@ -8,13 +8,13 @@ from typing import Any, final
 import attrs
 from attrs import frozen
 
-from latentem.core import Block, Event
-from latentem.transform.transformed import Model, SamePosterior
+from latentem.core import Block, Event, LatentModel
+from latentem.transform.transformed import P, SamePosterior
 
 
 @final
-@frozen
-class WithPrior(SamePosterior):
+@frozen(repr=False)
+class WithPrior(SamePosterior[P]):
     """Maximum a posteriori under the conjugate prior that `pseudo` stands for.
 
     The pseudo-statistics are added before the M-step and scored by `log_joint` itself, so the prior
@@ -25,8 +25,11 @@ class WithPrior(SamePosterior):
         pseudo: Statistics as of imagined data.
     """
 
-    inner: Model
+    inner: LatentModel[Any, Any, Any, P]
     pseudo: Any
+
+    def __repr__(self) -> str:
+        return f"WithPrior({self.inner!r}, pseudo=<{type(self.pseudo).__name__}>)"
 
     def log_prior(self, params: Any) -> float:
         return self.inner.log_prior(params) + self.inner.log_joint(params, self.pseudo)

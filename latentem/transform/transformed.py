@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 from latentem.core import Block, Cache, Event, Expectation, Half, LatentModel, Path
+
+if TYPE_CHECKING:  # a model made of another is written without its parameters where nobody asks for their type
+    from typing_extensions import TypeVar
+
+    P = TypeVar("P", default=Any)
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P")
 
 Model = LatentModel[Any, Any, Any, Any]
 
 
-class Transformed(LatentModel[Any, Any, Any, Any]):
+class Transformed(LatentModel[Any, Any, Any, P]):
     """A model made from another one.
 
     It forwards everything but `expectation`, which stays composed of its own `posterior` and
@@ -23,7 +32,7 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
 
     @property
     @abc.abstractmethod
-    def inner(self) -> Model:
+    def inner(self) -> LatentModel[Any, Any, Any, P]:
         """The model that this one is made from."""
 
     @property
@@ -42,49 +51,56 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
     def temperature(self) -> float:
         return self.inner.temperature
 
-    def posterior(self, params: Any, chunk: Any) -> Any:
+    def posterior(self, params: P, chunk: Any) -> Any:
         return self.inner.posterior(params, chunk)
 
     def statistics(self, chunk: Any, posterior: Any) -> Any:
         return self.inner.statistics(chunk, posterior)
 
-    def log_joint(self, params: Any, statistics: Any) -> float:
+    def log_joint(self, params: P, statistics: Any) -> float:
         return self.inner.log_joint(params, statistics)
 
-    def blocks(self) -> Sequence[Block[Any, Any]]:
+    def blocks(self) -> Sequence[Block[Any, P]]:
         return self.inner.blocks()
 
-    def first(self, statistics: Any) -> Any:
+    def first(self, statistics: Any) -> P:
         return self.inner.first(statistics)
 
-    def log_prior(self, params: Any) -> float:
+    def log_prior(self, params: P) -> float:
         return self.inner.log_prior(params)
 
-    def log_evidence(self, params: Any, chunk: Any) -> Any:
+    def log_evidence(self, params: P, chunk: Any) -> Any:
         return self.inner.log_evidence(params, chunk)
 
-    def sample(self, params: Any, size: int, rng: Any) -> tuple[Any, Any]:
+    def sample(self, params: P, size: int, rng: Any) -> tuple[Any, Any]:
         return self.inner.sample(params, size, rng)
 
-    def rounding(self, params: Any) -> float:
+    def rounding(self, params: P) -> float:
         return self.inner.rounding(params)
 
-    def cancellation(self, params: Any, statistics: Any) -> float:
+    def cancellation(self, params: P, statistics: Any) -> float:
         return self.inner.cancellation(params, statistics)
 
-    def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
+    def contradictions(self, params: P) -> Iterable[str]:
+        return self.inner.contradictions(params)
+
+    @property
+    def noun(self) -> str:
+        return self.inner.noun
+
+    def diagnose(self, params: P, statistics: Any) -> Sequence[Event]:
         return self.inner.diagnose(params, statistics)
 
-    def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
+    def lift(self, params: P, statistics: Any) -> tuple[P, Sequence[Event]]:
         return self.inner.lift(params, statistics)
 
-    def describe(self, params: Any, statistics: Any) -> Mapping[str, Any]:
+    def describe(self, params: P, statistics: Any) -> Mapping[str, Any]:
         return self.inner.describe(params, statistics)
 
     def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
         self.inner.check(chunks, held)
 
-    def check_params(self, params: Any) -> None:
+    def check_params(self, params: P) -> None:
         self.inner.check_params(params)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Any:
@@ -94,18 +110,18 @@ class Transformed(LatentModel[Any, Any, Any, Any]):
         return self.inner.chunks(data, weights, allowed)
 
 
-class SamePosterior(Transformed):
+class SamePosterior(Transformed[P]):
     """A transformer that leaves q alone: it may run the inner model's own E-step."""
 
     __slots__ = ()
 
-    def labels(self, params: Any, chunk: Any) -> Any:
+    def labels(self, params: P, chunk: Any) -> Any:
         return self.inner.labels(params, chunk)
 
-    def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
+    def expectation(self, params: P, chunk: Any) -> Expectation[Any]:
         return self.inner.expectation(params, chunk)
 
-    def recalled(self, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:
+    def recalled(self, params: P, chunk: Any, cache: Cache) -> Expectation[Any]:
         if type(self).expectation is not SamePosterior.expectation:
             return self.expectation(params, chunk)
         return self.inner.recalled(params, chunk, cache)

@@ -255,6 +255,90 @@ class RawMoments(Sound):
         return evolve(statistics, components=statistics.components.about(np.zeros(2)))
 
 
+@planted_for("numbers")
+class UncountedCovariances(Sound):
+    """The block says that it has one free number fewer than it has."""
+
+    def blocks(self):
+        return [evolve(b, size=lambda p, b=b: b.size(p) - 1) if "cov" in b.name else b for b in self.inner.blocks()]
+
+
+@planted_for("numbers", params=TIED_PARAMS)
+class TiedCountedTwice(Sound):
+    """The block counts a pooled covariance for each component."""
+
+    inner = TIED
+
+    def blocks(self):
+        return [evolve(b, size=lambda p, b=b: 2 * b.size(p)) if "cov" in b.name else b for b in self.inner.blocks()]
+
+
+class WithoutFree(lem.ExponentialFamily):
+    """Bernoulli with the columns x and 1 - x, which are linearly related, and no word of that."""
+
+    def T(self, x):  # noqa: N802
+        return np.hstack([x, 1 - x])
+
+    def natural(self, params):
+        return np.log(np.hstack([params, 1 - params]))
+
+    def log_partition(self, params):
+        return np.zeros(len(params))
+
+    def from_mean(self, mean):
+        return mean[:, : mean.shape[1] // 2]
+
+    def sample(self, params, labels, rng):
+        return (rng.random((len(labels), params.shape[1])) < params[labels]).astype(float)
+
+
+class WrongMean(WithoutFree):
+    """E[T] of the columns in another order."""
+
+    def free(self, params):
+        return params.shape[1]
+
+    def mean(self, params):
+        return np.hstack([1 - params, params])
+
+
+BITS = (np.random.default_rng(0).random((200, 4)) < 0.5).astype(float)
+BIT_PARAMS = lem.MixtureParams([0.4, 0.6], np.array([[0.2, 0.7, 0.4, 0.6], [0.6, 0.3, 0.5, 0.8]]))
+
+
+@planted_for("numbers", data=lem.Rows(BITS), params=BIT_PARAMS)
+class LinearlyRelated(Sound):
+    """A family whose T has linearly related columns does not say how many numbers are free."""
+
+    inner = lem.Mixture(WithoutFree(), 2)
+
+
+@planted_for("claims", data=lem.Rows(BITS), params=BIT_PARAMS)
+class MeanOfOthers(Sound):
+    """A family's mean is that of other parameters."""
+
+    inner = lem.Mixture(WrongMean(), 2)
+
+
+@planted_for("draws")
+class VarianceForDeviation(Sound):
+    """Draws are stretched by the variance where it should be the standard deviation."""
+
+    def sample(self, params, size, rng):
+        labels = rng.choice(2, size, p=params.weights)
+        z = rng.standard_normal((size, 2))
+        return params.components.means[labels] + np.einsum("nij,nj->ni", params.components.dense()[labels], z), labels
+
+
+@planted_for("draws")
+class LabelsSwapped(Sound):
+    """The labels of draws are those of the other component."""
+
+    def sample(self, params, size, rng):
+        x, labels = self.inner.sample(params, size, rng)
+        return x, 1 - labels
+
+
 @pytest.mark.parametrize(("defect", "clause", "data", "params", "where"), DEFECTS)
 def test_each_planted_defect_is_caught_by_its_clause(defect, clause, data, params, where):
     """The clause that a defect was planted for finds it."""
@@ -282,7 +366,7 @@ def test_a_likelihood_that_never_falls_catches_few_of_them():
             continue
         model, chunks, path = defect(), [data], []
         for _step in range(5):
-            path.append(lem.log_likelihood(FULL if params is PARAMS else TIED, params, chunks))
+            path.append(lem.log_likelihood(defect.inner, params, chunks))
             statistics = model.expectation(params, data).statistics
             params = model.m_step(statistics, params)
         caught += bool(np.any(np.diff(path) < -1e-9))

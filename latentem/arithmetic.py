@@ -1,0 +1,43 @@
+"""How the library computes: an underflow is no error to it, whatever its caller has told numpy to raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+Given = ParamSpec("Given")
+T = TypeVar("T")
+
+
+def own_arithmetic(function: Callable[Given, T]) -> Callable[Given, T]:
+    """The function, with numpy's own default for floating-point errors: warn of all but underflows."""
+
+    @wraps(function)
+    def computed(*args: Given.args, **kwargs: Given.kwargs) -> T:
+        with np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"):
+            return function(*args, **kwargs)
+
+    return computed
+
+
+def own_steps(function: Callable[Given, Generator[T, None, None]]) -> Callable[Given, Generator[T, None, None]]:
+    """The same for a generator: while the caller has a value, floating-point errors are the caller's."""
+
+    @wraps(function)
+    def stepped(*args: Given.args, **kwargs: Given.kwargs) -> Generator[T, None, None]:
+        values = function(*args, **kwargs)
+        advance = own_arithmetic(lambda: next(values))
+        try:
+            while True:
+                try:
+                    value = advance()
+                except StopIteration:
+                    return
+                yield value
+        finally:
+            values.close()
+
+    return stepped

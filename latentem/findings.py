@@ -1,0 +1,72 @@
+"""What is found about the parameters in which a fit ends, beside what the model itself says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from latentem import summary
+from latentem.core import Degenerate, Event, Expectation, LatentModel, Placed, Unavailable, e_step, log_likelihood
+from latentem.run.audit import Books
+from latentem.transform import Frozen, layers
+
+Model = LatentModel[Any, Any, Any, Any]
+
+
+def log_evidence(model: Model, params: Any, chunks: Any) -> float | None:
+    """log p(data | params) in nats, or None where the model does not say it."""
+    try:
+        return log_likelihood(model, params, chunks)
+    except Unavailable:
+        return None
+
+
+def contradiction(
+    model: Model, params: Any, expectation: Expectation[Any], evidence: float | None, chunks: Placed[Any]
+) -> Sequence[Event]:
+    """Where q is exact the bound of its parameters is their log evidence; if not, the model contradicts itself."""
+    if evidence is None or not model.exact or Books.of(model, params, expectation).touches(evidence):
+        return ()
+    try:  # some runners end with a q that is older than the parameters
+        books = Books.of(model, params, e_step(model, params, chunks))
+    except Degenerate:
+        return ()
+    if books.touches(evidence):
+        return ()
+    gap = books.expected_log_joint + books.entropy - evidence
+    return [
+        Event(
+            "gap",
+            f"Q + H is {abs(gap):.3g} nats {'above' if gap > 0 else 'below'} the log likelihood, though the posterior "
+            "is said to be exact: posterior, log_joint or log_evidence is wrong, and so are AIC and BIC",
+            "latentem.testing.check_model(model, params, data) says more",
+        )
+    ]
+
+
+def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunks: Placed[Any]) -> Iterator[Event]:
+    """What the data do not determine of the parameters."""
+    total = 0
+    for block in model.blocks():
+        free, size = block.free(expectation.statistics, params), block.size(params)
+        total += free.numbers
+        if free.numbers < size and free.reason:
+            what = f"of the {size} numbers in {block.name} the data determine {free.numbers}: {free.reason}"
+            yield Event("unidentified", what, "they do not count in AIC and BIC", field=str(block.path[-1]))
+    rows = total if chunks.costly else sum(chunks.each(_rows))  # a pass more would tell that a large file is small
+    if total > rows:
+        what = f"{total} parameters were estimated from {summary.counted(rows, 'row')}"
+        yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")
+
+
+def _rows(chunk: Any) -> int:
+    weight = getattr(chunk, "row_weight", None)
+    return len(chunk) if weight is None else int((weight > 0).sum())
+
+
+def drawn(model: Model) -> Iterator[Event]:
+    """What is held, and nobody has said at what: a random start has decided."""
+    for layer in layers(model):
+        for name in layer.drawn() if isinstance(layer, Frozen) else ():
+            what = f"{name} is held at what the first random start drew"
+            yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)
