@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,11 +13,13 @@ T = TypeVar("T")
 
 
 def own_arithmetic(function: Callable[Given, T]) -> Callable[Given, T]:
-    """The function, with numpy's own default for floating-point errors: warn of all but underflows."""
+    """The function, for which no floating-point error is raised: it warns, but of underflows and what is ignored."""
 
     @wraps(function)
     def computed(*args: Given.args, **kwargs: Given.kwargs) -> T:
-        with np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"):
+        told = np.geterr()
+        divide, over, invalid = (_at_most_warn(told[kind]) for kind in ("divide", "over", "invalid"))
+        with np.errstate(divide=divide, over=over, invalid=invalid, under="ignore"):
             return function(*args, **kwargs)
 
     return computed
@@ -41,3 +43,7 @@ def own_steps(function: Callable[Given, Generator[T, None, None]]) -> Callable[G
             values.close()
 
     return stepped
+
+
+def _at_most_warn(told: str) -> Literal["ignore", "warn"]:
+    return "ignore" if told == "ignore" else "warn"
