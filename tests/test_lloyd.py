@@ -229,12 +229,13 @@ def test_the_sums_are_exact_where_floats_cancel(offset, width):
             count = sum(w[i] for i in rows)
             mean = [sum(w[i] * Fraction(float(x[i, c])) for i in rows) / count for c in range(3)]
             assert float(count) == pytest.approx(statistics.weights[j], rel=1e-15)
-            np.testing.assert_allclose(statistics.components.origin[j], [float(m) for m in mean], rtol=5e-16)
-            second = sum(w[i] * (Fraction(float(x[i, c])) - mean[c]) ** 2 for i in rows for c in range(3))
-            blur = 3 * float(count) * (2.3e-16 * offset) ** 2  # of a mean that is a double
-            assert statistics.components.second[j] == pytest.approx(float(second), rel=1e-12, abs=blur)
+            origin = [Fraction(float(value)) for value in statistics.components.origin[j]]
+            np.testing.assert_allclose([float(value) for value in origin], [float(m) for m in mean], rtol=5e-16)
+            first = [float(count * (m - value)) for m, value in zip(mean, origin, strict=True)]
+            np.testing.assert_allclose(statistics.components.first[j], first, rtol=0, atol=1e-13)
+            second = sum(w[i] * (Fraction(float(x[i, c])) - origin[c]) ** 2 for i in rows for c in range(3))
+            assert statistics.components.second[j] == pytest.approx(float(second), rel=1e-12)
         assert statistics.weights[3] == 0
-        assert not statistics.components.first.any()
 
 
 def test_rows_that_come_and_go_leave_the_sums_as_they_were():

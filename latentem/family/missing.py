@@ -185,9 +185,13 @@ def _conditional(
         Log densities of the observed cells, (r, k), expectations of the missing ones, (k, r, m), and roots of
         their covariances, (k, p, m, m), or (1, p, m, m).
     """
-    roots = _cholesky(covariances[:, columns[:, :, None], columns[:, None, :]])
+    # A solver pivots, so the columns must be of one size; powers of two change no bit of the factor.
+    size = np.exp2(np.floor(np.log2(np.diagonal(covariances, axis1=1, axis2=2)) / 2))
+    scaled = covariances / (size[:, :, None] * size[:, None, :])
+    roots = _cholesky(scaled[:, columns[:, :, None], columns[:, None, :]])
+    whiteners = np.tril(np.linalg.solve(roots[..., :o, :o], np.eye(o))).swapaxes(2, 3) / size[:, columns[:, :o], None]
+    roots *= size[:, columns][..., None]
     leading, regression = roots[..., :o, :o], roots[..., o:, :o].swapaxes(2, 3)
-    whiteners = np.tril(np.linalg.solve(leading, np.eye(o))).swapaxes(2, 3)
     order = columns[pattern]
     z = np.take_along_axis(x, order[:, :o], axis=1) - means[:, order[:, :o]]
     expected = means[:, order[:, o:]]

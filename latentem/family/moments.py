@@ -163,6 +163,11 @@ class Moments(Additive):
         """Mean of each component, shape (k, d); its origin where the count is zero."""
         return self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None]
 
+    def away(self, means: Array) -> Array:
+        """By how much some means miss those of the moments, (k, d): what rounding far from zero leaves between them."""
+        exact = self.first / np.where(self.count == 0, 1.0, self.count)[:, None]
+        return (means - self.origin) - exact
+
     def keep(self, part: float, covariances: Array, directions: bool) -> bool:
         """Whether they leave at least so much of covariances, (m, ...), as variance, in every column or direction.
 

@@ -18,12 +18,14 @@ from latentem.family.covariance import Spherical
 from latentem.family.gaussian_params import GaussianParams
 from latentem.family.moments import ColumnMoments, Moments
 from latentem.family.priors import CovariancePrior, Flat, Floor, InverseWishart
-from latentem.family.structure import Structure
+from latentem.family.structure import VANISHED, Structure
 
 _AT_FLOOR = 1 + 1e-6
 _SAME = 1e-8
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
+_SEEN = 1e-10
+"""Of a standard deviation: rounding of a mean that is asked about."""
 _LARGEST, _SMALLEST = 1e140, 1e-140
 
 S = TypeVar("S", bound=Any)
@@ -98,6 +100,13 @@ class ScatterFamily(Family[S, P]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.ones(len(x), dtype=bool)
 
+    def _lengths(self, params: P, change: Array) -> Array:
+        """Squared lengths change' inverse covariance change of a change of each mean, (k, d) -> (k,)."""
+        whiteners, _ = self._normal(params).factors
+        with np.errstate(over="ignore"):
+            white = [self.structure.each.whiten(whiteners[j], row[None]) for j, row in enumerate(change)]
+            return np.array([float((z**2).sum()) for z in white])
+
     def _distances(self, params: GaussianParams, x: Array) -> Array:
         """Squared distances (x - mean)' inverse covariance (x - mean), shape (n, k)."""
         whiteners, _ = params.factors
@@ -125,7 +134,12 @@ class ScatterFamily(Family[S, P]):
         def maximize(statistics: S, params: P) -> Array:
             moments = self._moments(statistics)
             live = _but((moments.count > 0), held)
-            return np.where(live[:, None], moments.means(), params.means)
+            means = moments.means()
+            away = moments.away(means)
+            if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
+                # Far from the origin the float next to the mean is no better than another: then it stays.
+                live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
+            return np.where(live[:, None], means, params.means)
 
         def size(params: P) -> int:
             return (len(params.means) - len(held)) * cast(int, params.means.shape[1])
@@ -142,7 +156,7 @@ class ScatterFamily(Family[S, P]):
                 new = self.structure.each.raised(new, floor)
             free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
             new = np.where(free, new, current)
-            self._refuse_collapse(new, variances, self._units(statistics), held)
+            self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
             return self._stored(new)
 
         def size(params: P) -> int:
@@ -168,10 +182,17 @@ class ScatterFamily(Family[S, P]):
     def _stored(self, covariances: Array) -> Array:
         return covariances[0] if self.structure.tied else covariances
 
-    def _refuse_collapse(self, covariances: Array, variances: Array, units: Array, held: tuple[int, ...]) -> None:
+    def _refuse_collapse(
+        self, covariances: Array, variances: Array, units: Array, means: Array, held: tuple[int, ...]
+    ) -> None:
         if not isinstance(self.prior, Flat):
             return
-        collapsed = np.flatnonzero(_but(self.structure.each.collapsed(covariances, variances), held))
+        each = self.structure.each
+        # Far from the origin the data have no digits of what is narrower than the floats are apart.
+        apart = (np.finfo(float).eps * np.abs(means).max(axis=0)) ** 2
+        apart = np.maximum(apart if variances.ndim else apart.mean(), VANISHED * variances)
+        vanished = each.collapsed(covariances, variances) | (each.weakest(covariances, apart)[0] < 1)
+        collapsed = np.flatnonzero(_but(vanished, held))
         if len(collapsed):
             j = int(collapsed[0])
             smallest = self.structure.each.weakest(covariances, variances)[0][j]

@@ -170,19 +170,21 @@ class Addends:
         share = np.where(count > 0, count, 1.0)
         means = sums[:, :d] / share[:, None]
         distance = squared_lengths(means - (self.centre - self.origin)) * (count > 0)
-        means += self.origin
+        rounded = means + self.origin
+        means -= rounded - self.origin  # what rounding leaves of a mean that is far from zero
         about_centre, shift = sums[:, d], count * distance
-        second = about_centre - shift
+        second = about_centre - shift + count * squared_lengths(means)
         # First order in the roundoff: of the squares, of the means about the origin, and of the difference.
         reach = np.sqrt(squared_lengths((self.centre - self.origin)[None])[0])
         each = d + 4 if d < _NARROW else 2 * d.bit_length() + 20
         error = each * (about_centre + shift) + 6 * (shift + np.sqrt(distance) * reach * count)
         cancelled = (_ROUNDOFF * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
         if cancelled.any():
-            second[cancelled] = self._about(means, labels(), cancelled)[cancelled]
-        means[count == 0] = 0.0
+            second[cancelled] = self._about(rounded, labels(), cancelled)[cancelled]
+        rounded[count == 0] = means[count == 0] = 0.0
+        means *= count[:, None]
         own(count)
-        moments = Moments(Spherical(), own(means), count, own(np.zeros_like(means)), own(np.maximum(second, 0.0)))
+        moments = Moments(Spherical(), own(rounded), count, own(means), own(np.maximum(second, 0.0)))
         return MixtureStatistics(count, moments)
 
     def _about(self, means: Array, labels: Labels, chosen: Array) -> Array:
