@@ -77,6 +77,7 @@ def _sealed(values: Any) -> bool:
         isinstance(values, np.ndarray)
         and values.dtype == np.float64
         and not values.flags.writeable
+        and values.flags.c_contiguous  # another layout is added up in another order, and does not survive pickling
         and not isinstance(values, np.ma.MaskedArray)
     )
 

@@ -16,8 +16,8 @@ from latentem.family.exponential import ExponentialFamily
 _LARGEST, _SMALLEST = 1e140, 1e-140
 POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
 
-_OUTLYING, _SOME = 1e10, 2**14
-"""How far out a covariate may be, in median distances; and rows of a chunk by which that is judged."""
+_OUTLYING, _AWAY, _SOME = 1e10, 1e10, 2**14
+"""How far out a covariate may be, in median distances; how far from zero, in ranges; rows by which that is judged."""
 
 Mask = npt.NDArray[np.bool_]
 
@@ -118,14 +118,24 @@ def refuse_extreme(chunks: Sequence[Array]) -> None:
 
 
 def refuse_outlying(chunks: Sequence[Array]) -> None:
-    """Refuse covariates of which one row is so far out that the others have no digits beside it in a linear predictor.
+    """Refuse covariates whose rows have no digits in a linear predictor: beside one far out, or beside their offset.
 
     Raises:
         RowError: naming the row and the column.
+        ColumnError: naming the column.
     """
     some = np.concatenate([x[:: max(1, len(x) // _SOME)] for x in chunks])
     middle = np.median(some, axis=0)
     width = np.median(np.abs(some - middle), axis=0)
+    spread = some.max(axis=0) - some.min(axis=0)
+    away = (np.abs(middle) > _AWAY * spread) & (spread > 64 * np.finfo(float).eps * np.abs(middle))
+    if away.any():
+        column = int(away.argmax())
+        raise ColumnError(
+            column,
+            f"varies by {spread[column]:g} about {middle[column]:g}, so that an intercept and a slope have no digits "
+            "of it: subtract its mean",
+        )
     begin = 0
     for x in chunks:
         far = (np.abs(x - middle) > _OUTLYING * width) & (width > 0)

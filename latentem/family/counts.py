@@ -10,7 +10,7 @@ import numpy as np
 from latentem.arrays import Array
 from latentem.core import RowError
 from latentem.family.columns import whole
-from latentem.family.log_gamma import LOG_2PI, less_log, stirling
+from latentem.family.log_gamma import LOG_2PI, less_log_ratio, stirling
 from latentem.rng import generator
 
 MOST = 1e12
@@ -49,12 +49,12 @@ def refuse_large(chunks: Iterable[Array]) -> None:
 def log_poisson(x: Array, mean: Array) -> Array:
     """log p of Poisson counts in nats, broadcast, by Loader's (2000) form, in which no large terms cancel.
 
-    -x (t - log(1 + t)) - log(2 pi x) / 2 less what Stirling's formula leaves of log x!, with t = (mean - x) / x.
+    -x (r - 1 - log r) - log(2 pi x) / 2 less what Stirling's formula leaves of log x!, with r = mean / x.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         positive = np.where(x > 0, x, 1.0)
-        apart = np.where(mean > 0, (mean - positive) / positive, 0.0)
-        deviance = positive * np.where(np.isfinite(apart), less_log(apart), np.inf)
+        apart = less_log_ratio(np.where(mean > 0, mean, positive), positive)
+        deviance = positive * np.where(np.isfinite(apart), apart, np.inf)
         density = -deviance - 0.5 * (LOG_2PI + np.log(positive)) - stirling(positive)
         return np.where(x > 0, np.where(mean > 0, density, -np.inf), -mean)
 

@@ -14,11 +14,11 @@ from latentem.core import Block, Path, Value
 from latentem.family.base import refuse_other_columns, refuse_other_params
 from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant, refuse_degenerate, refuse_extreme
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
-from latentem.family.log_gamma import LOG_2PI, less_log, log_less_digamma, stirling
+from latentem.family.log_gamma import LOG_2PI, less_log_ratio, log_less_digamma, stirling
 from latentem.rng import generator
 
 _EPS = float(np.finfo(float).eps)
-_NARROW = 64 * _EPS
+_NARROW = 4e-11
 """Differences of mean logs below this, relative to their size, are rounding."""
 _WIDEST = 1e100
 _NOTICED = 1e-11
@@ -89,13 +89,13 @@ class Gamma(ExponentialFamily):
     def log_density(self, params: GammaParams, x: Array) -> Array:
         if self.rounding(params) == 0:
             return super().log_density(params, x)
-        # Narrow ones term by term: -a (t - log(1 + t)) - log x, t = x / mean - 1, and what Stirling's formula leaves.
+        # Narrow ones term by term: -a (r - 1 - log r) - log x with r = x / mean, and what Stirling's formula leaves.
         refuse_other_columns(x, params.means.shape[1])
         inside = x > 0
         density = np.zeros((len(x), len(params.means)))
         for column, mean, a in zip(np.where(inside, x, 1.0).T, params.means.T, params.shapes.T, strict=True):
             constant = 0.5 * (np.log(a) - LOG_2PI) - stirling(a)
-            density += constant - a * less_log((column[:, None] - mean) / mean) - np.log(column)[:, None]
+            density += constant - a * less_log_ratio(column[:, None], mean) - np.log(column)[:, None]
         return np.where(inside.all(axis=1, keepdims=True), density, -np.inf)
 
     def natural(self, params: GammaParams) -> Array:
@@ -128,9 +128,7 @@ class Gamma(ExponentialFamily):
             kept, mean, logs = _averages(statistics, held)
             # The second bracket is zero where the mean is the average, as it is unless it is held.
             with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
-                ratio = mean / params.means
-                off = np.where(ratio < 0.5, ratio - 1 - np.log(ratio), less_log(np.maximum(ratio, 0.5) - 1))
-                gap = (np.log(mean) - logs) + off
+                gap = (np.log(mean) - logs) + less_log_ratio(mean, params.means)
             return np.where(kept, params.shapes, _shapes(np.where(kept, 1.0, gap), logs))
 
         return Block(("shapes",), maximize, _size(held), lambda more: self._shapes((*held, *more)))
@@ -182,7 +180,9 @@ def _shapes(gap: Array, logs: Array) -> Array:
         Degenerate: a gap is zero to rounding: the component's values do not vary.
     """
     varies = gap > _NARROW * (1 + np.abs(logs))
-    refuse_degenerate(varies, "shapes", "unbounded: its values do not vary, to rounding,")
+    refuse_degenerate(
+        varies, "shapes", "unbounded: its values hardly vary beside their size,"
+    )
     refuse_degenerate(gap < _WIDEST, "shapes", "zero: its values are too far from its mean")
     below, root = 3 - gap, np.sqrt((gap - 3) ** 2 + 24 * gap)
     a = np.where(below > 0, (below + root) / (12 * gap), 2 / np.maximum(root - below, 1.0))  # whichever does not cancel

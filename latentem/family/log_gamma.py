@@ -44,6 +44,13 @@ def log_less_digamma(a: Array) -> tuple[Array, Array]:
     return value, slope
 
 
+def less_log_ratio(a: Array, b: Array) -> Array:
+    """The difference r - 1 - log r for the ratio r = a / b of positive numbers, however large or small it is."""
+    apart = (a - b) / b
+    near = np.abs(apart) < _NEAR
+    return np.where(near, less_log(np.where(near, apart, 0.0)), apart - (np.log(a) - np.log(b)))
+
+
 def less_log(t: Array) -> Array:
     """The difference t - log(1 + t), for t > -1: with s = t / (2 + t), log(1 + t) = 2 (s + s^3 / 3 + s^5 / 5 + ...)."""
     near = np.abs(t) < _NEAR

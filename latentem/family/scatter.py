@@ -27,6 +27,8 @@ _NOTICED = 1e-11
 _SEEN = 1e-10
 """Of a standard deviation: rounding of a mean that is asked about."""
 _LARGEST, _SMALLEST = 1e140, 1e-140
+_FAR = 1e12
+"""How many times its range a column may be from zero where values are missing."""
 
 S = TypeVar("S", bound=Any)
 P = TypeVar("P", bound=Any)
@@ -281,8 +283,8 @@ class ScatterFamily(Family[S, P]):
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         # fmin and fmax pass over what is missing, and give NaN where there is nothing else.
-        ranges = np.array([(np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)) for x in chunks])
-        low, high = np.fmin.reduce(ranges[:, 0], axis=0), np.fmax.reduce(ranges[:, 1], axis=0)
+        ranges = [(np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0), np.isnan(x).any(axis=0)) for x in chunks]
+        low, high = np.fmin.reduce([least for least, _, _ in ranges]), np.fmax.reduce([most for _, most, _ in ranges])
         if np.isnan(low).any():
             raise ColumnError(int(np.isnan(low).argmax()), "has no value in any row: leave it out")
         still = constant(low, high)
@@ -296,6 +298,14 @@ class ScatterFamily(Family[S, P]):
                 column,
                 f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
                 "give it in other units",
+            )
+        lost = np.any([missing for _, _, missing in ranges], axis=0) & (size > _FAR * width) & ~still
+        if lost.any():
+            column = int(lost.argmax())
+            raise ColumnError(
+                column,
+                f"runs from {low[column]:g} to {high[column]:g}, and what is expected of its missing values would have "
+                "no digits: subtract its mean",
             )
         if ("covariances",) in held or isinstance(self.prior, InverseWishart):
             return

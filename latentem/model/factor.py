@@ -25,7 +25,6 @@ from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
-from latentem.family.structure import VANISHED
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.posterior.normal import NormalPosterior
 from latentem.rng import generator
@@ -33,6 +32,8 @@ from latentem.rng import generator
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _IDLE = 1e-8
+_LOST = 32 * float(np.finfo(float).eps)
+"""Of the variance of a column: noise below it is rounding."""
 _NOTICED = 1e-11
 _LARGEST = 1e140
 _CHUNK = 2**18
@@ -152,6 +153,13 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         relative = float(np.finfo(float).eps * np.hypot(1, params.axes[1][0]))
         return relative if relative > _NOTICED else 0.0
 
+    def cancellation(self, params: FactorParams, statistics: FactorStatistics) -> float:
+        """What residuals lose, as differences of second moments, beside the noise."""
+        if not statistics.count > 0:
+            return 0.0
+        cells = statistics.count * len(params.mean) / np.size(params.noise)
+        return float(4 * np.finfo(float).eps * cells * (statistics.variances() / params.noise).sum())
+
     def diagnose(self, params: FactorParams, statistics: FactorStatistics) -> Sequence[Event]:
         events = []
         if params.axes[1][-1] < _IDLE:
@@ -253,9 +261,9 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         if (floor := self.prior.floor(variances)) is not None:
             return self.noise.raised(noise, floor)
         ratio, column = self.noise.weakest(noise[None], variances)
-        if isinstance(self.prior, Flat) and not ratio[0] >= VANISHED:
-            where = "" if column is None else f", in column {column[0]}"
-            reason = f"collapsed (smallest variance {max(ratio[0], 0.0):.3g} of the data's{where})"
+        if not ratio[0] >= _LOST:  # a residual is a difference of second moments, and has no digits beyond
+            where = "" if column is None else f"in column {column[0]} "
+            reason = f"collapsed: {where}it is {max(ratio[0], 0.0):.3g} times the variance of the data"
             raise Degenerate(None, "noise", reason, "use fewer factors, Spherical() noise, or a prior such as Floor()")
         return noise
 
