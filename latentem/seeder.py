@@ -115,7 +115,7 @@ class Seeder:
         """Rows about their mean, in a unit in which squares neither overflow nor vanish."""
         largest = np.abs(x).max()
         if largest > 0 and not 1 / _FAR < largest < _FAR:
-            x = x * np.exp2(-np.ceil(np.log2(largest)))
+            x = np.ldexp(x, -int(np.ceil(np.log2(largest))))
         centred: Array = x - np.average(x, axis=0, weights=self._weight)
         return centred
 
@@ -124,7 +124,7 @@ class Seeder:
         largest = np.abs(x).max(axis=0)
         far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
         if far.any():
-            x = x * np.exp2(-np.ceil(np.log2(np.where(far, largest, 1.0))))
+            x = np.ldexp(x, -np.ceil(np.log2(np.where(far, largest, 1.0))).astype(int))
         x = self._centred(x)
         spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
         x /= np.where(spread > 0, spread, 1.0)

@@ -19,7 +19,6 @@ from latentem.data.rows import Rows
 from latentem.data.sequences import Sequences
 from latentem.data.values import (
     allowed_components,
-    refuse_absent_columns,
     refuse_mask,
     refuse_unsound,
     refuse_weights,
@@ -255,14 +254,14 @@ def _shape(chunk: Any) -> tuple[tuple[int, ...], bool]:
     return chunk.x.shape, chunk.allowed is not None
 
 
-def refuse_all_absent(chunks: Sequence[Any], names: Sequence[str] | None, missing: bool, unit: str) -> Array:
-    """Refuse data of which no row counts, or a column has no value; it looks no further than it must.
+def refuse_all_absent(chunks: Sequence[Any], unit: str) -> Array:
+    """Refuse data of which no row counts; it looks no further than it must.
 
     Returns:
         The first row that counts, shape (d,).
 
     Raises:
-        ValueError: saying which.
+        ValueError: none does.
     """
     for chunk in chunks:
         counts = chunk.row_weight > 0
@@ -270,6 +269,4 @@ def refuse_all_absent(chunks: Sequence[Any], names: Sequence[str] | None, missin
             break
     else:
         raise ValueError(f"all weights are zero: at least one {unit} must count")
-    if missing:
-        refuse_absent_columns(((chunk.x, chunk.row_weight) for chunk in chunks), names)
     return own(chunk.x[int(counts.argmax())].copy())

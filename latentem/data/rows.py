@@ -17,7 +17,6 @@ from latentem.data.values import (
     columns_of,
     mask,
     numbers,
-    refuse_absent_columns,
     refuse_mask,
     refuse_unsound,
     refuse_weights,
@@ -153,8 +152,7 @@ def checked(
     """Chunks of one table, as they are, but for rows of weight zero: they get the values of one that counts.
 
     Raises:
-        ValueError: the chunks do not fit together or `k` components, no row counts, a value is not finite, or a
-            column has no value at all.
+        ValueError: the chunks do not fit together or `k` components, no row counts, or a value is not finite.
     """
     if len({chunk.x.shape[1] for chunk in chunks}) > 1 or len({chunk.allowed is None for chunk in chunks}) > 1:
         shapes = [chunk.x.shape for chunk in chunks]
@@ -168,8 +166,6 @@ def checked(
         sound.append(_without_absent(chunk))
         refuse_unsound(sound[-1].x, partial(sound[-1].place, rows=begin), names, missing)
         begin += len(chunk)
-    if missing:
-        refuse_absent_columns(((chunk.x, chunk.weight) for chunk in sound), names)
     return sound
 
 

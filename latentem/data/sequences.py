@@ -17,7 +17,6 @@ from latentem.data.values import (
     columns_of,
     mask,
     numbers,
-    refuse_absent_columns,
     refuse_mask,
     refuse_unsound,
     refuse_weights,
@@ -108,8 +107,6 @@ def sequences(
     chunk = stacked(data, weights, allowed, k, missing)
     if chunk.weight is not None and not (chunk.weight > 0).any():
         raise ValueError("all weights are zero: at least one sequence must count")
-    if missing:
-        refuse_absent_columns([(chunk.x, None if chunk.weight is None else chunk.row_weight)], _names(data))
     return chunk
 
 

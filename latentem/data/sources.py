@@ -93,9 +93,9 @@ class Tables(Source):
         if self.weight is not None and self.weight.shape != self.shape[:1]:
             raise ValueError(f"weights have shape {self.weight.shape}: give one a row, shape {self.shape[:1]}")
         chunks = RowChunks(Stored(self.table, self.weight, self.allowed, k, missing), size(*self.table.shape))
-        if self.weight is None and not missing:
+        if self.weight is None:
             return chunks
-        return evolve(chunks, sound=refuse_all_absent(chunks, self.columns, missing, "row"))
+        return evolve(chunks, sound=refuse_all_absent(chunks, "row"))
 
     def sequences(self, size: Size, k: int | None, missing: bool) -> Chunks[Sequences]:
         lengths = frozen_lengths(self.table.lengths if self.lengths is None else self.lengths)
@@ -104,9 +104,9 @@ class Tables(Source):
         edges = tuple(cut_edges(lengths, size(*self.table.shape)))
         remedy = "fill it in, or part the sequence there"
         chunks = SequenceChunks(Stored(self.table, self.weight, self.allowed, k, missing, remedy), lengths, edges)
-        if self.weight is None and not missing:
+        if self.weight is None:
             return chunks
-        return evolve(chunks, sound=refuse_all_absent(chunks, self.columns, missing, "sequence"))
+        return evolve(chunks, sound=refuse_all_absent(chunks, "sequence"))
 
 
 @final
@@ -134,14 +134,14 @@ class Loads(Source):
 
     def rows(self, size: Size, k: int | None, missing: bool) -> Chunks[Rows]:
         convert = partial(converted_rows, k=k, missing=missing, bare=not self.weighted)
-        return _measured(Loaded(self.loads, convert), missing, "row")
+        return _measured(Loaded(self.loads, convert), "row")
 
     def sequences(self, size: Size, k: int | None, missing: bool) -> Chunks[Sequences]:
         convert = partial(converted_sequences, k=k, missing=missing, bare=not self.weighted)
-        return _measured(Loaded(self.loads, convert), missing, "sequence")
+        return _measured(Loaded(self.loads, convert), "sequence")
 
 
-def _measured(chunks: Loaded[Any], missing: bool, unit: str) -> Loaded[Any]:
+def _measured(chunks: Loaded[Any], unit: str) -> Loaded[Any]:
     measured = chunks.measured()
-    refuse_all_absent(measured, None, missing, unit)
+    refuse_all_absent(measured, unit)
     return measured

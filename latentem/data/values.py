@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array, frozen_array, real_numbers
+from latentem.core import ColumnError
 
 _LIGHTEST, _LIGHT = 1e-100, 1e-20
 """The largest weight is at least the first, and at most its inverse. Beyond the second, and its inverse, squares of
@@ -173,27 +174,20 @@ def refuse_unsound(
             )
 
 
-def refuse_absent_columns(tables: Iterable[tuple[Array, Array | None]], names: Sequence[str] | None = None) -> None:
-    """Refuse tables of which a column is NaN in all rows that count; it looks no further than it must.
-
-    Args:
-        tables: Each with the weights of its rows, or None.
-        names: Names of the columns.
+def refuse_absent_columns(chunks: Iterable[Any]) -> None:
+    """Refuse data of which a column is NaN in all rows that count; it looks no further than it must.
 
     Raises:
-        ValueError: naming the column.
+        ColumnError: naming the column.
     """
     absent: Any = True
-    for x, weight in tables:
-        for begin in range(0, len(x), _BLOCK):
-            part = np.isnan(x[begin : begin + _BLOCK])
-            if weight is not None:
-                part = part[weight[begin : begin + _BLOCK] > 0]
-            absent = absent & part.all(axis=0)
+    for chunk in chunks:
+        for begin in range(0, len(chunk.x), _BLOCK):
+            part = slice(begin, begin + _BLOCK)
+            absent = absent & np.isnan(chunk.x[part])[chunk.row_weight[part] > 0].all(axis=0)
             if not absent.any():
                 return
-    column = int(absent.argmax())
-    raise ValueError(f"column {repr(names[column]) if names else column} has no value at all: leave it out")
+    raise ColumnError(int(absent.argmax()), "has no value at all: leave it out")
 
 
 def refuse_weights(weight: Array, n: int, unit: str, begin: int = 0) -> None:

@@ -180,9 +180,7 @@ def _shapes(gap: Array, logs: Array) -> Array:
         Degenerate: a gap is zero to rounding: the component's values do not vary.
     """
     varies = gap > _NARROW * (1 + np.abs(logs))
-    refuse_degenerate(
-        varies, "shapes", "unbounded: its values hardly vary beside their size,"
-    )
+    refuse_degenerate(varies, "shapes", "unbounded: its values hardly vary beside their size,")
     refuse_degenerate(gap < _WIDEST, "shapes", "zero: its values are too far from its mean")
     below, root = 3 - gap, np.sqrt((gap - 3) ** 2 + 24 * gap)
     a = np.where(below > 0, (below + root) / (12 * gap), 2 / np.maximum(root - below, 1.0))  # whichever does not cancel

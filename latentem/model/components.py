@@ -11,7 +11,7 @@ from attrs import evolve
 
 from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
-from latentem.data.values import refuse_extreme_weights
+from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
 
@@ -191,6 +191,8 @@ class ComponentModel(LatentModel[X, R, S, P]):
                 f"{n} rows were given for {self.k} components: give at least {self.k} that count, or lower k"
             )
         refuse_extreme_weights(chunks)
+        if self.family.takes_missing:
+            refuse_absent_columns(chunks)
         within = frozenset(path[1:] for path in held if path[:1] == (self.part,))
         try:
             self.family.check((chunk.x for chunk in chunks), within)
