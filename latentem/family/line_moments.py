@@ -115,9 +115,9 @@ class LineMoments(Additive):
 
     def terms(self, coefficients: Array) -> Array:
         """What `residuals` is the difference of, shape (k,): rounding is relative to it."""
-        steep = np.maximum(np.abs(coefficients[:, 1:]), np.abs(self.slopes))
+        turned = np.abs(coefficients[:, 1:] - self.slopes)
         squares = np.abs(np.diagonal(self.moments.second, axis1=1, axis2=2))
-        return (steep * np.sqrt(squares[:, :-1])).sum(axis=1) ** 2 + squares[:, -1]
+        return (turned * np.sqrt(squares[:, :-1])).sum(axis=1) ** 2 + squares[:, -1]
 
     def apart(self, lines: Array) -> Array:
         """Mean squared difference of two lines, shape (2, p + 1), over the covariates of each component, (k,)."""

@@ -25,6 +25,7 @@ from latentem.family.scatter import or_flat
 from latentem.family.structure import VANISHED
 from latentem.rng import generator
 
+_EPS = float(np.finfo(float).eps)
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _NOTICED = 1e-11
@@ -170,7 +171,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
 
     def cancellation(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
         """What it costs elsewhere, as much for each row; and what rounding loses of residuals."""
-        lost = 4 * np.finfo(float).eps * statistics.terms(params.coefficients) / params.variances
+        lost = 4 * _EPS * statistics.terms(params.coefficients) / params.variances
         return float(_moved(params) @ np.abs(statistics.count) + lost.sum())
 
     def lift(
@@ -260,7 +261,12 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
             new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), self._floor(statistics))
             new[list(held)] = params.variances[list(held)]
-            collapsed = _free(statistics, held) & (new < VANISHED * statistics.response_variance())
+            least = np.full(len(new), VANISHED * statistics.response_variance())
+            if self._floor(statistics) == 0:  # what is narrower than rounding leaves it has no digits
+                count = np.where(statistics.count > 0, statistics.count, 1.0)
+                lost = _EPS * statistics.terms(params.coefficients) / count
+                least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
+            collapsed = _free(statistics, held) & (new < least)
             if collapsed.any():
                 j = int(collapsed.argmax())
                 raise Degenerate(
@@ -294,7 +300,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
 
 def _moved(params: LinearRegressionParams) -> Array:
     """By how many of its widths the rounding of its intercept moves each line, shape (k,)."""
-    moved: Array = np.finfo(float).eps * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
+    moved: Array = _EPS * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
     return moved
 
 

@@ -187,7 +187,7 @@ class ScatterFamily(Family[S, P]):
     def _refuse_collapse(
         self, covariances: Array, variances: Array, units: Array, means: Array, held: tuple[int, ...]
     ) -> None:
-        if not isinstance(self.prior, Flat):
+        if isinstance(self.prior, Floor):
             return
         each = self.structure.each
         # Far from the origin the data have no digits of what is narrower than the floats are apart.

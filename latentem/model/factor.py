@@ -32,8 +32,8 @@ from latentem.rng import generator
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
 _IDLE = 1e-8
-_LOST = 32 * float(np.finfo(float).eps)
-"""Of the variance of a column: noise below it is rounding."""
+_LOST = 1e-12
+"""Of the variance of a column: noise below it has lost its digits."""
 _NOTICED = 1e-11
 _LARGEST = 1e140
 _CHUNK = 2**18

@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsFloat, final
 
 from attrs import frozen
 
-from latentem.core import Expectation, Half, LatentModel
+from latentem.core import Degenerate, Expectation, Half, LatentModel
 
 ROUNDING = 1e-10
 """Of (observations + |Q| + |H|): a loss below it is none. Relative to the bound it would fail where that is zero."""
@@ -19,6 +19,8 @@ NOISE = 1e-22
 AGREEING = 1e-9
 """Of the same: the log evidence and the bound, added up along different ways, are one number up to this."""
 
+_BLIND = 0.01
+"""Nats an observation that rounding may take from the books, at most."""
 _PRIOR = 1e-14
 """Of the log prior: what rounding makes of its change. It counts where data count next to nothing."""
 
@@ -113,7 +115,21 @@ class Pass:
 
     @classmethod
     def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
-        return cls(params, expectation, Books.of(model, params, expectation))
+        """The pass, unless its books have no digits.
+
+        Raises:
+            Degenerate: they have none.
+        """
+        books = Books.of(model, params, expectation)
+        if not books.cancelled + books.rounding * books.observations <= _BLIND * books.observations:
+            raise Degenerate(
+                None,
+                "log likelihood",
+                f"rounding may put it off by {books.cancelled + books.blur:.2g} nats, for components are narrow beside "
+                "their offset or their other widths",
+                "use fewer components or a prior, or give the data without their offset",
+            )
+        return cls(params, expectation, books)
 
 
 def gains(model: Model, params: Any, statistics: Any, before: Books, after: Books) -> dict[Half, float]:
