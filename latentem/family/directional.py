@@ -302,7 +302,8 @@ def _concentrations(gap: Array, d: int) -> Array:
         # 1 - ratio^2 - (d - 1) ratio / kappa, which is 1 / d at 0
         slope = np.where(kappa > 0, rest * (1 + ratio) - (d - 1) * ratio / np.where(kappa > 0, kappa, 1.0), 1 / d)
         # Where kappa is large the slope cancels, and the complement is all but proportional to 1 / kappa.
-        new = np.where(kappa > _STEEP * d, kappa * rest / gap, np.maximum(kappa - off / slope, kappa / 2))
+        steep = kappa > _STEEP * d
+        new = np.where(steep, kappa * rest / gap, np.maximum(kappa - off / np.where(steep, 1.0, slope), kappa / 2))
         settled = np.abs(new - kappa) <= _SETTLED * kappa
         kappa = new
         if settled.all():

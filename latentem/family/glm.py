@@ -92,7 +92,11 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         flat[0] = self.link((float(share @ y) * total + 0.5) / (total + 1))
         starts = [flat] if current is None else [design.standardised(current.coefficients)[0], flat]
         best = max(starts, key=lambda start: joint(start)[0])
-        return Coefficients(design.destandardised(maximise(joint, best)[None]))
+        new = Coefficients(design.destandardised(maximise(joint, best)[None]))
+        if current is None:
+            return new
+        before, after = (float(weight @ self.log_density(each, x)[:, 0]) for each in (current, new))
+        return new if after >= before else current  # where slopes are steep, rounding may cost more than they gain
 
     def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
         return [self.block(("coefficients",), self.estimate, rank=_rank, reason=DEPENDENT)]

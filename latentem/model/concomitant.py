@@ -286,4 +286,5 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
     best = max((start[free].ravel(), flat.ravel()), key=lambda point: joint(point)[0])
     new = gate.copy()
     new[free] = design.destandardised(maximise(joint, best).reshape(-1, width))
-    return new
+    before, after = (np.einsum("nk,nk->", counts, _log_weights(each, covariates)) for each in (gate, new))
+    return new if after >= before else gate  # where slopes are steep, rounding may cost more than they gain

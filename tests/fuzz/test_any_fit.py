@@ -112,7 +112,7 @@ def slack(fit, size):
 
 
 def assert_evidence(case, fit):
-    if fit.log_evidence is None or case.options["allowed"] is not None:
+    if fit.log_evidence is None or case.options["allowed"] is not None:  # what is known of a label is no density
         return
     units = case.data if case.sequences else np.asarray(case.data)
     weights = np.ones(len(units)) if case.options["weights"] is None else np.asarray(case.options["weights"], float)
@@ -144,7 +144,7 @@ def assert_predictions(case, fit):
         probabilities = fit.predict_proba(case.data)
     except lem.Unavailable:
         return
-    except lem.Degenerate:
+    except NAMED:
         assert case.options["weights"] is not None  # a row of weight zero may be impossible
         return
     rows = sum(len(table) for table in case.tables)
