@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench fuzz clean
 
 demo: $(VENV)/.core
 	$(BIN)/latentem demo
@@ -18,6 +18,11 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/figures/faithful.py
+
+# Random fits, for FUZZ_MINUTES, from FUZZ_SEED on.
+fuzz: export FUZZ_MINUTES ?= 20
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pytest -s --timeout 0 tests/fuzz
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
