@@ -21,6 +21,11 @@ _WAYS_OUT = {
 }
 
 
+def plain_int(value: Any) -> Any:
+    """A converter: a whole number of numpy's as Python's own, which does not overflow; anything else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
+
+
 def frozen_array(values: Any) -> Array:
     """The values as a read-only float64 array, copied unless nobody can write to them.
 

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from attrs import field, fields, frozen
 
-from latentem.arrays import Array, Labels, own
+from latentem.arrays import Array, Labels, own, plain_int
 from latentem.core import Cache, ColumnError, Event, Expectation, Path
 from latentem.data import Rows, even_rows, row_chunks
 from latentem.family import Floor, Full, Gaussian, InverseWishart, Spherical, Structure, Tied
@@ -62,7 +62,7 @@ class GaussianMixture(SamePosterior[MixtureParams]):
         TypeError, ValueError: an argument is of the wrong kind, or components are held of what is tied.
     """
 
-    k: int
+    k: int = field(converter=plain_int)
     structure: Structure = field(factory=Full)
     weights: Fixed | None = field(default=None, converter=_fixed)
     means: Fixed | None = field(default=None, converter=_fixed)
@@ -120,7 +120,7 @@ class KMeans(Transformed[MixtureParams]):
         k: Number of clusters.
     """
 
-    k: int
+    k: int = field(converter=plain_int)
 
     def __attrs_post_init__(self) -> None:
         self.inner.blocks()

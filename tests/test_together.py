@@ -204,7 +204,12 @@ def test_a_start_that_degenerates_does_not_end_the_others():
         in_turn = run_all(runner, model, starts, lem.Serial().place(data))
     endings = [report.status.ending for report in in_turn[1]]
     assert endings[0] is endings[2] is lem.Ending.DEGENERATE
-    assert [math.isnan(report.objective) for report in in_turn[1]] == [True, False, False, False]  # the first has no books
+    assert [math.isnan(report.objective) for report in in_turn[1]] == [
+        True,
+        False,
+        False,
+        False,
+    ]  # the first has no books
     assert repr(together[1]) == repr(in_turn[1])
     assert together[0].params == in_turn[0].params
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from latentem.arrays import Array, Labels, frozen_array
+from latentem.arrays import Array, Labels, frozen_array, plain_int
 from latentem.core import ColumnError, Degenerate, RowError
 from latentem.family.exponential import ExponentialFamily
 
@@ -56,8 +56,8 @@ class ColumnFamily(ExponentialFamily):
 
 
 def whole_numbers(value: Any) -> Any:
-    """A converter: a list as a tuple, so that the family can be compared and hashed."""
-    return tuple(value) if isinstance(value, list | tuple | np.ndarray) else value
+    """A converter: a list as a tuple of Python's own numbers, so that the family can be compared and hashed."""
+    return tuple(map(plain_int, value)) if isinstance(value, list | tuple | np.ndarray) else plain_int(value)
 
 
 def natural_number(value: Any) -> bool:

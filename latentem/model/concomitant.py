@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import log_softmax, logsumexp, softmax
 
-from latentem.arrays import Array, matrix, own, part
+from latentem.arrays import Array, matrix, own, part, plain_int
 from latentem.core import Additive, Block, ColumnError, Event, Identified, Path, RowError, Unavailable, Value
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
@@ -92,7 +92,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(validator=natural_number)
+    k: int = field(converter=plain_int, validator=natural_number)
     columns: tuple[int, ...] = field(converter=_columns)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from attrs import evolve, field, frozen
 
-from latentem.arrays import Array, own
+from latentem.arrays import Array, own, plain_int
 from latentem.core import (
     Block,
     ColumnError,
@@ -61,7 +61,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     A noise variance whose likelihood is highest at zero (a Heywood case) falls slowly, as 1 / steps.
     """
 
-    m: int = field(validator=_natural_number)
+    m: int = field(converter=plain_int, validator=_natural_number)
     noise: Shape = field(factory=Diagonal)
     prior: CovariancePrior = field(factory=Floor, converter=_or_flat)
 

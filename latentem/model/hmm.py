@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import xlogy
 
-from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, rounded_mean, shares, vector
+from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, plain_int, rounded_mean, shares, vector
 from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
@@ -100,7 +100,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(validator=natural_number)
+    k: int = field(converter=plain_int, validator=natural_number)
     prior: PseudoCounts | None = None
 
     @property

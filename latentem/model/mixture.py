@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
-from latentem.arrays import Array, frozen_array, own, part, shares, vector
+from latentem.arrays import Array, frozen_array, own, part, plain_int, shares, vector
 from latentem.core import Additive, Block, Expectation, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family, Kernel
@@ -77,7 +77,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(validator=natural_number)
+    k: int = field(converter=plain_int, validator=natural_number)
     prior: PseudoCounts | None = None
 
     @property
