@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 import latentem as lem
 from latentem.arrays import Array, Labels
-from latentem.family.newton import maximise
+from latentem.numerics.solve import maximise
 from latentem.testing import check_model
 
 

@@ -7,7 +7,6 @@
 """
 
 from latentem import data, datasets, engine, testing, transform
-from latentem.annealing import Annealing
 from latentem.bound import LowerBound, lower_bound
 from latentem.core import (
     Additive,
@@ -74,6 +73,7 @@ from latentem.family import (
 )
 from latentem.fit import ConvergenceWarning, fit
 from latentem.fitted import Fit
+from latentem.kmeans import KMeans
 from latentem.model import (
     ConcomitantMixture,
     ConcomitantParams,
@@ -89,8 +89,7 @@ from latentem.model import (
     PseudoCounts,
 )
 from latentem.posterior import ChainPosterior, LabelPosterior, NormalPosterior
-from latentem.recipes import GaussianMixture, KMeans
-from latentem.reseed import reseed_empty
+from latentem.recipes import GaussianMixture
 from latentem.run import (
     EM,
     STOP,
@@ -98,9 +97,6 @@ from latentem.run import (
     Anderson,
     Ending,
     History,
-    Incremental,
-    Online,
-    OnlineState,
     Result,
     Runner,
     Squarem,
@@ -114,10 +110,11 @@ from latentem.run import (
     remaining_below,
     seconds,
 )
-from latentem.stochastic import Stochastic
+from latentem.start.reseeding import reseed_empty
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 
 __version__ = "0.1.0"
+from latentem.variants import Annealing, Incremental, Online, OnlineState, Stochastic
 
 __all__ = [
     "EM",

@@ -7,8 +7,8 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.arithmetic import own_arithmetic
 from latentem.core import Expectation, LatentModel, log_likelihood
+from latentem.numerics.arithmetic import own_arithmetic
 from latentem.posterior import LabelPosterior
 
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.arithmetic import own_arithmetic
 from latentem.core import (
     ColumnError,
     Degenerate,
@@ -24,7 +23,7 @@ from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
-from latentem.reseed import reseed_empty
+from latentem.numerics.arithmetic import own_arithmetic
 from latentem.run import (
     EM,
     Acceleration,
@@ -39,7 +38,8 @@ from latentem.run import (
 )
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
-from latentem.starts import starts
+from latentem.start.reseeding import reseed_empty
+from latentem.start.starts import starts
 
 Model = LatentModel[Any, Any, Any, Any]
 P = TypeVar("P")

@@ -11,7 +11,6 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem import summary
-from latentem.arithmetic import own_arithmetic
 from latentem.arrays import Array, Labels
 from latentem.core import (
     ColumnError,
@@ -31,7 +30,8 @@ from latentem.core import (
 )
 from latentem.data import Source, columns_of, found_source
 from latentem.findings import contradiction, log_evidence
-from latentem.rng import generator
+from latentem.numerics.arithmetic import own_arithmetic
+from latentem.numerics.rng import generator
 from latentem.run import (
     Ending,
     History,

@@ -10,9 +10,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import latentem as lem
-from latentem.family.continuous import Exponential, LogNormal
 from latentem.family.exponential import ExponentialStatistics
-from latentem.family.gamma import Gamma, GammaParams
+from latentem.family.gaussian.lognormal import LogNormal
+from latentem.family.positive import Exponential, Gamma, GammaParams
 from latentem.testing import check_model
 
 RATES = np.array([[2.0, 0.1], [0.5, 0.3]])

@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.special import i0e, i1e, logsumexp
 
 import latentem as lem
-from latentem.family.bessel import log_bessel
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
+from latentem.numerics.bessel import log_bessel
 from latentem.testing import check_model
 
 FAMILY = VonMisesFisher()

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import latentem as lem
 from latentem.core import LatentModel
-from latentem.family.kernel import UNIT, Buffers
-from latentem.family.quadratic import QuadraticKernel
-from latentem.family.whitened import WhitenedKernel
+from latentem.family.gaussian.quadratic import QuadraticKernel
+from latentem.family.gaussian.whitened import WhitenedKernel
+from latentem.kernel.base import UNIT, Buffers
+from latentem.kernel.passes import fused
 from latentem.model import mixture
-from latentem.model.fused import fused
 
 STRUCTURES = [
     lem.Full(),

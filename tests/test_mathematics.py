@@ -11,7 +11,7 @@ import latentem as lem
 from latentem.core import put
 from latentem.family import Moments
 from latentem.run.audit import movement
-from latentem.starts import starts
+from latentem.start.starts import starts
 
 STRUCTURES = [
     lem.Full(),

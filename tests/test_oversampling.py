@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 import latentem as lem
-from latentem.oversampling import oversampled
+from latentem.start.oversampling import oversampled
 
 
 def clusters(n=30_000, k=40, seed=0):

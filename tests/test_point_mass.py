@@ -12,13 +12,13 @@ from scipy import optimize, stats
 from scipy.special import expit, logsumexp
 
 import latentem as lem
-from latentem.family.assorted import Assorted
-from latentem.family.continuous import Exponential, LogNormal
+from latentem.family.composite.assorted import Assorted
+from latentem.family.composite.inflated import ZeroInflated, ZeroInflatedParams
+from latentem.family.composite.point_mass import PointMass, Uniform
+from latentem.family.composite.product import Product
 from latentem.family.discrete import Geometric, Poisson
-from latentem.family.gamma import Gamma
-from latentem.family.inflated import ZeroInflated, ZeroInflatedParams
-from latentem.family.point_mass import PointMass, Uniform
-from latentem.family.product import Product
+from latentem.family.gaussian.lognormal import LogNormal
+from latentem.family.positive import Exponential, Gamma
 from latentem.testing import check_model
 
 LAMB = np.repeat([0, 1, 2, 3, 4, 7], [182, 41, 12, 2, 2, 1])[:, None].astype(float)

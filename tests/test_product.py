@@ -17,12 +17,11 @@ from stepmix.stepmix import StepMix
 import latentem as lem
 from latentem.core import ColumnError, find
 from latentem.family.categorical import Categorical
-from latentem.family.continuous import Exponential
+from latentem.family.composite.inflated import ZeroInflated
+from latentem.family.composite.product import Product
+from latentem.family.composite.whole import Parts
 from latentem.family.discrete import Bernoulli, Poisson
-from latentem.family.gamma import Gamma
-from latentem.family.inflated import ZeroInflated
-from latentem.family.parts import Parts
-from latentem.family.product import Product
+from latentem.family.positive import Exponential, Gamma
 from latentem.testing import check_model
 
 MEANS, WIDTHS = np.array([[0.0, 1.0], [3.0, -2.0]]), np.array([[[1.0, 0.3], [0.3, 2.0]], [[2.0, 0.0], [0.0, 0.5]]])

@@ -15,9 +15,9 @@ from sklearn.linear_model import PoissonRegressor
 
 import latentem as lem
 from latentem.core import ColumnError, Degenerate, Unavailable
-from latentem.family.line_moments import LineMoments
-from latentem.family.newton import maximise
-from latentem.family.predictor import level, linear_predictor
+from latentem.family.regression.line_moments import LineMoments
+from latentem.family.regression.predictor import level, linear_predictor
+from latentem.numerics.solve import maximise
 from latentem.testing import check_model
 
 LINES = lem.LinearRegression()

@@ -480,7 +480,7 @@ def test_a_text_file_may_have_no_header_other_delimiters_and_blank_lines_at_its_
 @pytest.mark.parametrize("size", [64, 200, 1000])
 def test_a_text_file_is_cut_between_lines(tmp_path, monkeypatch, size):
     """Whatever a block's size, the rows are those of the file, and a line between them may not be blank."""
-    monkeypatch.setattr("latentem.data.arrow.BLOCK", size)
+    monkeypatch.setattr("latentem.data.readers.arrow.BLOCK", size)
     x = X[:300]
     text = "\n".join(",".join(map(repr, row)) for row in x.tolist())
     (tmp_path / "x.csv").write_text("a,b,c\n" + text)

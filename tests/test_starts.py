@@ -11,9 +11,9 @@ from subjects import FAITHFUL
 
 import latentem as lem
 from latentem.core import Placed
-from latentem.drawing import distances_to, sample
 from latentem.run import restarts
-from latentem.starts import children, starts
+from latentem.start.drawing import distances_to, sample
+from latentem.start.starts import children, starts
 
 
 def made(model, x, rng=0, n_starts=9, **options):

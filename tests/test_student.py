@@ -12,9 +12,9 @@ from scipy.special import logsumexp
 from subjects import STRUCTURES
 
 import latentem as lem
-from latentem.family.log_gamma import less_log, log_less_digamma, stirling
-from latentem.family.scales import GammaScales
-from latentem.family.student import Student, StudentParams
+from latentem.family.gaussian.scales import GammaScales
+from latentem.family.gaussian.student import Student, StudentParams
+from latentem.numerics.log_gamma import less_log, log_less_digamma, stirling
 from latentem.testing import check_model
 
 X = lem.datasets.old_faithful()

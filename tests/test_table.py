@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import latentem as lem
-from latentem.data.table import Table, read_table
+from latentem.data.readers.table import Table, read_table
 
 
 @pytest.fixture

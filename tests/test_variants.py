@@ -15,12 +15,12 @@ from scipy.special import logsumexp, xlogy
 from subjects import FAITHFUL, MODELS, TIGHT, clusters, counts, overlapping
 
 import latentem as lem
-from latentem.annealing import Annealing
 from latentem.core import tree_sum
 from latentem.run import EM, Incremental, Online, OnlineState, run_all
-from latentem.run.incremental import SumTree
 from latentem.run.restarts import Start
-from latentem.stochastic import Stochastic
+from latentem.variants.annealing import Annealing
+from latentem.variants.incremental import SumTree
+from latentem.variants.stochastic import Stochastic
 
 MODEL = lem.GaussianMixture(2)
 START = MODEL.params([0.5, 0.5], [[3.0, 60.0], [4.0, 75.0]], [np.diag([1.0, 100.0])] * 2)

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, own
 from latentem.core import Value
-from latentem.data.reader import Reader
+from latentem.data.readers.reader import Reader
 from latentem.data.rows import Rows
 from latentem.data.sequences import Sequences
 from latentem.data.values import (

@@ -10,8 +10,8 @@ import numpy as np
 
 from latentem.arrays import frozen_lengths
 from latentem.data.chunks import Chunks
-from latentem.data.opened import Options, column, is_elsewhere, is_path, opened
-from latentem.data.reader import Held, Joined, Reader
+from latentem.data.readers.opened import Options, column, is_elsewhere, is_path, opened
+from latentem.data.readers.reader import Held, Joined, Reader
 from latentem.data.rows import Rows, checked, split
 from latentem.data.rows import joined as joined_rows
 from latentem.data.rows import rows as rows_in_memory

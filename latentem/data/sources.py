@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from latentem.arrays import frozen_lengths
 from latentem.core import Value
 from latentem.data.chunks import Chunks, Loaded, RowChunks, SequenceChunks, Stored, refuse_all_absent
-from latentem.data.reader import Reader
+from latentem.data.readers.reader import Reader
 from latentem.data.rows import Rows, converted_rows
 from latentem.data.sequences import Sequences, converted_sequences, cut_edges
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
 from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable, Vector
-from latentem.family.kernel import Kernel
+from latentem.kernel.base import Kernel
 
 if TYPE_CHECKING:
-    from latentem.family.part import Part
+    from latentem.family.composite.on import Part
 
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
@@ -65,7 +65,7 @@ class Family(abc.ABC, Generic[S, P]):
         Raises:
             ValueError: a column is no whole number of at least 0, or is given twice.
         """
-        from latentem.family.part import Part  # which is a family itself
+        from latentem.family.composite.on import Part  # which is a family itself
 
         return Part(self, columns)
 

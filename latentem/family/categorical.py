@@ -15,8 +15,8 @@ from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
-from latentem.family.shares import shares
-from latentem.rng import generator
+from latentem.numerics.rng import generator
+from latentem.numerics.shares import shares
 
 _ROUNDING = 1e-9
 

@@ -10,8 +10,8 @@ import numpy as np
 from latentem.arrays import Array
 from latentem.core import RowError
 from latentem.family.columns import whole
-from latentem.family.log_gamma import LOG_2PI, less_log_ratio, stirling
-from latentem.rng import generator
+from latentem.numerics.log_gamma import LOG_2PI, less_log_ratio, stirling
+from latentem.numerics.rng import generator
 
 MOST = 1e12
 """The largest count that is taken: at that, sums of log probabilities still have three digits after the point."""

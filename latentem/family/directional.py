@@ -14,12 +14,12 @@ from attrs import frozen
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
 from latentem.family.base import Family, refuse_other_columns, refuse_other_params
-from latentem.family.bessel import log_bessel, log_scaled_bessel
-from latentem.family.covariance import Spherical
-from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
-from latentem.family.moments import Moments
-from latentem.family.products import Buffers
-from latentem.rng import generator
+from latentem.family.gaussian.covariance import Spherical
+from latentem.family.gaussian.moments import Moments
+from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
+from latentem.kernel.products import Buffers
+from latentem.numerics.bessel import log_bessel, log_scaled_bessel
+from latentem.numerics.rng import generator
 
 _OFF = 1e-9
 """How far from 1 a norm may be."""

@@ -16,8 +16,8 @@ from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
-from latentem.family.shares import share
-from latentem.rng import generator
+from latentem.numerics.rng import generator
+from latentem.numerics.shares import share
 
 
 @final

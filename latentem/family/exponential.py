@@ -13,8 +13,8 @@ from attrs import evolve, fields, frozen
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
-from latentem.family.kernel import FeatureKernel, Kernel, Sums, block_rows
-from latentem.family.products import Buffers
+from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
+from latentem.kernel.products import Buffers
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""

@@ -16,9 +16,9 @@ from latentem.core import Block, Path, Value
 from latentem.family.base import refuse_other_columns
 from latentem.family.columns import whole
 from latentem.family.counts import poisson, refuse_large
-from latentem.family.roots import root
 from latentem.family.sample import SampleFamily, WeightedSample
-from latentem.rng import generator
+from latentem.numerics.rng import generator
+from latentem.numerics.solve import root
 
 _LARGE = 15.0
 """Argument from which Stirling's series are exact to rounding."""

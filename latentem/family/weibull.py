@@ -13,9 +13,9 @@ from latentem.arrays import Array, Labels, matrix, own
 from latentem.core import Degenerate, Path, Value
 from latentem.family.base import refuse_other_columns
 from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant
-from latentem.family.roots import root
 from latentem.family.sample import SampleFamily
-from latentem.rng import generator
+from latentem.numerics.rng import generator
+from latentem.numerics.solve import root
 
 _NARROWEST = 1e-12
 """Spread of the logarithms below which all values of a component are one."""

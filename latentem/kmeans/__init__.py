@@ -1,8 +1,8 @@
-"""Lloyd's E-step: `search` finds the nearest centres, `sums` adds up their rows, `lloyd` remembers both."""
+"""K-means: `model` is what EM sees, `search` finds the nearest centres, `sums` adds up rows, `lloyd` remembers both."""
 
-from latentem.kmeans.centres import separate
-from latentem.kmeans.evidence import log_evidence
+from latentem.kmeans.evidence import log_evidence, separate
 from latentem.kmeans.lloyd import nearest, recalled
+from latentem.kmeans.model import KMeans
 from latentem.kmeans.sums import Addends, squared_distances
 
-__all__ = ["Addends", "log_evidence", "nearest", "recalled", "separate", "squared_distances"]
+__all__ = ["Addends", "KMeans", "log_evidence", "nearest", "recalled", "separate", "squared_distances"]

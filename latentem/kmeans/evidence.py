@@ -1,4 +1,4 @@
-"""The log evidence of K-means as the mixture that it is, which has one variance for all."""
+"""K-means as the mixture that it is, with one variance for all: its log evidence, and whether its centres are apart."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 
 from latentem.arrays import Array
 from latentem.data import Rows
-from latentem.family.products import multiplied
+from latentem.kernel.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
 _FAINTEST, _LEAST = -700.0, 1e-280
 """The least exponent that is taken as it is, and the least sum beside which the exponential of it is nothing."""
+_CLOSE = 1e-6
+"""Squared distance, in variances, below which two centres may pass for one."""
 _ACCURATE = 1e-10
 """Nats by which the log density of a row may be off before its distances are taken column by column."""
 
@@ -55,3 +57,18 @@ def _summed(scores: Array) -> Array:
     shares = np.maximum(scores, _FAINTEST)
     total: Array = np.exp(shares, out=shares).sum(axis=0)
     return total
+
+
+def separate(centres: Array, variance: Array) -> bool:
+    """Whether all centres, shape (k, d), are far from being the same: only those near in one column are compared."""
+    column = centres[:, int(np.ptp(centres, axis=0).argmax())]
+    order = column.argsort(kind="stable")
+    width = np.sqrt(_CLOSE * variance)
+    for step in range(1, len(centres)):
+        near = np.flatnonzero(column[order[step:]] - column[order[:-step]] < width)
+        if not len(near):
+            return True
+        apart = centres[order[step + near]] - centres[order[near]]
+        if (squared_lengths(apart) < width * width).any():
+            return False
+    return True

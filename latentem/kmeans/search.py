@@ -13,7 +13,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array, Labels
-from latentem.family.products import multiplied
+from latentem.kernel.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
 Single = npt.NDArray[np.float32]

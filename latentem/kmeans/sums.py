@@ -16,7 +16,7 @@ from scipy.sparse import csc_array
 
 from latentem.arrays import Array, Labels, own
 from latentem.family import Spherical
-from latentem.family.moments import Moments
+from latentem.family.gaussian.moments import Moments
 from latentem.model import MixtureStatistics
 
 _BLOCK = 2**17

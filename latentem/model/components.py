@@ -14,6 +14,7 @@ from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentM
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
+from latentem.kernel import NEVER, Kernel
 
 _EMPTY = 1e-10
 
@@ -21,6 +22,18 @@ X = TypeVar("X")
 R = TypeVar("R", bound=Any)
 S = TypeVar("S", bound=Any)
 P = TypeVar("P", bound=Any)
+
+
+Kernels = dict[int, tuple[Family[Any, Any], Kernel | None]]
+"""By the identity of their families, which are kept too: else another could be given the same one."""
+
+
+def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weights: Array) -> Kernel | None:
+    """The kernel of a family at its parameters: made at the first chunk of a pass, and kept beside the parameters."""
+    made = kernels.get(id(family))
+    if made is None:
+        made = kernels[id(family)] = family, family.kernel(params, np.maximum(log_weights, NEVER))
+    return made[1]
 
 
 def natural_number(instance: Any, attribute: Any, value: Any) -> None:

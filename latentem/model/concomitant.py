@@ -15,12 +15,12 @@ from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
 from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
-from latentem.family.design import DEPENDENT, NO_INFORMATION, Design
-from latentem.family.newton import maximise
-from latentem.family.predictor import linear_predictor, refuse_coefficients
+from latentem.family.regression.design import DEPENDENT, NO_INFORMATION, Design
+from latentem.family.regression.predictor import linear_predictor, refuse_coefficients
 from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.numerics.rng import generator
+from latentem.numerics.solve import maximise
 from latentem.posterior import LabelPosterior
-from latentem.rng import generator
 
 _CHUNK = 2**15
 """Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""

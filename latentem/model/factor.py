@@ -26,8 +26,8 @@ from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, In
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
 from latentem.model.factor_values import FactorParams, FactorStatistics
+from latentem.numerics.rng import generator
 from latentem.posterior.normal import NormalPosterior
-from latentem.rng import generator
 
 _LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6

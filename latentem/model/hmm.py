@@ -15,9 +15,8 @@ from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Valu
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
-from latentem.family.shares import shares as shares_of
-from latentem.model.components import ComponentModel, a_family, natural_number
-from latentem.model.fused import Kernels, densities, kernel_at, weighted_statistics
+from latentem.kernel import densities, weighted_statistics
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
 from latentem.model.simplex import (
     NO_COUNTS,
     PseudoCounts,
@@ -27,9 +26,10 @@ from latentem.model.simplex import (
     shared,
     simplex_block,
 )
+from latentem.numerics.rng import generator
+from latentem.numerics.shares import shares as shares_of
 from latentem.posterior import ChainPosterior
 from latentem.posterior.recursions import Packing, log_weights
-from latentem.rng import generator
 
 _SAME = 1e-4
 _CHUNK = 2**20

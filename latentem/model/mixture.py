@@ -13,13 +13,13 @@ from scipy.special import logsumexp, xlogy
 from latentem.arrays import Array, frozen_array, own, part, plain_int, shares, vector
 from latentem.core import Additive, Block, Expectation, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
-from latentem.family import Family, Kernel
+from latentem.family import Family
 from latentem.family.base import brief
-from latentem.model.components import ComponentModel, a_family, natural_number
-from latentem.model.fused import Kernels, fused, kernel_at
+from latentem.kernel import Kernel, fused
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
+from latentem.numerics.rng import generator
 from latentem.posterior import LabelPosterior
-from latentem.rng import generator
 
 _SMALL, _LARGE, _BLOCK = 2**17, 2**20, 2**15
 """Numbers in the tables, (rows, k) or (rows, d), of a chunk, at least and at most; and of a block, where no kernel

@@ -11,7 +11,7 @@ from scipy.special import xlogy
 
 from latentem.arrays import Array
 from latentem.core import Block, Identified
-from latentem.family.shares import shares
+from latentem.numerics.shares import shares
 
 ROUNDING = 1e-9
 """How far a sum of probabilities may be from one."""

@@ -4,9 +4,7 @@ from latentem.run.acceleration import Acceleration
 from latentem.run.anderson import Anderson, Squarem
 from latentem.run.course import STOP
 from latentem.run.em import EM
-from latentem.run.incremental import Incremental
 from latentem.run.memory import Memory
-from latentem.run.online import Online, OnlineState
 from latentem.run.restarts import Start, StartReport, hits, run_all
 from latentem.run.runner import Runner
 from latentem.run.step import Ending, History, Result, State, Status, Step
@@ -26,10 +24,7 @@ __all__ = [
     "Anderson",
     "Ending",
     "History",
-    "Incremental",
     "Memory",
-    "Online",
-    "OnlineState",
     "Result",
     "Runner",
     "Squarem",

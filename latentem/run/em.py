@@ -8,8 +8,8 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.arithmetic import own_steps
 from latentem.core import Degenerate, Event, Half, e_step, placed
+from latentem.numerics.arithmetic import own_steps
 from latentem.run.acceleration import Acceleration, Leap
 from latentem.run.audit import Pass, audit, slope
 from latentem.run.ledger import UNKNOWN, Ledger

@@ -8,8 +8,8 @@ from typing import Any, final
 
 from attrs import frozen
 
-from latentem.arithmetic import own_arithmetic
 from latentem.core import HasDraw, HasMode, HasPower, e_step
+from latentem.numerics.arithmetic import own_arithmetic
 from latentem.testing.claims import CLAIMS
 from latentem.testing.clauses import CLAUSES, Case, Model, cut
 from latentem.transform import Hard, Sampled, Tempered, WithPrior

@@ -1,0 +1,1 @@
+"""Tables in files, a few rows at a time."""

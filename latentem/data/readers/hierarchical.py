@@ -1,0 +1,159 @@
+"""Arrays of HDF5 and Zarr, and of Dask."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Self, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.arrays import Array, own
+from latentem.data.readers.blocks import BLOCK, Store, even_edges
+from latentem.data.readers.reader import Stamp, optional, refuse_unreal
+
+
+def _even(shape: tuple[int, ...], stored: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Edges of blocks of whole stored chunks, so that none is unpacked twice."""
+    width = int(np.prod(shape[1:], dtype=np.int64)) or 1
+    at_once = 1 if stored is None else stored[0]
+    return even_edges(shape[0], max(1, BLOCK // (8 * width) // at_once) * at_once)
+
+
+def _refuse_no_table(shape: tuple[int, ...], dtype: Any, name: str) -> None:
+    refuse_unreal(dtype, name)
+    if len(shape) not in (1, 2) or 0 in shape:
+        raise ValueError(f"{name} has shape {shape}: give a table of shape (rows, columns)")
+
+
+def _only(names: list[str], wanted: str | None, others: Sequence[str], path: str) -> str:
+    """The name that is wanted, or the only one beside the others."""
+    names = [name for name in names if name not in others]
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted is None:
+        raise ValueError(f"{path} holds the arrays {names}: say which one, with dataset=")
+    if wanted.strip("/") not in names:
+        raise ValueError(f"{path} has no array {wanted!r}: choose from {names}")
+    return wanted.strip("/")
+
+
+@final
+@frozen
+class Hdf5(Store):
+    """A data set of an HDF5 file."""
+
+    stamp: Stamp
+    dataset: str
+    shape: tuple[int, ...]
+    stored: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], dataset: str | None = None, others: Sequence[str] = ()) -> Self:
+        """The data set of this name, or the only one of the file beside `others`."""
+        h5py = optional("h5py", "hdf5")
+        stamp = Stamp.of(path)
+        with h5py.File(stamp.path, "r") as file:
+            names: list[str] = []
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+            name = _only(names, dataset, others, str(path))
+            found = file[name]
+            _refuse_no_table(found.shape, found.dtype, f"{path}, {name}")
+            return cls(stamp, name, found.shape, found.chunks)
+
+    @property
+    def name(self) -> str:
+        return f"{os.path.basename(self.stamp.path)}, {self.dataset}"
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return _even(self.shape, self.stored)
+
+    def refuse_changed(self) -> None:
+        self.stamp.refuse_changed()
+
+    def stream(self, block: int) -> Iterator[Array]:
+        h5py = optional("h5py", "hdf5")
+        for low, high in pairwise(self.edges[block:]):
+            with h5py.File(self.stamp.path, "r") as file:
+                yield own(np.array(file[self.dataset][low:high], dtype=np.float64))
+
+
+@final
+@frozen(eq=False)
+class Zarr(Store):
+    """An array of Zarr, in whatever store it is."""
+
+    array: Any
+    name: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], dataset: str | None = None, others: Sequence[str] = ()) -> Self:
+        """The array at this path, or the array of this name, or the only one, of the group there."""
+        zarr = optional("zarr", "zarr")
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"{path} is not there")
+        found = zarr.open(os.fspath(path), mode="r")
+        if not hasattr(found, "shape"):
+            found = found[_only([name for name, _ in found.arrays()], dataset, others, str(path))]
+        return cls.held(found, os.path.basename(os.fspath(path).rstrip("/")))
+
+    @classmethod
+    def held(cls, array: Any, name: str = "the Zarr array") -> Self:
+        """An array that is open already."""
+        _refuse_no_table(array.shape, array.dtype, name)
+        return cls(array, name)
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[1:])
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return _even(self.array.shape, getattr(self.array, "shards", None) or self.array.chunks)
+
+    def stream(self, block: int) -> Iterator[Array]:
+        for low, high in pairwise(self.edges[block:]):
+            yield own(np.array(self.array[low:high], dtype=np.float64, order="C"))
+
+
+@final
+@frozen(eq=False)
+class DaskArray(Store):
+    """A Dask array, or one column of its own: each block of its rows is computed when it is read."""
+
+    array: Any
+    columns: tuple[str, ...] | None = field(default=None)
+
+    @classmethod
+    def of(cls, array: Any, columns: tuple[str, ...] | None = None) -> Self:
+        """With all columns of a row in one block; lengths of blocks that are not known yet are computed."""
+        refuse_unreal(array.dtype, "the Dask array")
+        if array.ndim == 2:
+            array = array.rechunk({1: -1})
+        if any(np.isnan(size) for sizes in array.chunks for size in sizes):
+            array = array.compute_chunk_sizes()
+        _refuse_no_table(array.shape, array.dtype, "the Dask array")
+        return cls(array, columns)
+
+    @property
+    def name(self) -> str:
+        return "the Dask array"
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in self.array.shape[1:])
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return tuple(int(edge) for edge in np.cumsum([0, *self.array.chunks[0]]))
+
+    def stream(self, block: int) -> Iterator[Array]:
+        for i in range(block, len(self.array.chunks[0])):
+            yield own(np.array(self.array.blocks[i].compute(), dtype=np.float64, order="C"))

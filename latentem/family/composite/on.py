@@ -1,0 +1,195 @@
+"""A family over some columns of a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from numbers import Integral
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, field, frozen
+
+from latentem.arrays import Array, Labels, own
+from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable
+from latentem.family.base import Family
+from latentem.numerics.rng import generator
+
+_COLUMN = re.compile(r"\bx(\d+)\b")
+"""How a name in a description speaks of a column."""
+
+
+def _columns(given: Iterable[Any]) -> tuple[int, ...]:
+    columns = tuple(given)
+    whole = all(isinstance(i, Integral) and not isinstance(i, bool) and int(i) >= 0 for i in columns)
+    if not columns or not whole or len(set(columns)) < len(columns):
+        raise ValueError(f"columns were given as {columns}: give different whole numbers, counted from 0")
+    return tuple(map(int, columns))
+
+
+def _a_family(instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Family):
+        raise TypeError(f"{value!r} was given as a family: give a Family, such as Gaussian() or Poisson()")
+
+
+@final
+@frozen(repr=False)
+class Part(Family[Any, Any]):
+    """A family over some columns of the row: what `family.on(*columns)` gives. Parameters and blocks are the family's.
+
+    Attributes:
+        family: It sees these columns alone, in this order.
+        columns: Their numbers in the row, from 0.
+    """
+
+    family: Family[Any, Any] = field(validator=_a_family)
+    columns: tuple[int, ...] = field(converter=_columns)
+
+    def __repr__(self) -> str:
+        return f"{self.family!r}.on({', '.join(map(str, self.columns))})"
+
+    def log_density(self, params: Any, x: Array) -> Array:
+        return self.family.log_density(params, self._present(x))
+
+    def statistics(self, x: Array, weights: Array) -> Any:
+        return self.family.statistics(self._own(x), weights)
+
+    def log_joint(self, params: Any, statistics: Any) -> float:
+        return self.family.log_joint(params, statistics)
+
+    def blocks(self) -> Sequence[Block[Any, Any]]:
+        return self.family.blocks()
+
+    def first(self, statistics: Any) -> Any:
+        return self.family.first(statistics)
+
+    def count(self, params: Any) -> int:
+        return self.family.count(params)
+
+    @property
+    def takes_missing(self) -> bool:
+        return self.family.takes_missing
+
+    def infer(self, params: Any, x: Array) -> tuple[Array, Hidden | None]:
+        return self.family.infer(params, self._present(x))
+
+    def expected(self, x: Array, weights: Array, hidden: Any) -> Any:
+        return self.family.expected(self._own(x), weights, hidden)
+
+    def sharing(self, statistics: Any, x: Array, weight: Array) -> Any:
+        return self.family.sharing(statistics, self._own(x), weight)
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return self.family.support(self._own(x))
+
+    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+        return self.family.atoms(self._own(x))
+
+    def coordinates(self, x: Array) -> Array | None:
+        return self.family.coordinates(self._own(x))
+
+    def log_prior(self, params: Any) -> float:
+        return self.family.log_prior(params)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        seen, begin = [], 0
+        for x in chunks:
+            seen.append(self._present(x, begin))
+            begin += len(x)
+        try:
+            self.family.check(seen, held)
+        except ColumnError as error:
+            raise error.put(column=self.columns[error.column]) from None
+        except RowError as error:
+            column = None if error.column is None else self.columns[error.column]
+            raise error.put(column=column, part=repr(self)) from None
+        except ValueError as error:
+            raise ValueError(f"in {self!r}: {error}") from None
+
+    def check_params(self, params: Any, k: int) -> None:
+        self.family.check_params(params, k)
+
+    def rounding(self, params: Any) -> float:
+        return self.family.rounding(params)
+
+    def cancellation(self, params: Any, statistics: Any) -> float:
+        return self.family.cancellation(params, statistics)
+
+    def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
+        return [self._told(event) for event in self.family.diagnose(params, statistics)]
+
+    def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
+        lifted, events = self.family.lift(params, statistics)
+        return lifted, [self._told(event) for event in events]
+
+    def alike(self, params: Any, statistics: Any) -> list[tuple[int, int]]:
+        return self.family.alike(params, statistics)
+
+    def contradictions(self, params: Any) -> Iterable[str]:
+        return self.family.contradictions(params)
+
+    def coincident(self, params: Any) -> list[tuple[int, int]]:
+        return self.family.coincident(params)
+
+    def sample(self, params: Any, labels: Labels, rng: Any) -> Array:
+        return drawn([self], [params], labels, rng)
+
+    def describe(self, params: Any) -> Mapping[str, Array]:
+        shown = {}
+        for name, values in self.family.describe(params).items():
+            if values.ndim == 2 and values.shape[1] == len(self.columns):
+                shown[name] = np.full((len(values), max(self.columns) + 1), np.nan)
+                shown[name][:, self.columns] = values
+            elif values.ndim == 2:
+                shown |= {self._renamed(f"{name} {i}"): values[:, i] for i in range(values.shape[1])}
+            else:
+                shown[self._renamed(name)] = values
+        return shown
+
+    def _renamed(self, name: str) -> str:
+        """A name with the row's own numbers of the columns that it speaks of, or of all if it speaks of none."""
+        if _COLUMN.search(name):
+            return _COLUMN.sub(lambda found: f"x{self.columns[int(found[1])]}", name)
+        return f"{name} of {', '.join(f'x{i}' for i in self.columns)}"
+
+    def _told(self, event: Event) -> Event:
+        return event if event.column is None else evolve(event, column=self.columns[event.column])
+
+    def _own(self, x: Array) -> Array:
+        """The columns, without a copy where they stand side by side."""
+        begin, end = self.columns[0], self.columns[0] + len(self.columns)
+        if x.shape[1] <= max(self.columns):
+            raise ValueError(f"{self!r} needs column {max(self.columns)}: the data have {x.shape[1]} columns")
+        return x[:, begin:end] if self.columns == tuple(range(begin, end)) else x[:, self.columns]
+
+    def _present(self, x: Array, begin: int = 0) -> Array:
+        """The columns, none of which may lack a value if the family does not take that: another part's may.
+
+        So many rows are before these.
+        """
+        mine = self._own(x)
+        if not self.family.takes_missing and (missing := np.isnan(mine)).any():
+            row, column = (int(i[0]) for i in np.nonzero(missing))
+            raise ColumnError(
+                self.columns[column],
+                f"holds NaN (first in {{row}}), and {self.family!r} takes no missing values: fill them in, or use a "
+                "family that takes them",
+                row=begin + row,
+            )
+        return mine
+
+
+def drawn(parts: Sequence[Part], params: Iterable[Any], labels: Labels, rng: Any) -> Array:
+    """Rows of which each part draws its own columns.
+
+    Raises:
+        Unavailable: a column before the last of them is in no part.
+    """
+    columns = [column for part in parts for column in part.columns]
+    if loose := sorted(set(range(max(columns))) - set(columns)):
+        raise Unavailable(f"column {loose[0]} is in no part, so it cannot be drawn: sample the parts' families alone")
+    rng, x = generator(rng), np.empty((len(labels), len(columns)))
+    for part, own_params in zip(parts, params, strict=True):
+        x[:, part.columns] = part.family.sample(own_params, labels, rng)
+    return own(x)

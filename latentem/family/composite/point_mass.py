@@ -1,0 +1,185 @@
+"""Densities without free parameters: all mass at a point, and the same density all over a box."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import field, frozen
+
+from latentem.arrays import EQUAL, Array, Labels, frozen_array, own
+from latentem.core import Block
+from latentem.family.base import Family, brief
+from latentem.numerics.rng import generator
+
+
+class Constant(Family[Array, Array]):
+    """A density in which nothing is free. Its parameters are an array of shape (k, 0), which says how many it is.
+
+    The statistics are the sums of weight times log density, shape (k,): all that `log_joint` asks.
+    A value that is NaN is missing at random.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def logs(self, x: Array) -> Array:
+        """Log density of each row in nats, (n, d) -> (n,)."""
+
+    @abc.abstractmethod
+    def bounds(self) -> Mapping[str, Array]:
+        """Where its mass is: names to arrays of shape (d,)."""
+
+    @final
+    def params(self, k: int = 1) -> Array:
+        """The parameters of k such components, in which there is no number."""
+        return own(np.zeros((k, 0)))
+
+    @property
+    def takes_missing(self) -> bool:
+        return True
+
+    @final
+    def log_density(self, params: Array, x: Array) -> Array:
+        return np.repeat(self.logs(x)[:, None], len(params), axis=1)
+
+    @final
+    def statistics(self, x: Array, weights: Array) -> Array:
+        return own((weights * np.where(weights > 0, self.logs(x)[:, None], 0.0)).sum(axis=0))
+
+    @final
+    def log_joint(self, params: Array, statistics: Array) -> float:
+        return float(statistics.sum())
+
+    def blocks(self) -> Sequence[Block[Array, Array]]:
+        return ()
+
+    def first(self, statistics: Array) -> Array:
+        return self.params(len(statistics))
+
+    def count(self, params: Array) -> int:
+        return len(params)
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        inside: npt.NDArray[np.bool_] = self.logs(x) > -np.inf
+        return inside
+
+    def check_params(self, params: Array, k: int) -> None:
+        if not isinstance(params, np.ndarray) or params.shape != (k, 0):
+            raise ValueError(
+                f"{brief(params)} was given: parameters of {self!r} hold no numbers; give {self!r}.params({k})"
+            )
+
+    def coincident(self, params: Array) -> list[tuple[int, int]]:
+        return list(itertools.combinations(range(len(params)), 2))
+
+    def describe(self, params: Array) -> Mapping[str, Array]:
+        return {name: np.tile(values, (len(params), 1)) for name, values in self.bounds().items()}
+
+
+def _row(values: Any) -> Array:
+    row = np.atleast_1d(frozen_array(values))
+    if row.ndim != 1 or not len(row) or not np.isfinite(row).all():
+        raise ValueError(f"{values!r} was given: give a finite number, or one for each column, shape (d,)")
+    return frozen_array(row)
+
+
+@final
+@frozen
+class PointMass(Constant):
+    """All mass at one row: log density 0 there, and minus infinity elsewhere.
+
+    It is discrete. Beside discrete families it is one of them. Beside a continuous one it has its row to itself: the
+    measure is length plus a point, under which the other component has no mass at that very point.
+
+    Attributes:
+        at: Where: one number for all columns, or one each, shape (d,).
+    """
+
+    at: Array = field(converter=_row, eq=EQUAL, hash=False)
+
+    discrete: ClassVar[bool | None] = True
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the point
+        """In words, what a row may be."""
+        return f"the row {written(self.at)} alone"
+
+    def __repr__(self) -> str:
+        return f"PointMass({written(self.at)})"
+
+    def logs(self, x: Array) -> Array:
+        return np.where(at_row(x, self.at), 0.0, -np.inf)
+
+    def bounds(self) -> Mapping[str, Array]:
+        return {"at": self.at}
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        return np.tile(self.at, (len(labels), 1))
+
+
+@final
+@frozen
+class Uniform(Constant):
+    """The same density all over a box, and zero outside of it: for noise (Banfield and Raftery, 1993).
+
+    The box is given, as the range of all data may be, and is not estimated: it has no free parameters.
+
+    Attributes:
+        low: Lower ends, one a column, shape (d,); a number is one column.
+        high: Upper ends, likewise, above the lower ones. Both ends are inside.
+
+    Raises:
+        ValueError: the ends are of different shapes or not finite, or one is not above the other.
+    """
+
+    low: Array = field(converter=_row, eq=EQUAL, hash=False)
+    high: Array = field(converter=_row, eq=EQUAL, hash=False)
+
+    discrete: ClassVar[bool | None] = False
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the box
+        """In words, what a row may be."""
+        return f"rows from {written(self.low)} to {written(self.high)}"
+
+    def __attrs_post_init__(self) -> None:
+        if self.low.shape != self.high.shape or not (self.low < self.high).all():
+            raise ValueError(
+                f"a box from {self.low} to {self.high} was given: give as many upper ends as lower, each above its own"
+            )
+
+    def __repr__(self) -> str:
+        return f"Uniform({written(self.low)}, {written(self.high)})"
+
+    def logs(self, x: Array) -> Array:
+        if x.shape[1] != len(self.low):
+            raise ValueError(f"data with {x.shape[1]} columns were given: the box {self!r} has {len(self.low)}")
+        missing = np.isnan(x)
+        inside = (((x >= self.low) & (x <= self.high)) | missing).all(axis=1)
+        # Half of each, since a width may be beyond the floats where its ends are not.
+        log_widths = np.log(self.high / 2 - self.low / 2) + np.log(2)
+        return np.where(inside, -np.where(missing, 0.0, log_widths).sum(axis=1), -np.inf)
+
+    def bounds(self) -> Mapping[str, Array]:
+        return {"centre": self.low / 2 + self.high / 2, "half width": self.high / 2 - self.low / 2}
+
+    def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
+        return generator(rng).uniform(self.low, self.high, (len(labels), len(self.low)))
+
+
+def at_row(x: Array, at: Array) -> npt.NDArray[np.bool_]:
+    """Which rows are this one as far as is known of them, (n, d) and (d,) or (1,) -> (n,)."""
+    if len(at) not in (1, x.shape[1]):
+        raise ValueError(f"data with {x.shape[1]} columns were given: the point {written(at)} has {len(at)}")
+    where: npt.NDArray[np.bool_] = ((x == at) | np.isnan(x)).all(axis=1)
+    return where
+
+
+def written(row: Array) -> str:
+    """A row as one would write it."""
+    return f"{row[0]:g}" if len(row) == 1 else f"[{', '.join(f'{value:g}' for value in row)}]"

@@ -1,0 +1,1 @@
+"""Gaussian components: covariance structures, their moments, priors and missing cells; the t distribution."""

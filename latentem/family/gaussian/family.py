@@ -1,0 +1,132 @@
+"""The Gaussian family, with covariance structures, a prior on the covariances, and missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.arrays import Array, Labels
+from latentem.core import Block, Hidden
+from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.missing import Completion, available
+from latentem.family.gaussian.moments import Moments
+from latentem.family.gaussian.params import GaussianParams
+from latentem.family.gaussian.prior import CovariancePrior, Floor
+from latentem.family.gaussian.quadratic import QuadraticKernel
+from latentem.family.gaussian.scatter import ScatterFamily, or_flat
+from latentem.family.gaussian.structure import Structure, refuse_other_structure
+from latentem.family.gaussian.whitened import WhitenedKernel
+from latentem.kernel.base import Kernel
+from latentem.numerics.rng import generator
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+@final
+@frozen
+class Gaussian(ScatterFamily[Moments, GaussianParams]):
+    """Normal densities N(mean_k, covariance_k).
+
+    A value may be missing at random: NaN. The density of a row is then that of its observed cells, and
+    the missing ones are latent (Ghahramani and Jordan, 1994; Little and Rubin, 2019, ch. 11).
+
+    Attributes:
+        structure: `Full()`, `Diagonal()`, `Spherical()`, or `Tied` of one of them.
+        prior: `Floor(eps)`, `InverseWishart(scale, dof)`, or None for plain maximum likelihood.
+    """
+
+    discrete: ClassVar[bool | None] = False
+
+    structure: Structure = field(factory=Full)
+    prior: CovariancePrior = field(factory=Floor, converter=or_flat)
+
+    def params(self, means: Any, covariances: Any) -> GaussianParams:
+        """Parameters given by hand, checked at once.
+
+        Raises:
+            ValueError: wrong shapes, or covariances that are not symmetric and positive definite.
+        """
+        params = GaussianParams(means, covariances, self.structure)
+        self.check_params(params, len(params.means))
+        return params
+
+    @property
+    def takes_missing(self) -> bool:
+        return True
+
+    def log_density(self, params: GaussianParams, x: Array) -> Array:
+        return self.infer(params, x)[0]
+
+    def infer(self, params: GaussianParams, x: Array) -> tuple[Array, Hidden | None]:
+        d = params.means.shape[1]
+        refuse_other_columns(x, d)
+        missing = np.isnan(x)
+        if missing.any():
+            return self.structure.each.complete(x, missing, params.means, self.structure.spread(params.covariances))
+        _, log_det = params.factors
+        return -0.5 * (d * _LOG_2PI + log_det + self._distances(params, x)), None
+
+    def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
+        if self.structure != Full():
+            return QuadraticKernel.of(params, log_weights)
+        whitened = WhitenedKernel.of(params, log_weights)
+        products = QuadraticKernel.of(params, log_weights, whitened)
+        least = whitened.cost_at(1 / len(params.means))  # where all but one component are ruled out
+        return products if products.cost < least or products.cost < whitened.cost_at(whitened.share) else whitened
+
+    def statistics(self, x: Array, weights: Array) -> Moments:
+        missing = np.isnan(x)
+        return self._kept(x, weights, available(x, missing, weights) if missing.any() else None)
+
+    def expected(self, x: Array, weights: Array, hidden: Completion) -> Moments:
+        return self._kept(x, weights, hidden)
+
+    def _kept(self, x: Array, weights: Array, completion: Completion | None) -> Moments:
+        """The moments, with one second moment for all components where they share their covariance."""
+        moments = Moments.of(x, weights, self.structure.each, completion)
+        return moments.together() if self.structure.tied else moments
+
+    def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
+        d = params.means.shape[1]
+        _, log_det = params.factors
+        second = statistics.second_about(params.means)
+        distances = self.structure.each.trace(params.precisions[: len(second)], second)
+        return float(-0.5 * (statistics.count @ (d * _LOG_2PI + log_det) + distances.sum()))
+
+    def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
+        return [self._means(), self._covariances()]
+
+    def first(self, statistics: Moments) -> GaussianParams:
+        return GaussianParams(*self._first(statistics), self.structure)
+
+    def check_params(self, params: GaussianParams, k: int) -> None:
+        refuse_other_params(self, params, GaussianParams, lambda given: len(given.means), k)
+        refuse_other_structure(params.structure, self.structure)
+        super().check_params(params, k)
+
+    def sample(self, params: GaussianParams, labels: Labels, rng: Any) -> Array:
+        x = generator(rng).standard_normal((len(labels), params.means.shape[1]))
+        covariances = params.one_each()
+        for j in np.unique(labels):
+            rows = labels == j
+            x[rows] = params.means[j] + self.structure.each.colour(covariances[j], x[rows])
+        return x
+
+    def describe(self, params: GaussianParams) -> Mapping[str, Array]:
+        return {"mean": params.means, "sd": np.sqrt(params.variances())}
+
+    def _normal(self, params: GaussianParams) -> GaussianParams:
+        return params
+
+    def _moments(self, statistics: Moments) -> Moments:
+        return statistics
+
+    def _with_moments(self, statistics: Moments, moments: Moments) -> Moments:
+        return moments
+
+    def _units(self, statistics: Moments) -> Array:
+        return statistics.count

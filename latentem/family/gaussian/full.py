@@ -1,0 +1,203 @@
+"""Full covariances: every column may go with every other."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, final
+
+import numpy as np
+from attrs import frozen
+from scipy.linalg.lapack import dtrtri
+
+from latentem.arrays import Array, Labels
+from latentem.core import Degenerate
+from latentem.family.gaussian.missing import Completion, Mask, correlated
+from latentem.family.gaussian.structure import VANISHED, Shape
+
+_ASYMMETRY = 1e-10
+
+
+@final
+@frozen
+class Full(Shape):
+    """Any positive definite matrix for each component; covariances (k, d, d)."""
+
+    def one(self, d: int) -> tuple[int, ...]:
+        return d, d
+
+    def free(self, d: int) -> int:
+        return d * (d + 1) // 2
+
+    def product(self, a: Array, b: Array) -> Array:
+        return a[:, :, None] * b[:, None, :]
+
+    def twice(self, a: Array, b: Array) -> Array:
+        product = self.product(a, b)
+        return product + product.transpose(0, 2, 1)
+
+    def of_columns(self, variances: Array) -> Array:
+        return np.diag(variances)
+
+    def scatter(self, y: Array, weight: Array) -> Array:
+        scaled = np.sqrt(weight)[:, None] * y
+        return np.dot(scaled.T, scaled)  # which lets other threads run, as @ does not
+
+    def squares(self, y: Array, out: Array) -> None:
+        d, at = len(y), 0
+        for lag in range(d):  # y_i y_(i + lag): the rows of a lag stand side by side, so this is one long product
+            np.multiply(y[: d - lag], y[lag:], out=out[at : at + d - lag])
+            at += d - lag
+
+    def quadratic(self, precisions: Array) -> Array:
+        i, j = _lags(precisions.shape[1])
+        return precisions[:, i, j] * np.where(i == j, 1.0, 2.0)
+
+    def second_of(self, squares: Array, d: int) -> Array:
+        i, j = _lags(d)
+        second = np.empty((len(squares), d, d))
+        second[:, i, j] = second[:, j, i] = squares
+        return second
+
+    def estimate(self, second: Array, count: Array, d: int) -> Array:
+        return second / count[:, None, None]
+
+    def variances(self, second: Array, count: float, d: int) -> Array:
+        return np.diagonal(second) / count
+
+    def columns(self, second: Array) -> Array:
+        return np.diagonal(second, axis1=-2, axis2=-1)
+
+    def kept(self, columns: Array) -> Array:
+        return columns
+
+    def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
+        return correlated(x, missing, means, covariances)
+
+    def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        whiteners, log_det = np.empty_like(covariances), np.empty(len(covariances))
+        for i, matrix in enumerate(covariances):
+            root = _cholesky(matrix, i)
+            log_det[i] = 2 * np.log(np.diagonal(root)).sum()
+            whiteners[i] = dtrtri(root.T)[0].T
+        return whiteners, log_det
+
+    def whiten(self, whitener: Array, y: Array) -> Array:
+        return y @ whitener.T
+
+    def precision(self, whiteners: Array) -> Array:
+        return whiteners.transpose(0, 2, 1) @ whiteners
+
+    def trace(self, precisions: Array, second: Array) -> Array:
+        return np.einsum("mij,mij->m", precisions, second)
+
+    def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
+        root = np.sqrt(reference)
+        values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
+        return values[:, 0], np.abs(vectors[:, :, 0]).argmax(axis=1)
+
+    def weakest_at_least(self, precisions: Array, reference: Array) -> float:
+        root = np.sqrt(reference)
+        return float(1 / _norms(precisions * (root[:, None] * root)).max())
+
+    def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
+        root = np.sqrt(reference)
+        return _surely_exceed(covariances / (root[:, None] * root), times)
+
+    def surely_keep(self, part: float, before: Array, after: Array) -> bool:
+        variances = np.diagonal(after, axis1=1, axis2=2)
+        if not (variances > 0).all():
+            return False
+        scale = 1 / np.sqrt(variances)
+        return _surely_exceed((after - part * before) * scale[:, :, None] * scale[:, None, :], 0.0)
+
+    def collapsed(self, covariances: Array, variances: Array) -> Any:
+        own = np.diagonal(covariances, axis1=1, axis2=2)
+        vanished = (own < VANISHED * variances).any(axis=1)
+        least = 4 * np.finfo(float).eps * own.shape[1]
+        if _surely_exceed(_correlations(covariances), least):
+            return vanished
+        return vanished | (_least_correlation(covariances) < least)
+
+    def condition(self, covariances: Array) -> Array:
+        return 1 / np.maximum(_least_correlation(covariances), np.finfo(float).eps)
+
+    def condition_at_most(self, covariances: Array, precisions: Array) -> float:
+        # The norm of an inverse correlation, which is D P D with D the standard deviations.
+        roots = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        return float(_norms(precisions * roots[:, :, None] * roots[:, None, :]).max())
+
+    def raised(self, covariances: Array, floor: Array) -> Array:
+        if self.surely_above(covariances, floor, 1.0):
+            return covariances
+        root = np.sqrt(floor)
+        values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
+        low = values[:, 0] < 1
+        if not low.any():
+            return covariances
+        lifted = np.einsum("mij,mj,mlj->mil", vectors[low], np.maximum(values[low], 1), vectors[low])
+        raised = covariances.copy()
+        raised[low] = root[:, None] * root * (lifted + lifted.transpose(0, 2, 1)) / 2
+        return raised
+
+    def colour(self, covariance: Array, z: Array) -> Array:
+        return z @ np.linalg.cholesky(covariance).T
+
+    def dense(self, covariances: Array, d: int) -> Array:
+        return covariances
+
+    def refuse(self, covariances: Array) -> str | None:
+        scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (np.diagonal(covariances, axis1=1, axis2=2),))))
+        if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():
+            return "not symmetric"
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        if not (variances > 0).all():
+            return f"not positive definite (smallest variance {variances.min():.3g})"
+        least = _least_correlation(covariances).min()
+        return None if least > 0 else f"not positive definite (smallest eigenvalue as correlations {least:.3g})"
+
+
+@cache
+def _lags(d: int) -> tuple[Labels, Labels]:
+    """Rows and columns of the upper triangle of a matrix, diagonal by diagonal."""
+    i = np.concatenate([np.arange(d - lag) for lag in range(d)])
+    return i, i + np.repeat(np.arange(d), np.arange(d, 0, -1))
+
+
+def _norms(matrices: Array) -> Array:
+    """Frobenius norms, shape (m,): none of their eigenvalues is larger. Infinite where squares overflow."""
+    with np.errstate(over="ignore"):
+        norms: Array = np.sqrt((matrices * matrices).sum(axis=(1, 2)))
+    return norms
+
+
+def _least_correlation(covariances: Array) -> Array:
+    """Smallest eigenvalue of each correlation matrix, shape (m,): whatever the units of the columns."""
+    return np.linalg.eigvalsh(_correlations(covariances))[:, 0].astype(np.float64, copy=False)
+
+
+def _correlations(covariances: Array) -> Array:
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    root = np.sqrt(np.where(variances > 0, variances, 1.0))
+    return covariances / root[:, :, None] / root[:, None, :]
+
+
+def _surely_exceed(matrices: Array, level: float) -> bool:
+    """Whether all eigenvalues of symmetric matrices, (m, d, d), exceed a level; False where that is close.
+
+    They do if what is left without it has a Cholesky factor, which takes a fiftieth of the time of an eigenvalue. Its
+    rounding is below (d + 1) 2^-53 of the trace (Higham, 2002, theorem 10.3), of which there are eight to spare.
+    """
+    d = matrices.shape[1]
+    spare = 4 * (d + 1) * np.finfo(float).eps * np.trace(matrices, axis1=1, axis2=2)
+    try:
+        factors = np.linalg.cholesky(matrices - (level + spare)[:, None, None] * np.eye(d))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(factors).all())
+
+
+def _cholesky(matrix: Array, component: int) -> Array:
+    try:
+        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
+        raise Degenerate(component, "covariances", "not positive definite") from None

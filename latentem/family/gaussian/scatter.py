@@ -1,0 +1,341 @@
+"""What families with a location and a scatter matrix share: means, covariance structures, floors and priors."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Sequence, Set
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve
+
+from latentem.arrays import Array
+from latentem.core import Block, ColumnError, Degenerate, Event, Path
+from latentem.family.base import Family, unobserved
+from latentem.family.columns import constant, seen
+from latentem.family.gaussian.covariance import Spherical
+from latentem.family.gaussian.moments import ColumnMoments, Moments
+from latentem.family.gaussian.params import GaussianParams
+from latentem.family.gaussian.prior import CovariancePrior, Flat, Floor, InverseWishart
+from latentem.family.gaussian.structure import VANISHED, Structure
+
+_AT_FLOOR = 1 + 1e-6
+_SAME = 1e-8
+_NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
+_SEEN = 1e-10
+"""Of a standard deviation: rounding of a mean that is asked about."""
+_LARGEST, _SMALLEST = 1e140, 1e-140
+_FAR = 1e12
+"""How many times its range a column may be from zero where values are missing."""
+
+S = TypeVar("S", bound=Any)
+P = TypeVar("P", bound=Any)
+
+
+def or_flat(prior: CovariancePrior | None) -> CovariancePrior:
+    """A converter: no prior is a flat one."""
+    return Flat() if prior is None else prior
+
+
+class ScatterFamily(Family[S, P]):
+    """k densities of a quadratic form (x - mean)' inverse covariance (x - mean).
+
+    Parameters have the fields `means` and `covariances`, the latter in the structure's own shape.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def structure(self) -> Structure:
+        """What the covariances may look like."""
+
+    @property
+    @abc.abstractmethod
+    def prior(self) -> CovariancePrior:
+        """What is assumed of them."""
+
+    @abc.abstractmethod
+    def _normal(self, params: P) -> GaussianParams:
+        """The means and covariances."""
+
+    @abc.abstractmethod
+    def _moments(self, statistics: S) -> Moments:
+        """The moments whose mean is a location, and whose second moment is a scatter."""
+
+    @abc.abstractmethod
+    def _units(self, statistics: S) -> Array:
+        """What a scatter is divided by, shape (k,): the sum of weights."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.structure, Structure):
+            raise TypeError(
+                f"structure was given as {self.structure!r}: give Full(), Diagonal(), Spherical() or Tied(one of them)"
+            )
+        if not isinstance(self.prior, CovariancePrior):
+            raise TypeError(f"prior was given as {self.prior!r}: give Floor(eps), InverseWishart(scale, dof) or None")
+
+    def count(self, params: P) -> int:
+        return len(params.means)
+
+    def log_prior(self, params: P) -> float:
+        each, d = self.structure.each, params.means.shape[1]
+        second, count = self.prior.pseudo(each, d)
+        if count == 0:
+            return 0.0
+        normal, own = self._normal(params), len(self.structure.spread(params.covariances))
+        _, log_det = normal.factors
+        return float(-0.5 * (count * log_det[:own] + each.trace(normal.precisions[:own], second[None])).sum())
+
+    def sharing(self, statistics: S, x: Array, weight: Array) -> S:
+        moments = self._moments(statistics)
+        return self._with_moments(
+            statistics, evolve(moments, observed=ColumnMoments.of(x, weight, self.structure.each))
+        )
+
+    @abc.abstractmethod
+    def _with_moments(self, statistics: S, moments: Moments) -> S:
+        """The statistics with other moments."""
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.ones(len(x), dtype=bool)
+
+    def _lengths(self, params: P, change: Array) -> Array:
+        """Squared lengths change' inverse covariance change of a change of each mean, (k, d) -> (k,)."""
+        whiteners, _ = self._normal(params).factors
+        with np.errstate(over="ignore"):
+            white = [self.structure.each.whiten(whiteners[j], row[None]) for j, row in enumerate(change)]
+            return np.array([float((z**2).sum()) for z in white])
+
+    def _distances(self, params: GaussianParams, x: Array) -> Array:
+        """Squared distances (x - mean)' inverse covariance (x - mean), shape (n, k)."""
+        whiteners, _ = params.factors
+        distance = np.empty((len(x), len(params.means)))
+        for j in range(len(params.means)):
+            z = self.structure.each.whiten(whiteners[j], x - params.means[j])
+            np.einsum("nd,nd->n", z, z, out=distance[:, j])
+        return distance
+
+    def _first(self, statistics: S) -> tuple[Array, Array]:
+        """Means and covariances of the statistics; an empty component gets the data's own.
+
+        The covariances are kept off zero even where there is no floor: a start may not be degenerate.
+        """
+        moments = self._moments(statistics)
+        each, d = self.structure.each, moments.origin.shape[1]
+        least = Floor().eps * moments.variances()
+        pooled, _ = moments.pooled()
+        wide = each.raised(each.estimate(pooled[None], self._units(statistics).sum(keepdims=True), d), least)
+        means = moments.means()
+        covariances = each.raised(self._estimate(statistics, means, wide), least)
+        return means, self._stored(covariances)
+
+    def _means(self, held: tuple[int, ...] = ()) -> Block[S, P]:
+        def maximize(statistics: S, params: P) -> Array:
+            moments = self._moments(statistics)
+            live = _but((moments.count > 0), held)
+            means = moments.means()
+            away = moments.away(means)
+            if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
+                # Far from the origin the float next to the mean is no better than another: then it stays.
+                live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
+            return np.where(live[:, None], means, params.means)
+
+        def size(params: P) -> int:
+            return (len(params.means) - len(held)) * cast(int, params.means.shape[1])
+
+        return Block(("means",), maximize, size, lambda more: self._means((*held, *more)))
+
+    def _covariances(self, held: tuple[int, ...] = ()) -> Block[S, P]:
+        def maximize(statistics: S, params: P) -> Array:
+            current = self.structure.spread(params.covariances)
+            new = self._estimate(statistics, params.means, current)
+            variances = self._moments(statistics).variances()
+            floor = self.prior.floor(variances)
+            if floor is not None:
+                new = self.structure.each.raised(new, floor)
+            free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
+            new = np.where(free, new, current)
+            self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
+            return self._stored(new)
+
+        def size(params: P) -> int:
+            k, d = params.means.shape
+            return self.structure.size(k - len(held), d)
+
+        def holding(more: tuple[int, ...]) -> Block[S, P]:
+            return self._covariances((*held, *more))
+
+        return Block(("covariances",), maximize, size, None if self.structure.tied else holding)
+
+    def _estimate(self, statistics: S, means: Array, current: Array) -> Array:
+        """The maximisers without a floor, one an axis entry; `current` where nothing is known."""
+        each, d = self.structure.each, means.shape[1]
+        second, count = self._moments(statistics).second_about(means), self._units(statistics)
+        if self.structure.tied:
+            second, count = second.sum(axis=0, keepdims=True), count.sum(keepdims=True)
+        pseudo_second, pseudo_count = self.prior.pseudo(each, d)
+        count = count + pseudo_count
+        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
+        return np.where(known, each.estimate(second + pseudo_second, np.where(count > 0, count, 1.0), d), current)
+
+    def _stored(self, covariances: Array) -> Array:
+        return covariances[0] if self.structure.tied else covariances
+
+    def _refuse_collapse(
+        self, covariances: Array, variances: Array, units: Array, means: Array, held: tuple[int, ...]
+    ) -> None:
+        if isinstance(self.prior, Floor):
+            return
+        each = self.structure.each
+        # Far from the origin the data have no digits of what is narrower than the floats are apart.
+        apart = (np.finfo(float).eps * np.abs(means).max(axis=0)) ** 2
+        apart = np.maximum(apart if variances.ndim else apart.mean(), VANISHED * variances)
+        vanished = each.collapsed(covariances, variances) | (each.weakest(covariances, apart)[0] < 1)
+        collapsed = np.flatnonzero(_but(vanished, held))
+        if len(collapsed):
+            j = int(collapsed[0])
+            smallest = self.structure.each.weakest(covariances, variances)[0][j]
+            raise Degenerate(
+                self._component(j),
+                "covariances",
+                f"collapsed: {self._counted(units)[j]:.4g} rows, whose variance in one direction is "
+                f"{max(smallest, 0.0):.3g} times that of the data",
+                "use fewer components, a tied structure, or a prior such as Floor()",
+            )
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        floor = self.prior.floor(self._moments(statistics).variances())
+        if floor is None:
+            return params, ()
+        given = self.structure.spread(params.covariances)
+        raised = self.structure.each.raised(given, floor)
+        if np.array_equal(raised, given):
+            return params, ()
+        ratio, _ = self.structure.each.weakest(given, floor)
+        events = [
+            Event(
+                "lifted",
+                f"the given covariance{_of(self._component(j))} is below the floor and was raised to it",
+                "give a wider start, or another floor (prior=Floor(eps), or None)",
+                self._component(j),
+                "covariances",
+            )
+            for j in np.flatnonzero(ratio < 1 / _AT_FLOOR).tolist()  # nearer to it than that is rounding
+        ]
+        return evolve(params, covariances=self._stored(raised)), events
+
+    def rounding(self, params: P) -> float:
+        """What a second moment loses when it is whitened, and a mean when it is rounded.
+
+        Machine precision times the condition of the correlations; and half the squared distance, in widths, by which
+        rounding can move a mean that is large beside them.
+        """
+        normal, eps = self._normal(params), float(np.finfo(float).eps)
+        with np.errstate(over="ignore"):  # a mean beyond all widths has no digits of them
+            moved = 0.5 * float(((eps * params.means / np.sqrt(normal.variances())) ** 2).sum(axis=1).max())
+            unit = params.means.shape[1] * eps + moved
+            if unit * normal.condition_at_most <= _NOTICED:
+                return 0.0
+            relative = unit * normal.condition
+        return relative if relative > _NOTICED else 0.0
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        floor = self.prior.floor(self._moments(statistics).variances())
+        each, covariances = self.structure.each, self.structure.spread(params.covariances)
+        moments = self._moments(statistics)
+        events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
+        if floor is None:
+            return events
+        precisions = self._normal(params).precisions[: len(covariances)]
+        if each.weakest_at_least(precisions, floor) > 2 * _AT_FLOOR:
+            return events
+        ratio, column = each.weakest(covariances, floor)
+        count = self._counted(self._units(statistics))
+        return events + [
+            Event(
+                "floor",
+                f"the covariance{_of(self._component(j))} is held up by its floor, with {count[j]:.4g} rows",
+                "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows",
+                self._component(j),
+                "covariances",
+                None if column is None else int(column[j]),
+            )
+            for j in np.flatnonzero(ratio <= _AT_FLOOR).tolist()
+        ]
+
+    def coincident(self, params: P) -> list[tuple[int, int]]:
+        normal = self._normal(params)
+        whiteners, _ = normal.factors
+        covariances, widths = normal.one_each(), np.sqrt(normal.variances())
+        scale = self.structure.each.product(widths, widths)
+        pairs = []
+        for i in range(len(normal.means) - 1):
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart
+                away = self.structure.each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i])
+                apart = (away**2).sum(axis=1)
+            for j in i + 1 + np.flatnonzero(apart < _SAME):
+                if (np.abs(covariances[i] - covariances[j]) <= _SAME * scale[i]).all():
+                    pairs.append((i, int(j)))
+        return pairs
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        # fmin and fmax pass over what is missing, and give NaN where there is nothing else.
+        ranges = [(np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0), np.isnan(x).any(axis=0)) for x in chunks]
+        low, high = np.fmin.reduce([least for least, _, _ in ranges]), np.fmax.reduce([most for _, most, _ in ranges])
+        if np.isnan(low).any():
+            raise ColumnError(int(np.isnan(low).argmax()), "has no value in any row: leave it out")
+        still = constant(low, high)
+        size = np.maximum(np.abs(low), np.abs(high))
+        with np.errstate(over="ignore"):
+            width = high - low
+        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~still)
+        if extreme.any():
+            column = int(extreme.argmax())
+            raise ColumnError(
+                column,
+                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
+                "give it in other units",
+            )
+        lost = np.any([missing for _, _, missing in ranges], axis=0) & (size > _FAR * width) & ~still
+        if lost.any():
+            column = int(lost.argmax())
+            raise ColumnError(
+                column,
+                f"runs from {low[column]:g} to {high[column]:g}, and what is expected of its missing values would have "
+                "no digits: subtract its mean",
+            )
+        if ("covariances",) in held or isinstance(self.prior, InverseWishart):
+            return
+        if still.all() if self.structure.each == Spherical() else still.any():
+            column = int(still.argmax())
+            raise ColumnError(
+                column,
+                f"is constant{seen(float(low[column]), float(high[column]))}, so its variance is zero: leave it out, "
+                "fix the covariances, or give an InverseWishart prior",
+            )
+
+    def check_params(self, params: P, k: int) -> None:
+        covariances = self.structure.spread(params.covariances)
+        for j in range(len(covariances)):
+            if (why := self.structure.each.refuse(covariances[j : j + 1])) is not None:
+                raise ValueError(f"the covariance{_of(self._component(j))} is {why}: give positive definite ones")
+
+    def _component(self, j: int) -> int | None:
+        return None if self.structure.tied else j
+
+    def _counted(self, units: Array) -> Array:
+        """The units behind each covariance."""
+        return units.sum(keepdims=True) if self.structure.tied else units
+
+
+def _but(mask: Any, held: tuple[int, ...]) -> Any:
+    mask = mask.copy()
+    mask[list(held)] = False
+    return mask
+
+
+def _of(component: int | None) -> str:
+    return " of all components" if component is None else f" of component {component}"

@@ -1,0 +1,315 @@
+"""Linear regressions as components."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, ClassVar, final
+
+import numpy as np
+import numpy.typing as npt
+from attrs import evolve, field, frozen
+
+from latentem.arrays import Array, Labels, matrix, vector
+from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
+from latentem.family.base import Family, refuse_other_params
+from latentem.family.columns import constant, refuse_outlying, seen
+from latentem.family.gaussian.covariance import Diagonal
+from latentem.family.gaussian.moments import ColumnMoments
+from latentem.family.gaussian.prior import CovariancePrior, Floor, InverseWishart
+from latentem.family.gaussian.scatter import or_flat
+from latentem.family.gaussian.structure import VANISHED
+from latentem.family.regression.canonical import rows_of_responses
+from latentem.family.regression.design import DEPENDENT
+from latentem.family.regression.line_moments import LineMoments
+from latentem.family.regression.predictor import described, linear_predictor, refuse_coefficients, refuse_other_rows
+from latentem.numerics.rng import generator
+
+_EPS = float(np.finfo(float).eps)
+_LOG_2PI = float(np.log(2 * np.pi))
+_AT_FLOOR = 1 + 1e-6
+_NOTICED = 1e-11
+_SAME = 1e-10
+_NEAR, _ALIKE = 1e-2, 1e-8
+"""Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
+_LARGEST, _SMALLEST = 1e140, 1e-140
+
+
+@final
+@frozen
+class LinearRegressionParams(Value):
+    """Lines and the variances about them.
+
+    Attributes:
+        coefficients: The intercept, then the slopes, shape (k, p + 1).
+        variances: Of the residuals, shape (k,).
+
+    Raises:
+        ValueError: shapes disagree, a value is not finite, or a variance is not positive.
+    """
+
+    coefficients: Array = matrix("(k, p + 1)")
+    variances: Array = vector("(k,)")
+
+    def __attrs_post_init__(self) -> None:
+        refuse_coefficients(self.coefficients)
+        if len(self.variances) != len(self.coefficients):
+            raise ValueError(
+                f"{len(self.variances)} variances were given for {len(self.coefficients)} rows of coefficients: "
+                "give one each"
+            )
+        if not (np.isfinite(self.variances).all() and (self.variances > 0).all()):
+            raise ValueError(f"variances were given as {self.variances}: give positive, finite numbers")
+
+
+@final
+@frozen
+class LinearRegression(Family[LineMoments, LinearRegressionParams]):
+    """Normal responses about a line: y ~ N(intercept + slopes . x, variance) (DeSarbo and Cron, 1988).
+
+    A row is (covariates..., response): the response is the last column, as in `np.column_stack([x, y])`.
+    There may be no covariates. Where a component's covariates do not determine its slopes, it gets the least
+    squares ones that are smallest in standardised covariates.
+
+    Attributes:
+        prior: `Floor(eps)`, relative to the variance of all responses; `InverseWishart(scale, dof)`; or None for
+            plain maximum likelihood.
+    """
+
+    discrete: ClassVar[bool | None] = False
+
+    prior: CovariancePrior = field(factory=Floor, converter=or_flat)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.prior, CovariancePrior):
+            raise TypeError(f"prior was given as {self.prior!r}: give Floor(eps), InverseWishart(scale, dof) or None")
+
+    def params(self, coefficients: Any, variances: Any) -> LinearRegressionParams:
+        """Parameters given by hand, (k, p + 1) with the intercept first and (k,), checked at once.
+
+        Raises:
+            ValueError: wrong shapes, or values that are not finite or not positive.
+        """
+        return LinearRegressionParams(coefficients, variances)
+
+    def log_density(self, params: LinearRegressionParams, x: Array) -> Array:
+        refuse_other_rows(x, params.coefficients)
+        # The response enters as one covariate more, of slope -1, so that its offset cancels with the line's.
+        minus = -np.ones((len(params.variances), 1))
+        residual = linear_predictor(np.hstack([params.coefficients, minus]), x)
+        return -0.5 * (_LOG_2PI + np.log(params.variances) + residual**2 / params.variances)
+
+    def statistics(self, x: Array, weights: Array) -> LineMoments:
+        return LineMoments.of(x, weights)
+
+    def sharing(self, statistics: LineMoments, x: Array, weight: Array) -> LineMoments:
+        return evolve(statistics, responses=ColumnMoments.of(x[:, -1:], weight, Diagonal()))
+
+    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.ones(len(x), dtype=bool)
+
+    def log_joint(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
+        residuals = statistics.residuals(params.coefficients)
+        each = statistics.count * (_LOG_2PI + np.log(params.variances)) + residuals / params.variances
+        return float(-0.5 * each.sum())
+
+    def log_prior(self, params: LinearRegressionParams) -> float:
+        second, count = self._pseudo()
+        return float(-0.5 * (count * np.log(params.variances) + second / params.variances).sum())
+
+    def blocks(self) -> Sequence[Block[LineMoments, LinearRegressionParams]]:
+        return [self._coefficients(), self._variances()]
+
+    def first(self, statistics: LineMoments) -> LinearRegressionParams:
+        """Lines and variances of the statistics; an empty component gets those of all the data.
+
+        The variances are kept off zero even where there is no floor: a start may not be degenerate.
+        """
+        pooled = statistics.pooled()
+        k = len(statistics.count)
+        wide = pooled.residuals(_lines(pooled)) / pooled.count
+        live = statistics.count > 0
+        coefficients = np.where(live[:, None], _lines(statistics), _lines(pooled))
+        variances = self._estimate(statistics, coefficients, np.broadcast_to(wide, (k,)))
+        return LinearRegressionParams(coefficients, np.maximum(variances, Floor().eps * statistics.response_variance()))
+
+    def count(self, params: LinearRegressionParams) -> int:
+        return len(params.variances)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
+        low, high = ranges[:, 0].min(axis=0), ranges[:, 1].max(axis=0)
+        with np.errstate(over="ignore"):
+            width = high - low
+        extreme = (np.maximum(np.abs(low), np.abs(high)) > _LARGEST) | ((width < _SMALLEST) & (width > 0))
+        if extreme.any():
+            column = int(extreme.argmax())
+            raise ColumnError(
+                column,
+                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
+                "give it in other units",
+            )
+        refuse_outlying([x[:, :-1] for x in chunks])
+        if constant(low, high)[-1] and ("variances",) not in held and not isinstance(self.prior, InverseWishart):
+            raise ColumnError(
+                len(width) - 1,
+                f"is constant{seen(float(low[-1]), float(high[-1]))}, and it is the response: give another column "
+                "last, fix the variances, or give an InverseWishart prior",
+            )
+
+    def check_params(self, params: LinearRegressionParams, k: int) -> None:
+        refuse_other_params(self, params, LinearRegressionParams, self.count, k)
+
+    def rounding(self, params: LinearRegressionParams) -> float:
+        """By how much a line is moved, in its widths, where an offset makes intercept and slopes cancel; squared.
+
+        At a maximum that is what it costs.
+        """
+        relative = float((_moved(params) ** 2).max())
+        return relative if relative > _NOTICED else 0.0
+
+    def cancellation(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
+        """What it costs elsewhere, as much for each row; and what rounding loses of residuals."""
+        lost = 4 * _EPS * statistics.terms(params.coefficients) / params.variances
+        return float(_moved(params) @ np.abs(statistics.count) + lost.sum())
+
+    def lift(
+        self, params: LinearRegressionParams, statistics: LineMoments
+    ) -> tuple[LinearRegressionParams, Sequence[Event]]:
+        floor = self._floor(statistics)
+        low = params.variances < floor
+        if not low.any():
+            return params, ()
+        events = [
+            Event(
+                "lifted",
+                f"the given variance of component {j} is below the floor and was raised to it",
+                "give a wider start, or another floor (prior=Floor(eps), or None)",
+                j,
+                "variances",
+            )
+            for j in np.flatnonzero(params.variances * _AT_FLOOR < floor).tolist()  # nearer is rounding
+        ]
+        return evolve(params, variances=np.maximum(params.variances, floor)), events
+
+    def diagnose(self, params: LinearRegressionParams, statistics: LineMoments) -> Sequence[Event]:
+        floor = self._floor(statistics)
+        return [
+            Event(
+                "floor",
+                f"the variance of component {j} is held up by its floor, with {statistics.count[j]:.4g} rows",
+                "use fewer components or another Floor(eps), or look for repeated rows or rows on a line",
+                j,
+                "variances",
+            )
+            for j in np.flatnonzero(params.variances <= floor * _AT_FLOOR).tolist()
+        ]
+
+    def coincident(self, params: LinearRegressionParams) -> list[tuple[int, int]]:
+        numbers = np.column_stack([params.coefficients, params.variances])
+        same = np.isclose(numbers[:, None], numbers, rtol=_SAME, atol=0).all(axis=2)
+        return [(i, j) for i, j in np.argwhere(np.triu(same, 1)).tolist()]
+
+    def alike(self, params: LinearRegressionParams, statistics: LineMoments) -> list[tuple[int, int]]:
+        """Pairs whose lines are one among the rows of either: apart by 1e-4 of their standard deviation, or less."""
+        pairs = []
+        for i, j in itertools.combinations(np.flatnonzero(statistics.count > 0).tolist(), 2):
+            change = params.coefficients[[i]] - params.coefficients[[j]]
+            widths = params.variances[[i, j]]
+            ratio = abs(float(np.log(widths[0] / widths[1])))
+            if ratio > np.sqrt(_ALIKE) or (np.abs(change) > _NEAR * np.abs(params.coefficients[[i]])).any():
+                continue
+            apart = statistics.apart(params.coefficients[[i, j]])[[i, j]].max()
+            if apart <= _ALIKE * widths.min():
+                pairs.append((i, j))
+        return pairs
+
+    def respond(self, params: LinearRegressionParams, covariates: Array, labels: Labels, rng: Any) -> Array:
+        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
+        lines = linear_predictor(params.coefficients, covariates)[np.arange(len(labels)), labels]
+        noise: Array = generator(rng).standard_normal(len(labels))
+        return lines + np.sqrt(params.variances[labels]) * noise
+
+    def sample(self, params: LinearRegressionParams, labels: Labels, rng: Any) -> Array:
+        """Responses where there are no covariates.
+
+        Raises:
+            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
+        """
+        return rows_of_responses(self, params, labels, rng)
+
+    def describe(self, params: LinearRegressionParams) -> Mapping[str, Array]:
+        return {"sd": np.sqrt(params.variances), **described(params.coefficients)}
+
+    def _coefficients(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
+        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
+            return np.where(_free(statistics, held)[:, None], _lines(statistics), params.coefficients)
+
+        def size(params: LinearRegressionParams) -> int:
+            return (self.count(params) - len(held)) * params.coefficients.shape[1]
+
+        def identified(statistics: LineMoments, params: LinearRegressionParams) -> Identified:
+            return Identified(int(np.delete(statistics.ranks(), held).sum()), DEPENDENT)
+
+        def holding(more: tuple[int, ...]) -> Block[LineMoments, LinearRegressionParams]:
+            return self._coefficients((*held, *more))
+
+        return Block(("coefficients",), maximize, size, holding, identified=identified)
+
+    def _variances(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
+        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
+            new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), self._floor(statistics))
+            new[list(held)] = params.variances[list(held)]
+            least = np.full(len(new), VANISHED * statistics.response_variance())
+            if self._floor(statistics) == 0:  # what is narrower than rounding leaves it has no digits
+                count = np.where(statistics.count > 0, statistics.count, 1.0)
+                lost = _EPS * statistics.terms(params.coefficients) / count
+                least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
+            collapsed = _free(statistics, held) & (new < least)
+            if collapsed.any():
+                j = int(collapsed.argmax())
+                raise Degenerate(
+                    j,
+                    "variances",
+                    f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
+                    "use fewer components, or a prior such as Floor()",
+                )
+            return new
+
+        def size(params: LinearRegressionParams) -> int:
+            return self.count(params) - len(held)
+
+        return Block(("variances",), maximize, size, lambda more: self._variances((*held, *more)))
+
+    def _estimate(self, statistics: LineMoments, coefficients: Array, current: Array) -> Array:
+        """The best variances about given lines without a floor; `current` where nothing is known."""
+        pseudo_second, pseudo_count = self._pseudo()
+        count = statistics.count + pseudo_count
+        second = np.maximum(statistics.residuals(coefficients), 0.0) + pseudo_second
+        return np.where(count > 0, second / np.where(count > 0, count, 1.0), current)
+
+    def _floor(self, statistics: LineMoments) -> float:
+        floor = self.prior.floor(np.array([statistics.response_variance()]))
+        return 0.0 if floor is None else float(floor[0])
+
+    def _pseudo(self) -> tuple[float, float]:
+        second, count = self.prior.pseudo(Diagonal(), 1)
+        return float(second[0]), count
+
+
+def _moved(params: LinearRegressionParams) -> Array:
+    """By how many of its widths the rounding of its intercept moves each line, shape (k,)."""
+    moved: Array = _EPS * np.abs(params.coefficients[:, 0]) / np.sqrt(params.variances)
+    return moved
+
+
+def _lines(statistics: LineMoments) -> Array:
+    slopes = statistics.best_slopes()
+    return np.column_stack([statistics.best_intercepts(slopes), slopes])
+
+
+def _free(statistics: LineMoments, held: tuple[int, ...]) -> Any:
+    free = statistics.count > 0
+    free[list(held)] = False
+    return free

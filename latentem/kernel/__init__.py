@@ -1,0 +1,7 @@
+"""The machine of fast passes: densities as matrix products, and the E-step in one go; docs/kernels.md."""
+
+from latentem.kernel.base import NEVER, FeatureKernel, Kernel
+from latentem.kernel.passes import densities, fused, weighted_statistics
+from latentem.kernel.products import Buffers
+
+__all__ = ["NEVER", "Buffers", "FeatureKernel", "Kernel", "densities", "fused", "weighted_statistics"]

@@ -1,0 +1,159 @@
+"""Densities arranged for fast passes: two matrix products over blocks of rows; docs/kernels.md."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, final
+
+import numpy as np
+
+from latentem.arrays import Array
+from latentem.kernel.products import Buffers, accumulated, multiplied
+
+UNIT = float(np.finfo(float).eps) / 2
+"""The unit roundoff u of float64."""
+NEVER = -1e300
+"""Stands for the log of zero where infinity would make a NaN of zero times it."""
+FAINTEST = -700.0
+"""The least log joint that is told from others: exponentials of less take ten times as long, or are subnormal."""
+LOWEST = float(np.exp(-100.0))
+"""The least total of a row for which the faintest is nothing."""
+NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
+"""What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
+NARROWED = 1e-3
+"""What must be left of the variance of a column after a step; else moments are taken about the next means."""
+FEW = 1000
+"""Rows of a chunk up to which it must be left in every direction: so few may be all of the data, and a component have
+hardly more of them than columns."""
+_NUMBERS, _FEWEST, _MANY, _MOST = 2**20, 64, 4000, 2**17
+"""Numbers in what is computed of a block, about; rows in it, at least, at least where twice the numbers allow it, and
+at most. Smaller blocks would stay in
+cache, but with them threads that wait for the interpreter between two calls, some 40 microseconds on a virtual machine,
+wait longer than they compute."""
+
+
+@final
+class Sums:
+    """What a kernel adds up over the blocks of a chunk.
+
+    Attributes:
+        products: Features times weights, shape (p, k).
+        beside: What the kernel needs of the rows whatever their component.
+        rows: How many they were.
+    """
+
+    __slots__ = ("beside", "products", "rows")
+
+    def __init__(self, products: Array, beside: Any) -> None:
+        self.products, self.beside, self.rows = products, beside, 0
+
+
+class Kernel(abc.ABC):
+    """k weighted densities at some parameters, arranged for speed. It is made once a pass.
+
+    A block of rows goes through `read`, and then `log_joint` or `add` or both, in one thread and with the same buffers.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def rows(self) -> int:
+        """How many rows a block should have, 64 at least: few enough for memory, and many enough for threads."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether no log joint is above zero, the largest possible having been taken off."""
+        return False
+
+    @property
+    def otherwise(self) -> Kernel | None:
+        """The kernel for rows that this one is not sound for; None if they must be computed without one."""
+        return None
+
+    @abc.abstractmethod
+    def sums(self) -> Any:
+        """Nothing added up yet."""
+
+    def about(self, centre: Array) -> Kernel:
+        """The same densities, for rows that are around there, (d,). Rows and weights alone then decide every sum."""
+        return self
+
+    @abc.abstractmethod
+    def sound(self, low: Array, high: Array) -> bool:
+        """Whether rounding stays below the tolerance for all rows between these bounds, (d,); not if they are NaN."""
+
+    @abc.abstractmethod
+    def read(self, x: Array, buffers: Buffers) -> None:
+        """Take in a block of rows, (n, d): what is computed of them whatever their components."""
+
+    @abc.abstractmethod
+    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
+        """Log weight plus log density of rows x, (n, d) -> (k, n), in nats, in a buffer that may be written to.
+
+        A term that the components of a row share may be left out. So may, as `NEVER`, what is negligible beside
+        another component of the row: only where all depends on the shares of this row alone, and none is ruled out.
+        """
+
+    @abc.abstractmethod
+    def add(self, x: Array, counts: Array, weight: Array | None, sums: Any, buffers: Buffers) -> None:
+        """Add the statistics of the rows that were read last.
+
+        Args:
+            x: The rows, shape (n, d).
+            counts: Weight of each row in each component, shape (k, n).
+            weight: Their sums over the components, shape (n,); None where all are one.
+            sums: What is added to.
+            buffers: Those they were read into.
+        """
+
+    @abc.abstractmethod
+    def counts(self, sums: Any) -> Array:
+        """Sum of the weights of each component, shape (k,)."""
+
+    @abc.abstractmethod
+    def statistics(self, sums: Any) -> Any:
+        """The sums as the family's statistics; None if they lack digits for parameters as narrow as will follow."""
+
+
+class FeatureKernel(Kernel):
+    """Densities that are linear in features of a row: log p = natural . features, but for what the components share.
+
+    The first feature is one. The E-step is natural @ features, the statistics are features @ counts'.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def natural(self) -> Array:
+        """Natural parameters, shape (k, p), all finite; the first is the constant, the log weight in it."""
+
+    @abc.abstractmethod
+    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
+        """Fill in the features of rows x, (n, d) -> (p, n)."""
+
+    def sums(self) -> Sums:
+        return Sums(np.zeros(self.natural.T.shape), 0.0)
+
+    def read(self, x: Array, buffers: Buffers) -> None:
+        self.features(x, buffers.array("features", self.natural.shape[1], len(x)), buffers)
+
+    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
+        k, p = self.natural.shape
+        features = buffers.array("features", p, len(x))
+        return multiplied(self.natural, features, out=buffers.array("density", k, len(x)))
+
+    def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
+        features = buffers.array("features", self.natural.shape[1], len(x))
+        sums.products += accumulated(features, counts, buffers)
+        sums.rows += len(x)
+
+    def counts(self, sums: Sums) -> Array:
+        return sums.products[0].copy()
+
+
+def block_rows(p: int, k: int) -> int:
+    """How many rows, with p features and k components, to take at a time; docs/kernels.md."""
+    rows = _NUMBERS // (p + 2 * k)
+    return max(_FEWEST, min(max(rows, min(2 * rows, _MANY)), _MOST))

@@ -1,0 +1,124 @@
+"""The E-step of a mixture in one go: from rows to statistics and entropy, block by block, and no (n, k) table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from latentem.arrays import Array
+from latentem.data import Rows
+from latentem.kernel.base import FAINTEST, LOWEST, NEVER, NOTHING, Kernel
+from latentem.kernel.products import LINE, Buffers
+
+_buffers = Buffers()
+
+
+def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
+    """Counts, (k,), statistics and entropy over the rows of a chunk, and the stretches that the kernel is not for."""
+    kernel = kernel.about(chunk.centre)
+    sums, entropy = kernel.sums(), 0.0
+    left: list[slice] = []
+    sound = kernel.sound(*chunk.bounds)
+    for part in blocks(len(chunk), kernel.rows):
+        of_block = _block(kernel, chunk, part, sound, sums)
+        if of_block is not None:
+            entropy += of_block
+        elif left and left[-1].stop == part.start:
+            left[-1] = slice(left[-1].start, part.stop)
+        else:
+            left.append(part)
+    statistics = kernel.statistics(sums)
+    if statistics is None:
+        sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
+        statistics = kernel.statistics(sums)
+    stretches = [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
+    return kernel.counts(sums), statistics, entropy, stretches
+
+
+def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
+    """Add some rows to the sums; the entropy of their posterior, or None where the kernel is not for them."""
+    x, weight = chunk.x[part], None if chunk.weight is None else chunk.weight[part]
+    if not (sound or kernel.sound(x.min(axis=0), x.max(axis=0))):
+        return None
+    kernel.read(x, _buffers)
+    found = None
+    free = chunk.allowed is None or chunk.allowed[part].all()
+    # Shifted, the share of the only component that a row may have is one to the bit.
+    for shares in (unshifted, shifted) if kernel.bounded and free else (shifted,):
+        log_joint = kernel.log_joint(x, _buffers, negligible=chunk.allowed is None)
+        if chunk.allowed is not None:
+            np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
+        found = shares(log_joint, weight, _buffers)
+        if found is not None:
+            break
+    if found is None:
+        return None
+    counts, entropy = found
+    kernel.add(x, counts, weight, sums, _buffers)
+    return entropy
+
+
+def densities(kernel: Kernel, x: Array) -> Array:
+    """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share."""
+    found = []
+    for part in blocks(len(x), kernel.rows):
+        block = x[part]
+        kernel.read(block, _buffers)
+        found.append(kernel.log_joint(block, _buffers).T.copy())
+    return np.concatenate(found)
+
+
+def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
+    """The family's statistics of rows, (n, d), with weights by component, (n, k); None where digits would be lost."""
+    sums = kernel.sums()
+    for part in blocks(len(x), kernel.rows):
+        kernel.read(x[part], _buffers)
+        kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
+    return kernel.statistics(sums)
+
+
+def blocks(n: int, most: int) -> Iterator[slice]:
+    """Stretches of n rows, of about equal lengths, at most so long but for the few that fill a line of the cache."""
+    count = -(-n // most)
+    edges = [n * i // count // LINE * LINE for i in range(count)]
+    edges.append(n)
+    return (slice(begin, end) for begin, end in pairwise(edges))
+
+
+def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
+    """Posterior counts of rows, shape (k, n), and the entropy of the posterior; None where it is not defined.
+
+    Args:
+        log_joint: Log weight plus log density, shape (k, n); it is overwritten.
+        weight: How often each row counts, shape (n,); None once.
+        buffers: Where the counts are put.
+    """
+    highest = np.max(log_joint, axis=0)
+    if not (highest.min() > NEVER / 2 and highest.max() < np.inf):
+        return None
+    log_joint -= highest
+    return unshifted(log_joint, weight, buffers)
+
+
+def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
+    """The same where no log joint is above zero; None where all of a row's are so low that digits would be lost."""
+    k, n = log_joint.shape
+    counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
+    faint = log_joint.min() < FAINTEST
+    if faint:
+        np.maximum(log_joint, FAINTEST, out=log_joint)
+    np.exp(log_joint, out=counts)
+    if faint:
+        counts -= NOTHING
+    np.dot(np.ones(k), counts, out=total)
+    if not total.min() > LOWEST:
+        return None
+    np.log(total, out=logs)
+    log_total = float(logs.sum() if weight is None else np.dot(logs, weight))
+    np.divide(1.0 if weight is None else weight, total, out=total)
+    np.multiply(counts, total, out=counts)
+    # H = - sum of r log r, with log r = log joint - log total, and r summing to one over the components
+    return counts, log_total - float(np.dot(counts.reshape(-1), log_joint.reshape(-1)))

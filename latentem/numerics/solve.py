@@ -1,0 +1,99 @@
+"""Maxima of concave functions by Newton's method, and roots of monotone functions by bracketing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import brentq
+
+from latentem.arrays import Array
+
+Concave = Callable[[Array], tuple[float, Array, Array]]
+"""From a point, (p,), the value, the gradient, (p,), and minus the Hessian, (p, p)."""
+
+_MOST_STEPS = 100
+_MOST_BRACKETS = 1000
+_MOST_HALVINGS = 50
+_RISE = 1e-4
+_UNSEEN = 1e-13
+"""Gain, relative to the value, below which values cannot tell a better point from a worse one."""
+_NOTHING = 1e-22
+"""Gain below which a step moves nothing that matters: it ends the march towards an optimum at infinity."""
+
+
+def maximise(function: Concave, start: Array) -> Array:
+    """The maximum of a concave function, near `start`, to machine precision; never lower than there.
+
+    Newton steps, halved until they gain (Boyd and Vandenberghe, 2004, sec. 9.5.2). Directions in which the
+    function is flat are left alone. An optimum at infinity is approached until nothing is left to gain.
+    """
+    point, (value, gradient, curvature) = start, function(start)
+    for _ in range(_MOST_STEPS):
+        step = solve(curvature, gradient)
+        slope, scale = float(gradient @ step), 1 + abs(value)
+        if not slope > _NOTHING * scale:
+            break
+        if slope <= _UNSEEN * scale:
+            last = point + step
+            return last if function(last)[0] >= value - _UNSEEN * scale else point
+        for halvings in range(_MOST_HALVINGS):
+            length = 0.5**halvings
+            there = function(point + length * step)
+            if there[0] >= value + _RISE * length * slope and np.isfinite(there[2]).all():
+                break
+        else:
+            break
+        point, (value, gradient, curvature) = point + length * step, there
+    return point
+
+
+def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
+    """Solutions of matrix @ solution = right for positive semidefinite matrices, as far as they have a rank.
+
+    Where a matrix is singular, the solution has the least norm once its columns are brought to one scale.
+
+    Args:
+        matrix: One or many, shape (..., p, p).
+        right: Shape (..., p).
+        keep: What of this the matrix can see is added to the solution, shape (..., p).
+    """
+    scale = np.sqrt(np.maximum(np.diagonal(matrix, axis1=-2, axis2=-1), 0.0))
+    inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
+    values, vectors = np.linalg.eigh(inverse[..., :, None] * matrix * inverse[..., None, :])
+    seen = _seen(values)
+
+    def turned(vector: Array) -> Array:
+        return np.where(seen, (vector[..., None, :] @ vectors)[..., 0, :], 0.0)
+
+    answer = turned(inverse * right) / np.where(seen, values, 1.0)
+    if keep is not None:
+        answer = answer + turned(scale * keep)
+    return inverse * (vectors @ answer[..., None])[..., 0]
+
+
+def rank_of(matrix: Array) -> int:
+    """The rank of a positive semidefinite matrix, (p, p), as `solve` sees it."""
+    scale = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
+    return int(
+        np.count_nonzero(_seen(np.linalg.eigvalsh(inverse[:, None] * matrix * inverse).astype(np.float64, copy=False)))
+    )
+
+
+def _seen(values: Array) -> Array:
+    """Which eigenvalues, (..., p), are more than rounding."""
+    least = 16 * values.shape[-1] * np.finfo(float).eps * values.max(axis=-1, keepdims=True, initial=0.0)
+    return np.asarray(values > least)
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that changes its sign between two points is zero, to machine precision (Brent, 1973).
+
+    Where rounding has made both signs one, the root is at the end at which the function is nearer to zero.
+    """
+    at_low, at_high = function(low), function(high)
+    if not np.sign(at_low) * np.sign(at_high) < 0:
+        return low if abs(at_low) <= abs(at_high) else high
+    precision = 4 * np.finfo(float).eps
+    return float(brentq(function, low, high, xtol=1e-300, rtol=precision, maxiter=_MOST_BRACKETS, disp=False))

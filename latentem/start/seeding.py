@@ -1,0 +1,275 @@
+"""Random starts for models whose units carry labels: from all rows, or from a sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from functools import partial
+from typing import Any, Protocol, final, runtime_checkable
+
+import numpy as np
+
+from latentem.arrays import Array, Labels
+from latentem.core import Cache, LatentModel, Path, Placed, tree_sum
+from latentem.data import Rows, weight_of
+from latentem.engine.blas import one_thread
+from latentem.start.drawing import distances_to, sample
+from latentem.start.oversampling import oversampled
+from latentem.transform import Frozen, layers
+
+Model = LatentModel[Any, Any, Any, Any]
+Random = np.random.Generator
+_FAR = 1e100
+"""Values from which squares come near the end of floats, and below the inverse of which they vanish."""
+_SAMPLE, _FEWEST = 2**16, 2**12
+"""Rows that a start is made on, at most; at least where units lie wholly in their clusters."""
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A model whose units carry labels, so that a clustering of the rows is a start."""
+
+    @property
+    def k(self) -> int: ...
+    @property
+    def location(self) -> Path: ...
+    def coordinates(self, x: Array) -> Array | None: ...
+    def gathered(self, chunk: Any, responsibilities: Array, weight: Array | None = None) -> Any: ...
+
+
+@runtime_checkable
+class Clustered(Labelled, Protocol):
+    """One whose units lie wholly in their clusters: it takes labels, and no table of responsibilities."""
+
+    def clustered(self, chunk: Any, labels: Labels) -> Any: ...
+    def evened(self, chunk: Any) -> Any: ...
+
+
+@final
+class Seeder:
+    """Random starts for one model and one data set; what they share is computed once.
+
+    Every component gets an average row's worth of the pooled data beside its own rows, so that a
+    component of one row has a width, and one of zero counts can still explain a one.
+    """
+
+    def __init__(self, model: Model, base: Labelled, data: Placed[Any], seed: np.random.SeedSequence) -> None:
+        self._model, self._base, self._data = model, base, data
+        self._live, self._chunks = sample(data, _size(base, data), seed)
+        self._weight = weight_of(self._chunks)
+        x = np.concatenate([chunk.x for chunk in self._chunks])
+        self._x = _filled(x, self._weight)
+        own = base.coordinates(x)
+        self._coordinates = None if own is None else _filled(own, self._weight)
+        masks = [chunk.allowed for chunk in self._chunks]
+        self._allowed = None if masks[0] is None else np.concatenate(masks)
+        # What is rare may be missing from a sample, and a family may not do without it; clusters can.
+        self._whole = sum(map(length, self._chunks)) == sum(data.each(length))
+        whole = isinstance(base, Clustered) or self._whole
+        self._pooled = (
+            tree_sum(_evenly(base, chunk, {}) for chunk in self._chunks)
+            if whole
+            else data.total(partial(_evenly, base))
+        )
+        self._seed = seed
+        self._reference: Any = None
+
+    def start(self, make: Any, child: np.random.SeedSequence) -> Any:
+        """The parameters that `make` draws; what is held is as in the first start, so that ends can be compared."""
+        with one_thread():  # products with one centre at a time: threads would only wait for one another
+            params = make(np.random.default_rng(child))
+        if child is self._seed:
+            self._reference = params
+        for layer in layers(self._model):
+            if isinstance(layer, Frozen):
+                params = layer.held_as(params, self._first())
+        return params
+
+    def _first(self) -> Any:
+        """The first start, whichever is made first: a fit that goes on from a checkpoint does not make all of them."""
+        if self._reference is None:
+            self._reference = self.plus_plus(np.random.default_rng(self._seed), standardised=True)
+        return self._reference
+
+    def plus_plus(self, rng: Random, standardised: bool) -> Any:
+        """k-means++ (Arthur and Vassilvitskii, 2007): centres far apart, each row to its nearest."""
+        x = self._standardised(self._x) if standardised else self._centred(self._x)
+        return self._spread_out(rng, x)
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the model has coordinates of its own in which rows lie more evenly."""
+        return self._coordinates is not None
+
+    def along_coordinates(self, rng: Random) -> Any:
+        """The same in the coordinates that the model gives, standardised."""
+        assert self._coordinates is not None
+        return self._spread_out(rng, self._standardised(self._coordinates))
+
+    def along_ranks(self, rng: Random) -> Any:
+        """The same on ranks, where one tail of a column is long on any scale."""
+        assert self._coordinates is not None
+        return self._spread_out(rng, self._standardised(_ranks(self._coordinates)))
+
+    def _centred(self, x: Array) -> Array:
+        """Rows about their mean, in a unit in which squares neither overflow nor vanish."""
+        largest = np.abs(x).max()
+        if largest > 0 and not 1 / _FAR < largest < _FAR:
+            x = np.ldexp(x, -int(np.ceil(np.log2(largest))))
+        centred: Array = x - np.average(x, axis=0, weights=self._weight)
+        return centred
+
+    def _standardised(self, x: Array) -> Array:
+        """Columns of mean 0 and variance 1."""
+        largest = np.abs(x).max(axis=0)
+        far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
+        if far.any():
+            x = np.ldexp(x, -np.ceil(np.log2(np.where(far, largest, 1.0))).astype(int))
+        x = self._centred(x)
+        spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
+        x /= np.where(spread > 0, spread, 1.0)
+        return x
+
+    def _spread_out(self, rng: Random, x: Array) -> Any:
+        """Parameters from k-means++ on these rows, (n, ...), which stand for the rows of the data."""
+        nearest = np.full(len(x), np.inf)
+        labels = np.zeros(len(x), dtype=np.int64)
+        known = self._known()
+        centres = [np.average(x[rows], axis=0, weights=self._weight[rows]) if len(rows) else None for rows in known]
+        distances = distances_to(x, self._base.k)
+        for j in sorted(range(self._base.k), key=lambda j: centres[j] is None):
+            centre = centres[j]
+            if centre is None:
+                chance = self._weight * (np.ones(len(x)) if np.isinf(nearest).any() else nearest)
+                chance = chance if chance.sum() > 0 else self._weight
+                centre = x[rng.choice(len(x), p=chance / chance.sum())]
+            distance = distances(centre)
+            closer = distance < nearest
+            nearest[closer], labels[closer] = distance[closer], j
+        return self._model.first(self._shared(self._clusters(labels)))
+
+    def parallel(self, rng: Random) -> Any:
+        """k-means|| (Bahmani et al., 2012): k-means++ on a few weighted rows that stand for all of them."""
+        stand_ins = oversampled(self._data, self._base.k, rng.integers(2**32, size=4).tolist())
+        if len(stand_ins) < self._base.k:
+            return self.plus_plus(rng, standardised=False)
+        seeder = copy(self)
+        seeder._chunks, seeder._x, seeder._weight = [stand_ins], stand_ins.x, stand_ins.row_weight
+        seeder._coordinates = None
+        return seeder.plus_plus(rng, standardised=False)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether some rows may not belong to all components."""
+        return self._allowed is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether starts are made on all rows, and not on a sample."""
+        return self._whole
+
+    def groups(self, rng: Random) -> Any:
+        """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
+        k, live = self._base.k, np.flatnonzero(self._weight)
+        size = max(1, min(self._x.shape[1] + 1, len(live) // k))
+        chosen = rng.permutation(live)[: k * size]
+        labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
+        if isinstance(self._base, Clustered):
+            own = self._base.clustered(Rows(self._x[chosen], np.full(len(chosen), each)), labels)
+        else:
+            responsibilities = np.full((len(self._x), k), 1 / k)
+            weight = np.zeros(len(self._x))
+            responsibilities[chosen] = np.eye(k)[labels]
+            weight[chosen] = each
+            own = self._statistics(self._restricted(responsibilities), weight)
+        params = self._model.first(self._pooled)
+        members = self._shared(own)
+        for block in self._model.blocks():
+            if block.path == self._base.location:
+                params = block.apply(members, params)
+        return params
+
+    def _known(self) -> list[Any]:
+        if self._allowed is None:
+            return [()] * self._base.k
+        certain = (self._allowed.sum(axis=1) == 1) & (self._weight > 0)
+        return [np.flatnonzero(certain & self._allowed[:, j]) for j in range(self._base.k)]
+
+    def _restricted(self, responsibilities: Array) -> Array:
+        if self._allowed is None:
+            return responsibilities
+        inside = responsibilities * self._allowed
+        inside = np.where(inside.sum(axis=1, keepdims=True) > 0, inside, self._allowed)
+        return inside / inside.sum(axis=1, keepdims=True)
+
+    def _clusters(self, labels: Labels) -> Any:
+        if not isinstance(self._base, Clustered):
+            return self._statistics(self._restricted(np.eye(self._base.k)[labels]))
+        if self._allowed is not None:
+            labels = np.where(self._allowed[np.arange(len(labels)), labels], labels, self._allowed.argmax(axis=1))
+        return tree_sum(map(self._base.clustered, self._chunks, _parts(self._chunks, labels)))
+
+    def _shared(self, own: Any) -> Any:
+        return own + (self._base.k / self._live) * self._pooled
+
+    def _statistics(self, responsibilities: Array, weight: Array | None = None) -> Any:
+        return statistics_of(self._base, self._chunks, responsibilities, weight)
+
+
+def _size(base: Labelled, data: Placed[Any]) -> int:
+    """How many rows a start is made on: so many that it costs less than a few passes, and is as good."""
+    if not isinstance(base, Clustered):
+        return _SAMPLE
+    n = sum(data.each(length))
+    return min(_SAMPLE, max(_FEWEST, 4 * base.k, n // 16))
+
+
+def _evenly(base: Labelled, chunk: Any, cache: Cache) -> Any:
+    """The statistics of rows that belong to all components alike."""
+    if isinstance(base, Clustered):
+        return base.evened(chunk)
+    return base.gathered(chunk, np.full((len(chunk.x), base.k), 1 / base.k))
+
+
+def _parts(chunks: Sequence[Any], values: Any) -> list[Any]:
+    """Values of all rows, cut as the chunks are."""
+    return np.split(values, np.cumsum([len(chunk.x) for chunk in chunks])[:-1])
+
+
+def _filled(x: Array, weight: Array) -> Array:
+    """The rows with the mean of its column in the place of each missing value: only for distances."""
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    present = np.where(missing, 0.0, weight[:, None])
+    means = (present * np.where(missing, 0.0, x)).sum(axis=0) / present.sum(axis=0)
+    return np.where(missing, means, x)
+
+
+def _ranks(x: Array) -> Array:
+    """The rank of each value in its column; equal values share one."""
+    ranks = np.empty_like(x)
+    for i, column in enumerate(x.T):
+        _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ranks[:, i] = (counts.cumsum() - counts / 2)[which]
+    return ranks
+
+
+def statistics_of(base: Labelled, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:
+    """The statistics of the data under given responsibilities, (n, k), and row weights instead of their own, (n,)."""
+
+    def parts() -> Any:
+        begin = 0
+        for chunk in chunks:
+            part = slice(begin, begin + len(chunk.x))
+            begin = part.stop
+            given = responsibilities[part]
+            table = np.eye(base.k)[given] if given.ndim == 1 else given
+            yield base.gathered(chunk, table, None if weight is None else weight[part])
+
+    return tree_sum(parts())
+
+
+def length(chunk: Any) -> int:
+    """How many rows a chunk has."""
+    return len(chunk.x)

@@ -1,0 +1,130 @@
+"""Where runs begin: k-means++ on standardised and on raw columns, and small random groups of rows.
+
+Each fails on real data where another works, so a fit takes them in turn. A family of skewed values gives coordinates
+of its own, such as logarithms: k-means++ on these, and on ranks, takes the place of that on raw columns.
+Responsibilities drawn at random for all rows are not among them: for large n they put every component at the mean,
+which is a saddle. Of many rows a sample is drawn, once for all starts; the rest of the data stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from latentem.arrays import Array, frozen_shares, real_numbers
+from latentem.core import Cache, Placed, Unavailable
+from latentem.engine import Serial
+from latentem.numerics.rng import children
+from latentem.run import Start
+from latentem.start.seeding import Clustered, Labelled, Model, Seeder, length, statistics_of
+from latentem.transform import innermost, layers
+
+_ROUNDING = 1e-9
+"""How far a sum of responsibilities may be from one."""
+
+
+@runtime_checkable
+class Guessing(Protocol):
+    """A model that can begin from some q of its own: the same for all chunks, a function of the seed."""
+
+    def guess(self, chunk: Any, seed: int) -> Any: ...
+
+
+def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
+    """The starts of a fit: the given one, or `n_starts` random ones, of which the i-th depends on `rng` and i alone.
+
+    Args:
+        model: What is fitted.
+        chunks: The data, as an engine has placed them or as they are.
+        start: Parameters, responsibilities (n, k), labels (n,), or None.
+        n_starts: How many random starts to make where none is given.
+        rng: An int, Generator, RandomState or SeedSequence, or None.
+
+    Raises:
+        ValueError: the given start does not fit the model or the data.
+        Unavailable: the model knows no random starts.
+    """
+    data = chunks if isinstance(chunks, Placed) else Serial().place(chunks)
+    if start is not None:
+        return [Start("given", partial(_given, model, data, start))]
+    if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
+        raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
+    base = innermost(model)
+    if isinstance(base, Guessing):
+        seeds = [int(child.generate_state(1)[0]) for child in children(rng, int(n_starts))]
+        return [Start("a random guess of the latents", partial(_guessed, model, base, data, seed)) for seed in seeds]
+    if not isinstance(base, Labelled):
+        raise Unavailable(f"{type(base).__name__} knows no random starts: give start=params")
+    labelled: Any = next(layer for layer in layers(model) if isinstance(layer, Labelled))
+    count = int(n_starts) if labelled.k > 1 else 1  # with one component every start leads to the same place
+    seeds_of = children(rng, count)
+    seeder = Seeder(model, labelled, data, seeds_of[0])
+    makers: tuple[tuple[str, Any], ...] = (
+        ("k-means++ on standardised columns", partial(seeder.plus_plus, standardised=True)),
+        ("k-means++ on raw columns", partial(seeder.plus_plus, standardised=False)),
+        ("means of random groups of rows", seeder.groups),
+    )
+    if seeder.skewed:
+        makers = (
+            ("k-means++ on the family's coordinates", seeder.along_coordinates),
+            ("k-means++ on ranks", seeder.along_ranks),
+            makers[0],
+            makers[2],
+        )
+    if isinstance(labelled, Clustered) and not seeder.whole and not seeder.restricted:
+        makers = makers[0], ("k-means|| over all rows", seeder.parallel), makers[2]
+    made = []
+    for i, child in enumerate(seeds_of):
+        name, make = makers[i % len(makers)]
+        made.append(Start(name, partial(seeder.start, make, child)))
+    return made
+
+
+def _guessed(model: Model, base: Guessing, data: Placed[Any], seed: int) -> Any:
+    return model.first(data.total(partial(_at_guess, model, base, seed)))
+
+
+def _at_guess(model: Model, base: Guessing, seed: int, chunk: Any, cache: Cache) -> Any:
+    return model.statistics(chunk, base.guess(chunk, seed))
+
+
+def _row_weight(chunk: Any) -> Array:
+    weight: Array = chunk.row_weight
+    return weight
+
+
+def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
+    base = innermost(model)
+    given_as_table = hasattr(start, "__array__") or isinstance(start, list | tuple)
+    if not given_as_table or not isinstance(base, Labelled):
+        model.check_params(start)
+        return start
+    n, k = sum(chunks.each(length)), base.k
+    array = real_numbers(start, "start")
+    if array.shape == (n,) and array.dtype.kind in "iu":
+        if array.min() < 0 or array.max() >= k:
+            raise ValueError(
+                f"start holds the label {array.min() if array.min() < 0 else array.max()}: give 0 to {k - 1}"
+            )
+    elif array.shape == (n, k):
+        array = frozen_shares(array)
+        off = ~((array >= 0).all(axis=1) & (np.abs(array.sum(axis=1) - 1) <= _ROUNDING))
+        if off.any():
+            row = int(off.argmax())
+            raise ValueError(
+                f"start: the responsibilities of row {row} are {array[row]}, which sum to {array[row].sum()}: they "
+                "must be at least 0 and sum to 1"
+            )
+    else:
+        raise ValueError(
+            f"start of shape {array.shape} and type {array.dtype} was given: give parameters, "
+            f"whole-number labels of shape ({n},), or responsibilities of shape ({n}, {k})"
+        )
+    weight = np.concatenate(chunks.each(_row_weight))
+    counts = np.bincount(array, weight, k) if array.ndim == 1 else weight @ array
+    if (counts == 0).any():
+        raise ValueError(f"the start has no rows in component {int(counts.argmin())}: give it some, or lower k")
+    return model.first(statistics_of(base, chunks, array))
