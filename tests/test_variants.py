@@ -16,9 +16,9 @@ from subjects import FAITHFUL, MODELS, TIGHT, clusters, counts, overlapping
 
 import latentem as lem
 from latentem.core import tree_sum
-from latentem.run import EM, Incremental, Online, OnlineState, run_all
+from latentem.run import EM, run_all
 from latentem.run.restarts import Start
-from latentem.variants.annealing import Annealing
+from latentem.variants import Annealing, Incremental, Online, OnlineState
 from latentem.variants.incremental import SumTree
 from latentem.variants.stochastic import Stochastic
 
