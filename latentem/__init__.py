@@ -97,7 +97,6 @@ from latentem.run import (
     Anderson,
     Ending,
     History,
-    Result,
     Runner,
     Squarem,
     State,
@@ -110,7 +109,6 @@ from latentem.run import (
     remaining_below,
     seconds,
 )
-from latentem.start.reseeding import reseed_empty
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 
 __version__ = "0.1.0"
@@ -192,7 +190,6 @@ __all__ = [
     "Processes",
     "Product",
     "PseudoCounts",
-    "Result",
     "Rows",
     "Runner",
     "SampleFamily",
@@ -233,7 +230,6 @@ __all__ = [
     "movement_below",
     "objective",
     "remaining_below",
-    "reseed_empty",
     "seconds",
     "testing",
     "transform",

@@ -8,7 +8,6 @@ from typing import Any
 from latentem import summary
 from latentem.core import Degenerate, Event, Expectation, LatentModel, Placed, Unavailable, e_step, log_likelihood
 from latentem.run.audit import Books
-from latentem.transform import Frozen, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 
@@ -66,7 +65,6 @@ def _rows(chunk: Any) -> int:
 
 def drawn(model: Model) -> Iterator[Event]:
     """What is held, and nobody has said at what: a random start has decided."""
-    for layer in layers(model):
-        for name in layer.drawn() if isinstance(layer, Frozen) else ():
-            what = f"{name} is held at what the first random start drew"
-            yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)
+    for name in model.drawn():
+        what = f"{name} is held at what the first random start drew"
+        yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)

@@ -38,7 +38,6 @@ from latentem.run import (
 )
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
-from latentem.start.reseeding import reseed_empty
 from latentem.start.starts import starts
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -111,7 +110,7 @@ def fit(
         raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
     if runner is None:
         plain = TRIAL_STEPS if start is None and n_starts != 1 else 0
-        runner = EM(stop if stop is not None else remaining_below(), max_steps, reseed_empty, accelerate, plain)
+        runner = EM(stop if stop is not None else remaining_below(), max_steps, accelerate, plain)
     elif not isinstance(runner, Runner):
         raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
     elif stop is not None or max_steps != MAX_STEPS or accelerate is not ACCELERATE:
@@ -142,12 +141,13 @@ def fit(
                     raise
                 raise error.put(name=names[error.column]) from None
             best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
-            _warn(best.status)
             evidence, status = None, best.status
+            assert status is not None
+            _warn(status)
             try:
                 evidence = log_evidence(model, best.params, placed)
             except KeyboardInterrupt:
-                if best.status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
+                if status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
                     raise
                 status = Status(
                     Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
@@ -156,7 +156,7 @@ def fit(
                 raise Degenerate(
                     None,
                     "log likelihood",
-                    f"the run ended where some row is impossible ({best.status.sentence})",
+                    f"the run ended where some row is impossible ({status.sentence})",
                     "give wider starts, other data first, or a prior",
                 )
             loose = unidentified(model, best.params, best.expectation, placed)

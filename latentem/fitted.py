@@ -39,8 +39,7 @@ from latentem.run import (
     Status,
 )
 from latentem.run.audit import Pass
-from latentem.run.ledger import Ledger
-from latentem.transform import layers
+from latentem.run.ledger import Ledger, Turn
 
 Model = LatentModel[Any, Any, Any, Any]
 if TYPE_CHECKING:  # `Fit` alone is a fit of any parameters
@@ -110,7 +109,7 @@ class Fit(Generic[P]):
         chunks = model.chunks(data, weights, allowed)
         model.check_params(params)
         expectation = tree_sum(_each(model.expectation, params, chunks))
-        state = Ledger(model, passes=1).record("start", Pass.of(model, params, expectation))
+        state = Ledger(model, passes=1).record(Turn("start", Pass.of(model, params, expectation)))
         evidence = log_evidence(model, params, InOrder(chunks))
         gap = contradiction(model, params, expectation, evidence, InOrder(chunks))
         status = Status(Ending.GIVEN, "the parameters were given, and no step was taken")
@@ -184,10 +183,10 @@ class Fit(Generic[P]):
         Raises:
             Unavailable: the model is another.
         """
-        for layer in layers(self.model):
-            if hasattr(layer, "inertia"):
-                return float(layer.inertia(self.params, self.expectation.statistics))
-        raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
+        figures = self.model.figures(self.params, self.expectation.statistics)
+        if "inertia" not in figures:
+            raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
+        return figures["inertia"]
 
     @own_arithmetic
     def posterior(self, data: Any) -> Any:

@@ -11,7 +11,6 @@ import numpy as np
 from latentem.arrays import Array
 from latentem.run import Ending, Step, hits
 from latentem.run.audit import Books
-from latentem.transform import layers
 
 _COLUMNS = 20
 """The most data columns whose values a table shows."""
@@ -65,8 +64,8 @@ def _figures(fit: Any) -> list[str]:
             likelihood += f", log likelihood {number(known)}"
     if fit.model.exact and known is not None and all(event.kind != "gap" for event in fit.events):
         parameters += f", AIC {number(fit.aic)}, BIC {number(fit.bic)} (lower is better)"
-    if any(hasattr(layer, "inertia") for layer in layers(fit.model)):
-        parameters += f", inertia {number(fit.inertia)}"
+    for name, figure in fit.model.figures(fit.params, fit.expectation.statistics).items():
+        parameters += f", {name} {number(figure)}"
     if len(fit.starts) <= 1:
         return [likelihood, parameters]
     reached, ended = hits(fit.starts, fit.objective, fit.observations)

@@ -16,6 +16,7 @@ import latentem as lem
 from latentem.core import Placed, e_step, tree_sum
 from latentem.run.anderson import mixing
 from latentem.run.audit import slope
+from latentem.start.starts import starts
 
 POISSON = lem.Mixture(lem.Poisson(), 2)
 HASSELBLAD = POISSON.params([0.5, 0.5], [[1.0], [3.0]])
@@ -203,8 +204,8 @@ def test_a_leap_that_lowers_the_objective_is_rejected_and_counted():
 def test_where_the_posterior_jumps_it_steps_aside(model):
     """Of a model whose q is hard or sampled, the accelerated run is the plain one, to the bit."""
     labels = np.arange(272) % 2
-    steps = lem.EM(max_steps=30, repair=lem.reseed_empty)
-    (start,) = lem.starts.starts(model, model.chunks(FAITHFUL), labels, 1, 0)
+    steps = lem.EM(max_steps=30)
+    (start,) = starts(model, model.chunks(FAITHFUL), labels, 1, 0)
     plain = steps.run(model, start.make(), FAITHFUL)
     result = attrs.evolve(steps, accelerate=lem.Anderson()).run(model, start.make(), FAITHFUL)
     assert_same(plain, result, [*BOOKS, "remaining"])

@@ -66,7 +66,7 @@ def stopping(after):
 
 RUNNERS = {
     "plain": lem.EM(max_steps=30),
-    "repairing": lem.EM(max_steps=30, repair=lem.reseed_empty),
+    "repairing": lem.EM(max_steps=30),
     "accelerated": lem.EM(max_steps=30, accelerate=lem.Anderson()),
     "incremental": lem.Incremental(max_steps=20),
     "annealed": lem.Annealing(betas=(0.3, 1.0), em=lem.EM(max_steps=20)),
@@ -343,7 +343,7 @@ def test_a_digest_is_the_same_in_every_process():
     code = (
         "import latentem as lem, numpy as np; from latentem.run.checkpoint import digest\n"
         "model = lem.Frozen(lem.Mixture(lem.Gaussian(), 3), {'weights', 'means'})\n"
-        "runner = lem.EM(stop=lem.gain_below(1e-3) | (lambda state: None), repair=lem.reseed_empty)\n"
+        "runner = lem.EM(stop=lem.gain_below(1e-3) | (lambda state: None))\n"
         "print(digest([model, runner, {'b': 1, 'a': 2}, np.random.default_rng(3), np.random.SeedSequence(4)]))"
     )
     found = set()

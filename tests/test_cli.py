@@ -258,15 +258,15 @@ def test_a_run_that_did_not_converge_is_a_warning(geyser, capsys):
 
 def test_an_interrupted_fit_shows_and_writes_the_best_so_far(geyser, tmp_path, monkeypatch, capsys):
     """Ctrl-C in the fifth pass shows the fit after the passes before it; the code is 130."""
-    e_step, calls = em.e_step, []
+    e_half, calls = em.e_half, []
 
     def interrupted(*arguments):
         calls.append(arguments)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return e_step(*arguments)
+        return e_half(*arguments)
 
-    monkeypatch.setattr(em, "e_step", interrupted)
+    monkeypatch.setattr(em, "e_half", interrupted)
     assert main(["fit", geyser, "--components", "2", "--out", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()
     assert "interrupted: by Ctrl-C after step 3" in captured.out
@@ -280,7 +280,7 @@ def test_an_interrupt_before_the_first_step_is_one_line(geyser, monkeypatch, cap
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(em, "e_step", interrupted)
+    monkeypatch.setattr(em, "e_half", interrupted)
     assert main(["fit", geyser, "--components", "2"]) == 130
     assert capsys.readouterr().err == "latentem: error: interrupted\n"
 

@@ -75,7 +75,7 @@ def test_an_empty_cluster_is_moved_to_the_least_likely_row():
     x = np.array([[0.0], [1.0], [10.0], [11.0], [19.0], [20.0]])
     model = lem.KMeans(3)
     start = model.params([[0.5], [15.0], [500.0]])
-    states = list(lem.EM(repair=lem.reseed_empty).iterate(model, start, x))
+    states = list(lem.EM().iterate(model, start, x))
     # after the first M half the centres are .5 and 15: rows 2 and 5 are both 5 away, and row 2 comes first
     assert states[1].params.components.means[:, 0].tolist() == [0.5, 15.0, 10.0]
     assert states[1].step.kind == "repaired"
@@ -90,7 +90,7 @@ def test_two_empty_clusters_move_to_different_places():
     model = lem.KMeans(3)
     chunk = lem.Rows(x, np.array([1, 1, 1, 1, 0, 1, 1.0]))
     start = model.params([[0.0], [900.0], [901.0]])
-    last = list(lem.EM(repair=lem.reseed_empty).iterate(model, start, chunk))[-1]
+    last = list(lem.EM().iterate(model, start, chunk))[-1]
     assert sorted(last.params.components.means[:, 0].tolist()) == pytest.approx([1 / 3, 2.0, 7.0])
     assert last.clean
 
@@ -109,7 +109,7 @@ def test_clusters_are_reseeded_where_the_chunks_are():
     assert len(chunks) > 1
     ends = []
     for data in (chunks, lem.Threads(2).place(chunks), [model.chunk(x)]):
-        states = list(itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, data), 2))
+        states = list(itertools.islice(lem.EM().iterate(model, start, data), 2))
         assert [tuple(row) for row in states[1].params.components.means[2:].tolist()] == wanted
         ends.append([(event.component, event.message) for event in states[1].events])
     assert ends[0] == ends[1] == ends[2]
@@ -122,15 +122,11 @@ def test_a_cluster_is_reseeded_only_where_it_is_allowed():
     allowed[4:, 2] = False
     model = lem.KMeans(3)
     start = model.params([[0.5], [15.0], [500.0]])
-    states = list(
-        itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, model.chunks(x, allowed=allowed)), 2)
-    )
+    states = list(itertools.islice(lem.EM().iterate(model, start, model.chunks(x, allowed=allowed)), 2))
     assert states[1].params.components.means[2, 0] == 10.0  # of 10, 11 | 30, 31 about 20.5, those on the left may
     allowed[:, 2] = False
     allowed[0, 2] = True  # which sits nearest to its own centre, but is the only one
-    states = list(
-        itertools.islice(lem.EM(repair=lem.reseed_empty).iterate(model, start, model.chunks(x, allowed=allowed)), 2)
-    )
+    states = list(itertools.islice(lem.EM().iterate(model, start, model.chunks(x, allowed=allowed)), 2))
     assert states[1].params.components.means[2, 0] == 0.0
 
 
@@ -246,5 +242,5 @@ def test_a_prior_on_the_centres_leaves_empty_clusters_to_the_prior():
     pseudo = 0.05 * plain.statistics(chunk, lem.LabelPosterior(np.eye(3)[np.arange(272) % 3]))
     model = lem.WithPrior(plain, pseudo)
     start = plain.params([[2.0, 55.0], [4.3, 80.0], [900.0, 900.0]])
-    with_repair = lem.EM(repair=lem.reseed_empty).run(model, start, FAITHFUL)
+    with_repair = lem.EM().run(model, start, FAITHFUL)
     assert with_repair.params == lem.EM().run(model, start, FAITHFUL).params

@@ -89,7 +89,7 @@ def same(one, other):
 
 
 RUNNERS = {
-    "plain": lem.EM(max_steps=30, repair=lem.reseed_empty),
+    "plain": lem.EM(max_steps=30),
     "accelerated": lem.EM(max_steps=30, accelerate=lem.Anderson()),
     "annealed": lem.Annealing(betas=(0.3, 1.0), em=lem.EM(max_steps=25)),
     "incremental": lem.Incremental(max_steps=10),
@@ -216,7 +216,7 @@ def test_a_start_that_degenerates_does_not_end_the_others():
 
 def test_each_run_has_a_cache_of_its_own():
     """What one run keeps beside a chunk no other sees, and what runs that have ended kept is dropped."""
-    from latentem.run.together import Shared, advance
+    from latentem.run.together import advance
 
     placed = lem.Serial().place([1, 2])
     seen = {}
@@ -226,15 +226,11 @@ def test_each_run_has_a_cache_of_its_own():
         cache["by"] = name
         return 1.0
 
-    def work(name, view, passes):
+    def work(name, passes):
         for _ in range(passes):
-            view.total(lambda chunk, cache: task(name, chunk, cache))
-        return False
+            assert (yield lambda chunk, cache: task(name, chunk, cache)) == 2.0
 
-    views = [Shared(placed, number) for number in range(2)]
-    advance(
-        placed, {i: (view, lambda i=i, view=view: work(f"run {i}", view, 1 + 2 * i)) for i, view in enumerate(views)}
-    )
+    assert advance(placed, {i: work(f"run {i}", 1 + 2 * i) for i in range(2)}) == {}
     assert seen["run 0", 1] == [{}]
     assert seen["run 1", 1] == [{}, {"by": "run 1"}, {"by": "run 1"}]
     kept = []

@@ -2,17 +2,19 @@
 
 from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Identified, Path, find, get, put
+from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.model import Half, LatentModel, observations
-from latentem.core.passes import InOrder, e_step, evidence_of, log_likelihood, objective, placed
+from latentem.core.passes import InOrder, e_half, e_step, evidence_of, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
 
 __all__ = [
     "Additive",
     "Block",
     "Cache",
+    "Clustering",
     "ColumnError",
     "Degenerate",
     "Engine",
@@ -35,6 +37,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "Vector",
+    "e_half",
     "e_step",
     "evidence_of",
     "find",

@@ -8,7 +8,8 @@ from typing import Any, Generic, Literal, TypeVar, final
 
 from latentem.core.additive import Vector
 from latentem.core.block import Block, Path
-from latentem.core.engine import Cache
+from latentem.core.clustering import Clustering
+from latentem.core.engine import Cache, Placed
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.posterior import HasLabels, Posterior
@@ -162,6 +163,46 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
     def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
         """What a table of components should show: names to arrays of shape (k,) or (k, d); empty if there are none."""
         return {}
+
+    def figures(self, params: P, statistics: S) -> Mapping[str, float]:
+        """Figures of its own that a fit should report, by name; K-means has its inertia."""
+        return {}
+
+    # How a fit begins, and how it is repaired.
+
+    def clusters(self) -> Clustering | None:
+        """How labels of rows become statistics, where the units carry labels; None where they do not."""
+        return None
+
+    def guess(self, chunk: X, seed: int) -> R:
+        """A q to start from where the units carry no labels: a function of the seed, the same for all chunks.
+
+        Raises:
+            Unavailable: the model knows no random starts.
+        """
+        raise Unavailable(f"{type(self).__name__} knows no random starts: give start=params")
+
+    def held(self, params: P, reference: P) -> P:
+        """The parameters, with what is held as it is in the reference."""
+        return params
+
+    def drawn(self) -> Sequence[str]:
+        """Names of the blocks that are held at whatever the start has, though nobody has said that it may be drawn."""
+        return ()
+
+    def repair(
+        self, model: LatentModel[Any, Any, Any, Any], before: P, params: P, statistics: S, chunks: Placed[X]
+    ) -> tuple[P, Sequence[Event]]:
+        """What a run does to its parameters after an M half, and events; it is audited with the M half.
+
+        Args:
+            model: The model that is fitted, which may be made of this one.
+            before: The parameters before the M half.
+            params: Those after it.
+            statistics: What it maximised at.
+            chunks: The data.
+        """
+        return params, ()
 
     def check(self, chunks: Sequence[X], held: Set[Path] = frozenset()) -> None:
         """Refuse data that cannot be fitted; `held` are the blocks that will not be estimated.

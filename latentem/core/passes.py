@@ -54,8 +54,13 @@ def e_step(model: LatentModel[Any, Any, S, Any], params: Any, data: Any) -> Expe
         params: Where it is taken.
         data: What `model.chunks` takes, or chunks that an engine has placed.
     """
-    total: Expectation[S] = placed(model, data).total(partial(_recalled, model, params))
+    total: Expectation[S] = placed(model, data).total(e_half(model, params))
     return total
+
+
+def e_half(model: Model, params: Any) -> Callable[[Any, Cache], Expectation[Any]]:
+    """The E-step at some parameters as a task for a pass: what it leaves of each chunk."""
+    return partial(_recalled, model, params)
 
 
 def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:

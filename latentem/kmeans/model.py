@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, own, plain_int
-from latentem.core import Cache, ColumnError, Event, Expectation, Path
+from latentem.core import Cache, Clustering, ColumnError, Event, Expectation, Path
 from latentem.data import Rows, even_rows, row_chunks
 from latentem.family import Gaussian, Spherical, Tied
 from latentem.family.base import refuse_other_columns
@@ -19,8 +19,9 @@ from latentem.kmeans.evidence import log_evidence, separate
 from latentem.kmeans.lloyd import nearest, recalled
 from latentem.kmeans.sums import Addends, squared_distances
 from latentem.model import Mixture, MixtureParams, MixtureStatistics
+from latentem.model.reseeding import reseeded
 from latentem.posterior import LabelPosterior
-from latentem.transform import Fixed, Frozen, Hard, Transformed, innermost
+from latentem.transform import Fixed, Frozen, Hard, Transformed
 from latentem.transform.transformed import Model
 
 _LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
@@ -87,7 +88,14 @@ class KMeans(Transformed[MixtureParams]):
     @property
     def location(self) -> Path:
         """Path of the block that says where the clusters are."""
-        return innermost(self).location  # type: ignore[attr-defined]  # it is a Mixture
+        return ("components", "means")
+
+    @property
+    def hard(self) -> bool:
+        return True
+
+    def clusters(self) -> Clustering:
+        return self
 
     def coordinates(self, x: Array) -> Array | None:
         """Distances are measured as they are."""
@@ -165,13 +173,22 @@ class KMeans(Transformed[MixtureParams]):
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Any]:
         return {"rows": statistics.weights, "centre": params.components.means}
 
-    def remoteness(
-        self, before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache
-    ) -> tuple[Array, Labels]:
-        """Minus the squared distance of each row to its own centre, assigned at parameters before, and its label."""
-        labels = recalled(before.components.means, chunk, cache).labels
-        return -squared_distances(chunk.x, params.components.means, labels), labels
+    def repair(
+        self, model: Any, before: MixtureParams, params: MixtureParams, statistics: MixtureStatistics, chunks: Any
+    ) -> tuple[MixtureParams, Sequence[Event]]:
+        """An empty cluster moves to the row that is farthest from its own centre."""
+        base = Mixture(Gaussian(Tied(Spherical())), self.k)
+        return reseeded(base, model, before, params, statistics, chunks, _remoteness)
+
+    def figures(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, float]:
+        return {"inertia": self.inertia(params, statistics)}
 
     def inertia(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         """Sum of squared distances to the assigned centres, in squared data units."""
         return float(statistics.components.second_about(params.components.means).sum())
+
+
+def _remoteness(before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache) -> tuple[Array, Labels]:
+    """Minus the squared distance of each row to its own centre, assigned at parameters before, and its label."""
+    labels = recalled(before.components.means, chunk, cache).labels
+    return -squared_distances(chunk.x, params.components.means, labels), labels

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from attrs import evolve
 
-from latentem.arrays import Array
-from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
+from latentem.arrays import Array, Labels
+from latentem.core import Block, Clustering, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
@@ -86,6 +86,21 @@ class ComponentModel(LatentModel[X, R, S, P]):
             responsibilities: Of each row, shape (n, k).
             weight: How much each row counts, shape (n,), instead of the chunk's own weights.
         """
+
+    @property
+    def hard(self) -> bool:
+        return False
+
+    def clustered(self, chunk: X, labels: Labels) -> S:
+        """Statistics of rows in given components, (n,)."""
+        return self.gathered(chunk, np.eye(self.k)[labels])
+
+    def evened(self, chunk: Any) -> S:
+        """Statistics of rows that all components share alike."""
+        return self.gathered(chunk, np.full((len(chunk.x), self.k), 1 / self.k))
+
+    def clusters(self) -> Clustering:
+        return self
 
     @abc.abstractmethod
     def as_chunk(self, data: Any) -> X:

@@ -11,12 +11,13 @@ from attrs import field, frozen
 from scipy.special import logsumexp, xlogy
 
 from latentem.arrays import Array, frozen_array, own, part, plain_int, shares, vector
-from latentem.core import Additive, Block, Expectation, Value, tree_sum
+from latentem.core import Additive, Block, Event, Expectation, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
 from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
+from latentem.model.reseeding import reseeded
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
 from latentem.numerics.rng import generator
 from latentem.posterior import LabelPosterior
@@ -189,6 +190,12 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def gathered(self, chunk: Rows, responsibilities: Array, weight: Array | None = None) -> MixtureStatistics:
         return self.statistics(chunk, LabelPosterior(responsibilities, chunk.weight if weight is None else weight))
+
+    def repair(
+        self, model: Any, before: MixtureParams, params: MixtureParams, statistics: MixtureStatistics, chunks: Any
+    ) -> tuple[MixtureParams, Sequence[Event]]:
+        """An empty component whose weight is held moves to the row that is least likely under its own."""
+        return reseeded(self, model, before, params, statistics, chunks)
 
     @property
     def _prior(self) -> PseudoCounts:

@@ -7,7 +7,7 @@ from latentem.run.em import EM
 from latentem.run.memory import Memory
 from latentem.run.restarts import Start, StartReport, hits, run_all
 from latentem.run.runner import Runner
-from latentem.run.step import Ending, History, Result, State, Status, Step
+from latentem.run.step import Ending, History, State, Status, Step
 from latentem.run.stop import (
     StopRule,
     assignments_unchanged,
@@ -25,7 +25,6 @@ __all__ = [
     "Ending",
     "History",
     "Memory",
-    "Result",
     "Runner",
     "Squarem",
     "Start",

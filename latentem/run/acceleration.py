@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, frozen
 
-from latentem.core import Degenerate, Event, Half, LatentModel, e_step
+from latentem.core import Degenerate, Event, LatentModel, e_half
 from latentem.run.audit import NOISE, Pass, gains, slope
+from latentem.run.ledger import Turn
 from latentem.run.memory import Memory, Point
 
 NEAR = 1e-3
@@ -172,9 +174,9 @@ class Acceleration(abc.ABC):
 
     @final
     def attempt(
-        self, model: Model, memory: Memory, leap: Leap, at: Pass, events: Sequence[Event], chunks: Any
-    ) -> tuple[Pass | None, dict[Half, float], Memory]:
-        """The pass at a leap, or None if it is rejected; what its halves gained; and the memory after it.
+        self, model: Model, memory: Memory, leap: Leap, at: Pass, events: Sequence[Event]
+    ) -> Generator[Any, Any, tuple[Turn | None, Memory]]:
+        """The pass at a leap, or None if it is rejected; and the memory after it. It yields the task of the pass.
 
         Args:
             model: What is fitted.
@@ -182,16 +184,16 @@ class Acceleration(abc.ABC):
             leap: The candidate.
             at: The pass from which it leads.
             events: What was degenerate there.
-            chunks: The data.
         """
         try:
+            expectation = yield partial(_quietly, e_half(model, leap.params))
             with np.errstate(all="ignore"):
-                new = Pass.of(model, leap.params, e_step(model, leap.params, chunks))
+                new = Pass.of(model, leap.params, expectation)
                 gained = gains(model, leap.params, at.expectation.statistics, at.books, new.books)
                 onward = slope(model, at.params, leap.params, new.expectation.statistics - leap.statistics)
                 found = model.diagnose(new.params, new.expectation.statistics)
         except _UNSOUND:
-            return None, {}, _shorter(memory.failed(REJECTED))
+            return None, _shorter(memory.failed(REJECTED))
         total, allowance = gained["M"] + gained["E"], max(at.books.slack, new.books.slack)
         # Where rounding could explain a loss, the mean of the slopes at both ends decides: it does not cancel.
         fell = not total >= -allowance or (total <= allowance and not leap.ascent + onward >= 0)
@@ -201,11 +203,18 @@ class Acceleration(abc.ABC):
             or ("E" in model.audited and not gained["E"] >= -allowance)
             or any(not event.clean and event.subject not in known for event in found)
         ):
-            return None, gained, _shorter(memory.failed(REJECTED))
+            return None, _shorter(memory.failed(REJECTED))
+        turn = Turn("extrapolated", new, gained, leap.params, leap.statistics)
         if memory.departing:
-            return new, gained, evolve(memory.cleared(), failures=0, wait=self.every - 1, strides=4 * memory.strides)
+            return turn, evolve(memory.cleared(), failures=0, wait=self.every - 1, strides=4 * memory.strides)
         memory = evolve(memory, failures=0, wait=self.every - 1)
-        return new, gained, memory if onward < leap.ascent else memory.cleared()
+        return turn, memory if onward < leap.ascent else memory.cleared()
+
+
+def _quietly(task: Any, chunk: Any, cache: Any) -> Any:
+    """A task under which no floating-point error is told: a leap may lead anywhere."""
+    with np.errstate(all="ignore"):
+        return task(chunk, cache)
 
 
 def _shorter(memory: Memory) -> Memory:

@@ -151,10 +151,16 @@ def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:
     )
 
 
-def audit(model: Model, before: Pass, after: Pass, where: str) -> tuple[dict[Half, float], str | None]:
-    """What each half from one pass to the next gained; and, if one lost that may not, a sentence on it.
+@final
+class Loss(Exception):
+    """A half step has lost that may not; the message says which, how much, and in which block."""
 
-    A half loses if its gain is below what rounding explains, or is no number.
+
+def audit(model: Model, before: Pass, after: Pass, where: str) -> dict[Half, float]:
+    """What each half from one pass to the next gained.
+
+    Raises:
+        Loss: a gain is below what rounding explains, or is no number.
     """
     gained = gains(model, after.params, before.expectation.statistics, before.books, after.books)
     allowance = max(before.books.slack, after.books.slack)
@@ -163,11 +169,11 @@ def audit(model: Model, before: Pass, after: Pass, where: str) -> tuple[dict[Hal
             who = "posterior"
             if half == "M":
                 who = blame(model, before.params, after.params, before.expectation.statistics)
-            return gained, (
+            raise Loss(
                 f"the {half} half of {where} lost {-gain:.3g} nats in {who}, "
                 f"more than rounding explains ({allowance:.2g}): it is no maximiser"
             )
-    return gained, None
+    return gained
 
 
 def blame(model: Model, before: Any, after: Any, statistics: Any) -> str:
@@ -182,17 +188,13 @@ def blame(model: Model, before: Any, after: Any, statistics: Any) -> str:
     return min(losses, key=lambda name: -math.inf if math.isnan(losses[name]) else losses[name])
 
 
-def movement(model: Model, params: Any, following: Any, statistics: Any, previous: Any) -> float:
-    """Symmetric divergence between successive fits, in nats; docs/mathematics.md, "How far is the end".
+def slope(model: Model, params: Any, towards: Any, residual: Any) -> float:
+    """How the objective changes with a residual of statistics, from some parameters towards others, in nats.
 
-    `params` maximise at `previous`, `following` at `statistics`. It is linear in a difference of
+    Where the parameters maximise at statistics S, the others at S', and the residual is S' - S, it is the symmetric
+    divergence between the two fits; docs/mathematics.md, "How far is the end". It is linear in a difference of
     statistics, so it keeps its digits where differences of bounds have lost all of theirs.
     """
-    return slope(model, params, following, statistics - previous)
-
-
-def slope(model: Model, params: Any, towards: Any, residual: Any) -> float:
-    """How the objective changes with a residual of statistics, from some parameters towards others, in nats."""
     return model.log_joint(towards, residual) - model.log_joint(params, residual)
 
 

@@ -8,12 +8,12 @@ import os
 import pickle
 import re
 import time
-from collections.abc import Generator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkstemp
 from types import CodeType, FunctionType, MethodType
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, final
 
 import attrs
 from attrs import frozen
@@ -26,15 +26,6 @@ INTERVAL = 5.0
 _SHARE = 20
 """Writing takes at most one part in so many of the time: a large state on a slow disk is written less often."""
 _MAGIC = b"latentem checkpoint 1\n"
-
-
-@runtime_checkable
-class Resumable(Protocol):
-    """A runner that can go on from any State of an earlier run. The runs of others begin again, from their starts."""
-
-    def resume(self, model: Any, state: State[Any, Any], data: Any) -> Generator[State[Any, Any], None, None]:
-        """The States that follow, to the bit but for `seconds`."""
-        ...
 
 
 @final

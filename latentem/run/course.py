@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any, final
 
 from latentem.core import Degenerate
-from latentem.run.step import Ending, Result, State
+from latentem.run.step import Ending, State
 
 
 @final
@@ -21,25 +21,41 @@ STOP = Signal.STOP
 Callback = Callable[[State[Any, Any]], Any]
 
 
+def next_state(run: Generator[Any, Any, None]) -> Generator[Any, Any, State[Any, Any] | None]:
+    """Take a run to its next State, or to its end (None); the tasks that it yields on the way are passed on."""
+    try:
+        item = next(run)
+        while not isinstance(item, State):
+            try:
+                answer = yield item
+            except BaseException as error:
+                item = run.throw(error)
+            else:
+                item = run.send(answer)
+    except StopIteration:
+        return None
+    return item
+
+
 @final
 class Course:
-    """Folds over the States of a run, and keeps the last one.
+    """Takes a run from State to State, and keeps the last one.
 
     Attributes:
         state: The last State, or None before the first.
-        standing: What the runner gave last: that State before anyone halted the run, or why there is none.
+        standing: What the run gave last: that State before anyone halted the run, or why there is none.
         halted: Whether someone stopped it from outside: the callback, or Ctrl-C.
         interrupted: Whether it was Ctrl-C.
     """
 
     def __init__(
         self,
-        states: Generator[State[Any, Any], None, None],
+        run: Generator[Any, Any, None],
         callback: Callback | None = None,
         standing: State[Any, Any] | Degenerate | None = None,
     ) -> None:
         """A run that is about to begin, or whose earlier part led to `standing`."""
-        self._states = states
+        self._run = run
         self._callback = callback
         self.state = standing if isinstance(standing, State) else None
         self.standing = standing
@@ -50,8 +66,8 @@ class Course:
         """Whether there are steps left to take."""
         return not isinstance(self.standing, Degenerate) and (self.state is None or self.state.status is None)
 
-    def advance(self, until: int | None = None) -> None:
-        """Take steps to the end, or to the step of this index.
+    def advance(self, until: int | None = None) -> Generator[Any, Any, None]:
+        """Take steps to the end, or to the step of this index. What it yields are tasks of a pass, to be answered.
 
         Raises:
             Degenerate: the start itself is no density for these data.
@@ -59,9 +75,12 @@ class Course:
         """
         try:
             while self.under_way and (until is None or self.state is None or self.state.step.index < until):
-                self.state = self.standing = next(self._states)
-                if self._callback is not None and self._callback(self.state) is STOP:
-                    self._halt(self.state, Ending.STOPPED, f"by the callback at step {self.state.step.index}")
+                state = yield from next_state(self._run)
+                if state is None:
+                    raise RuntimeError("a run ended without a status: its last State must have one")
+                self.state = self.standing = state
+                if self._callback is not None and self._callback(state) is STOP:
+                    self._halt(state, Ending.STOPPED, f"by the callback at step {state.step.index}")
         except KeyboardInterrupt:
             if self.state is None:
                 raise
@@ -70,26 +89,18 @@ class Course:
             self.standing = error
             raise
 
-    def finish(self) -> Result[Any, Any]:
-        """Take all the steps that are left."""
-        self.advance()
-        return self.result()
-
-    def result(self, left: str = "for others were ahead") -> Result[Any, Any]:
+    def result(self, left: str = "for others were ahead") -> State[Any, Any]:
         """The run as it stands. One that was left under way says so, and why it was `left`."""
         state = self.state
         if state is None:
             raise ValueError("a run that has not begun has no result")
-        if state.status is None:
-            state = state.ended(Ending.STOPPED, f"left at step {state.step.index}, {left}")
-        assert state.status is not None
-        return Result(state.params, state.expectation, state.history, state.events, state.status)
+        return state if state.status else state.ended(Ending.STOPPED, f"left at step {state.step.index}, {left}")
 
     def _halt(self, state: State[Any, Any], ending: Ending, sentence: str) -> None:
         self.halted, self.interrupted = True, ending is Ending.INTERRUPTED
         if state.status is None:
             self.state = state.ended(ending, sentence)
-        self._states.close()
+        self._run.close()
 
     @property
     def cut_short(self) -> bool:

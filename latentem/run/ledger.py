@@ -7,15 +7,43 @@ import time
 from collections.abc import Sequence
 from typing import Any, Self, final
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
-from latentem.core import Event, Expectation, Half, LatentModel
-from latentem.run.audit import Pass, remaining
+from latentem.core import Degenerate, Event, Expectation, Half, LatentModel
+from latentem.run.audit import Pass, remaining, slope
 from latentem.run.memory import Memory
-from latentem.run.step import History, State, Step
+from latentem.run.step import Ending, History, State, Status, Step
 
-UNKNOWN: dict[Half, float] = {"E": math.nan, "M": math.nan}
-"""The gains of a step that has nothing to be compared with."""
+
+@final
+@frozen
+class Turn:
+    """The pass at which a run stands, and how it came there.
+
+    Attributes:
+        kind: Of the step that led here, as `Step.kind`.
+        now: The pass.
+        gained: What each half of the step gained, in nats; NaN where there is nothing to compare with.
+        entered: Parameters of the M-step of `maximised`; those of the pass, but where it had several M-steps.
+        maximised: The statistics of that M-step; None where the parameters are no M-step's.
+    """
+
+    kind: str
+    now: Pass
+    gained: dict[Half, float] = field(factory=lambda: {"E": math.nan, "M": math.nan})
+    entered: Any = None
+    maximised: Any = None
+
+    def m_half(self, model: LatentModel[Any, Any, Any, Any]) -> tuple[Any, float, Status | None]:
+        """The next parameters, the movement towards them (NaN where it is unknown), and why there are none."""
+        statistics, moved = self.now.expectation.statistics, math.nan
+        try:
+            following = model.m_step(statistics, self.now.params)
+            if self.maximised is not None:
+                moved = slope(model, self.entered, following, statistics - self.maximised)
+        except Degenerate as error:
+            return self.now.params, math.nan, Status(Ending.DEGENERATE, str(error))
+        return following, moved, None
 
 
 @final
@@ -57,15 +85,9 @@ class Ledger:
         """Time runs again: what happened since the last record was not this run's."""
         self._clock = time.perf_counter()
 
-    def record(
-        self,
-        kind: str,
-        at: Pass,
-        gained: dict[Half, float] = UNKNOWN,
-        movement: float = math.nan,
-        memory: Memory | None = None,
-    ) -> State[Any, Any]:
+    def record(self, turn: Turn, movement: float = math.nan, memory: Memory | None = None) -> State[Any, Any]:
         """Write a Step, and show where the run stands; an accelerated run has a memory."""
+        at = turn.now
         self._spent += time.perf_counter() - self._clock
         q, h, log_prior = at.books.expected_log_joint, at.books.entropy, at.books.log_prior
         movements = [*(step.movement for step in self._steps[-3:]), movement]
@@ -73,14 +95,14 @@ class Ledger:
         self._steps.append(
             Step(
                 index=self.index,
-                kind=kind,
+                kind=turn.kind,
                 bound=q + h,
                 objective=at.books.objective,
                 expected_log_joint=q,
                 entropy=h,
                 log_prior=log_prior,
-                e_gain=gained["E"],
-                m_gain=gained["M"],
+                e_gain=turn.gained["E"],
+                m_gain=turn.gained["M"],
                 movement=movement,
                 remaining=left,
                 passes=self.passes,

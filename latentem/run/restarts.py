@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate, Event, LatentModel, Placed
+from latentem.core import Degenerate, Event, LatentModel, Placed, placed
 from latentem.run.audit import ROUNDING
-from latentem.run.checkpoint import Checkpoint, Resumable, Standing
+from latentem.run.checkpoint import Checkpoint, Standing
 from latentem.run.course import Callback, Course
-from latentem.run.runner import Runner
-from latentem.run.step import Ending, Result, State, Status
-from latentem.run.together import Shared, advance
+from latentem.run.runner import Run, Runner, answered
+from latentem.run.step import Ending, State, Status
+from latentem.run.together import advance
 
 FINALISTS = 3
 EARLIEST = 100
@@ -70,7 +69,7 @@ def run_all(
     data: Any,
     callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
-) -> tuple[Result[Any, Any], tuple[StartReport, ...]]:
+) -> tuple[State[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
     One of the three that creeps far below another that has ended clean is left: after 100 steps, 200, 400, ..., if the
@@ -131,19 +130,19 @@ class _Runs:
         checkpoint: Checkpoint | None,
     ) -> None:
         stood = None if checkpoint is None else checkpoint.read()
-        together = isinstance(data, Placed) and data.costly and len(starts) > 1
-        self._placed = data if together else None
-        self._views = [Shared(data, number) if together else data for number in range(len(starts))]
+        self._chunks = placed(model, data)
+        self._together = self._chunks.costly and len(starts) > 1
         self._checkpoint, self._callback = checkpoint, callback
         self._order, self._visited = (None, 0) if stood is None else (stood.order, stood.visited)
-        self._left = set(stood.left if stood is not None and isinstance(runner, Resumable) else ())
+        self._left = set(stood.left if stood is not None and runner.resumable else ())
         self._comparable = runner.trial is not None
         self.courses = []
         runs = (None,) * len(starts) if stood is None else stood.runs
-        for start, standing, view in zip(starts, runs, self._views, strict=True):
-            if isinstance(standing, State) and standing.status is None and not isinstance(runner, Resumable):
+        for start, standing in zip(starts, runs, strict=True):
+            if isinstance(standing, State) and standing.status is None and not runner.resumable:
                 standing = None  # such a run is run again, from its start
-            self.courses.append(Course(_states(runner, model, start, view, standing), self._told, standing))
+            run = _run(runner, model, start, self._chunks, standing)
+            self.courses.append(Course(run, self._told, standing))
 
     def trials(self, until: int | None) -> Status | None:
         """Take every run to the step of this index; how all was halted, if it was."""
@@ -209,13 +208,20 @@ class _Runs:
 
     def _taken_on(self, courses: Sequence[Course], until: int | None) -> Iterator[tuple[Course, BaseException | None]]:
         """Each run, with the error that it ended in: one after the other, or together where passes are costly."""
-        if self._placed is None:
-            yield from ((course, _tried(course, until)) for course in courses)
+        if not self._together:
+            yield from ((course, self._tried(course, until)) for course in courses)
             return
-        numbers = [self.courses.index(course) for course in courses]
-        works = {i: (self._views[i], partial(_halts, self.courses[i], until)) for i in numbers}
-        errors = advance(self._placed, works)
-        yield from ((self.courses[i], errors.get(i)) for i in numbers)
+        tasks = {self.courses.index(course): course.advance(until) for course in courses}
+        errors = advance(self._chunks, tasks, lambda: any(course.halted for course in courses))
+        yield from ((self.courses[i], errors.get(i)) for i in tasks)
+
+    def _tried(self, course: Course, until: int | None) -> BaseException | None:
+        try:
+            for _ in answered(course.advance(until), self._chunks):
+                pass
+        except (Degenerate, KeyboardInterrupt) as error:
+            return error
+        return None
 
     def save(self) -> None:
         """Bring the checkpoint up to date."""
@@ -235,27 +241,14 @@ class _Runs:
         return Status(ending, f"by {by} at start {number} of {len(self.courses)}; this is the best so far")
 
 
-def _tried(course: Course, until: int | None) -> BaseException | None:
-    try:
-        course.advance(until)
-    except (Degenerate, KeyboardInterrupt) as error:
-        return error
-    return None
-
-
-def _halts(course: Course, until: int | None) -> bool:
-    course.advance(until)
-    return course.halted
-
-
-def _states(
-    runner: Runner, model: LatentModel[Any, Any, Any, Any], start: Start, data: Any, standing: Any
-) -> Generator[State[Any, Any], None, None]:
-    """The States of a run from its start, or those that follow the one at which it stood."""
-    if isinstance(standing, State) and isinstance(runner, Resumable):
-        yield from runner.resume(model, standing, data)
+def _run(
+    runner: Runner, model: LatentModel[Any, Any, Any, Any], start: Start, chunks: Placed[Any], standing: Any
+) -> Run:
+    """A run from its start, or from where it stood."""
+    if isinstance(standing, State) and runner.resumable:
+        yield from runner.onward(model, standing, chunks)
     else:
-        yield from runner.iterate(model, start.make(), data)
+        yield from runner.stepwise(model, start.make(), chunks)
 
 
 def hits(reports: Sequence[StartReport], best: float, observations: float) -> tuple[int, int]:
@@ -300,18 +293,12 @@ def _first_best(ended: Sequence[Course]) -> Course:
         return state is not None and state.clean == _is_clean(best) and state.step.objective >= level
 
     equal = [course for course in ended if as_good(course)] or [best]
-    return next((course for course in equal if course.result().status.converged), equal[0])
+    return next((course for course in equal if course.result().converged), equal[0])
 
 
 def _report(start: Start, course: Course, left: str) -> StartReport:
     if isinstance(course.standing, Degenerate):
         return StartReport(start.name, Status(Ending.DEGENERATE, str(course.standing)), float("nan"), 0, (), False)
-    result = course.result(left)
-    return StartReport(
-        start.name,
-        result.status,
-        result.objective,
-        result.history[-1].index,
-        result.events,
-        _is_clean(course),
-    )
+    end = course.result(left)
+    assert end.status is not None
+    return StartReport(start.name, end.status, end.objective, end.step.index, end.events, _is_clean(course))

@@ -145,7 +145,7 @@ _ADVICE = {
 @final
 @frozen
 class State(Generic[S, P]):
-    """Where a run stands after an E-step.
+    """Where a run stands after an E-step; the last one is how it ended.
 
     Attributes:
         params: The parameters.
@@ -176,40 +176,21 @@ class State(Generic[S, P]):
         failed = self.status is not None and self.status.ending in (Ending.OBJECTIVE_FELL, Ending.DEGENERATE)
         return not failed and all(event.clean for event in self.events)
 
-    def ended(self, ending: Ending, sentence: str) -> State[S, P]:
-        """The same state, as the last one of its run."""
-        return evolve(self, status=Status(ending, sentence))
-
-
-@final
-@frozen
-class Result(Generic[S, P]):
-    """How a run ended: every figure in it is that of the returned parameters.
-
-    Attributes:
-        params: The parameters.
-        expectation: The statistics, entropy and weight of the data at them.
-        history: All steps.
-        events: What is degenerate about them, or was done on the way.
-        status: Why the run ended.
-    """
-
-    params: P
-    expectation: Expectation[Any]
-    history: History
-    events: tuple[Event, ...]
-    status: Status
-
     @property
     def converged(self) -> bool:
-        return self.status.converged
+        """Whether the run has ended because its stop rule was met."""
+        return self.status is not None and self.status.converged
 
     @property
     def bound(self) -> float:
         """A = Q + H in nats."""
-        return self.history[-1].bound
+        return self.step.bound
 
     @property
     def objective(self) -> float:
-        """What both half steps raised, in nats."""
-        return self.history[-1].objective
+        """What both half steps raise, in nats."""
+        return self.step.objective
+
+    def ended(self, ending: Ending, sentence: str) -> State[S, P]:
+        """The same state, as the last one of its run."""
+        return evolve(self, status=Status(ending, sentence))

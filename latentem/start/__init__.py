@@ -1,1 +1,1 @@
-"""Where runs begin, and where empty clusters begin again."""
+"""Where runs begin."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import partial
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, final
 
 import numpy as np
 
 from latentem.arrays import Array, Labels
-from latentem.core import Cache, LatentModel, Path, Placed, tree_sum
+from latentem.core import Cache, Clustering, LatentModel, Placed, tree_sum
 from latentem.data import Rows, weight_of
 from latentem.engine.blas import one_thread
 from latentem.start.drawing import distances_to, sample
 from latentem.start.oversampling import oversampled
-from latentem.transform import Frozen, layers
 
 Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
@@ -23,26 +22,6 @@ _FAR = 1e100
 """Values from which squares come near the end of floats, and below the inverse of which they vanish."""
 _SAMPLE, _FEWEST = 2**16, 2**12
 """Rows that a start is made on, at most; at least where units lie wholly in their clusters."""
-
-
-@runtime_checkable
-class Labelled(Protocol):
-    """A model whose units carry labels, so that a clustering of the rows is a start."""
-
-    @property
-    def k(self) -> int: ...
-    @property
-    def location(self) -> Path: ...
-    def coordinates(self, x: Array) -> Array | None: ...
-    def gathered(self, chunk: Any, responsibilities: Array, weight: Array | None = None) -> Any: ...
-
-
-@runtime_checkable
-class Clustered(Labelled, Protocol):
-    """One whose units lie wholly in their clusters: it takes labels, and no table of responsibilities."""
-
-    def clustered(self, chunk: Any, labels: Labels) -> Any: ...
-    def evened(self, chunk: Any) -> Any: ...
 
 
 @final
@@ -53,7 +32,7 @@ class Seeder:
     component of one row has a width, and one of zero counts can still explain a one.
     """
 
-    def __init__(self, model: Model, base: Labelled, data: Placed[Any], seed: np.random.SeedSequence) -> None:
+    def __init__(self, model: Model, base: Clustering, data: Placed[Any], seed: np.random.SeedSequence) -> None:
         self._model, self._base, self._data = model, base, data
         self._live, self._chunks = sample(data, _size(base, data), seed)
         self._weight = weight_of(self._chunks)
@@ -65,7 +44,7 @@ class Seeder:
         self._allowed = None if masks[0] is None else np.concatenate(masks)
         # What is rare may be missing from a sample, and a family may not do without it; clusters can.
         self._whole = sum(map(length, self._chunks)) == sum(data.each(length))
-        whole = isinstance(base, Clustered) or self._whole
+        whole = base.hard or self._whole
         self._pooled = (
             tree_sum(_evenly(base, chunk, {}) for chunk in self._chunks)
             if whole
@@ -80,10 +59,7 @@ class Seeder:
             params = make(np.random.default_rng(child))
         if child is self._seed:
             self._reference = params
-        for layer in layers(self._model):
-            if isinstance(layer, Frozen):
-                params = layer.held_as(params, self._first())
-        return params
+        return self._model.held(params, self._first())
 
     def _first(self) -> Any:
         """The first start, whichever is made first: a fit that goes on from a checkpoint does not make all of them."""
@@ -174,7 +150,7 @@ class Seeder:
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))
         chosen = rng.permutation(live)[: k * size]
         labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
-        if isinstance(self._base, Clustered):
+        if self._base.hard:
             own = self._base.clustered(Rows(self._x[chosen], np.full(len(chosen), each)), labels)
         else:
             responsibilities = np.full((len(self._x), k), 1 / k)
@@ -203,7 +179,7 @@ class Seeder:
         return inside / inside.sum(axis=1, keepdims=True)
 
     def _clusters(self, labels: Labels) -> Any:
-        if not isinstance(self._base, Clustered):
+        if not self._base.hard:
             return self._statistics(self._restricted(np.eye(self._base.k)[labels]))
         if self._allowed is not None:
             labels = np.where(self._allowed[np.arange(len(labels)), labels], labels, self._allowed.argmax(axis=1))
@@ -216,19 +192,16 @@ class Seeder:
         return statistics_of(self._base, self._chunks, responsibilities, weight)
 
 
-def _size(base: Labelled, data: Placed[Any]) -> int:
+def _size(base: Clustering, data: Placed[Any]) -> int:
     """How many rows a start is made on: so many that it costs less than a few passes, and is as good."""
-    if not isinstance(base, Clustered):
+    if not base.hard:
         return _SAMPLE
     n = sum(data.each(length))
     return min(_SAMPLE, max(_FEWEST, 4 * base.k, n // 16))
 
 
-def _evenly(base: Labelled, chunk: Any, cache: Cache) -> Any:
-    """The statistics of rows that belong to all components alike."""
-    if isinstance(base, Clustered):
-        return base.evened(chunk)
-    return base.gathered(chunk, np.full((len(chunk.x), base.k), 1 / base.k))
+def _evenly(base: Clustering, chunk: Any, cache: Cache) -> Any:
+    return base.evened(chunk)
 
 
 def _parts(chunks: Sequence[Any], values: Any) -> list[Any]:
@@ -255,7 +228,7 @@ def _ranks(x: Array) -> Array:
     return ranks
 
 
-def statistics_of(base: Labelled, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:
+def statistics_of(base: Clustering, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:
     """The statistics of the data under given responsibilities, (n, k), and row weights instead of their own, (n,)."""
 
     def parts() -> Any:

@@ -10,27 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from latentem.arrays import Array, frozen_shares, real_numbers
-from latentem.core import Cache, Placed, Unavailable
+from latentem.core import Cache, Placed
 from latentem.engine import Serial
 from latentem.numerics.rng import children
 from latentem.run import Start
-from latentem.start.seeding import Clustered, Labelled, Model, Seeder, length, statistics_of
-from latentem.transform import innermost, layers
+from latentem.start.seeding import Model, Seeder, length, statistics_of
 
 _ROUNDING = 1e-9
 """How far a sum of responsibilities may be from one."""
-
-
-@runtime_checkable
-class Guessing(Protocol):
-    """A model that can begin from some q of its own: the same for all chunks, a function of the seed."""
-
-    def guess(self, chunk: Any, seed: int) -> Any: ...
 
 
 def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
@@ -45,23 +37,19 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
 
     Raises:
         ValueError: the given start does not fit the model or the data.
-        Unavailable: the model knows no random starts.
     """
     data = chunks if isinstance(chunks, Placed) else Serial().place(chunks)
     if start is not None:
         return [Start("given", partial(_given, model, data, start))]
     if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
         raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
-    base = innermost(model)
-    if isinstance(base, Guessing):
+    clusters = model.clusters()
+    if clusters is None:
         seeds = [int(child.generate_state(1)[0]) for child in children(rng, int(n_starts))]
-        return [Start("a random guess of the latents", partial(_guessed, model, base, data, seed)) for seed in seeds]
-    if not isinstance(base, Labelled):
-        raise Unavailable(f"{type(base).__name__} knows no random starts: give start=params")
-    labelled: Any = next(layer for layer in layers(model) if isinstance(layer, Labelled))
-    count = int(n_starts) if labelled.k > 1 else 1  # with one component every start leads to the same place
+        return [Start("a random guess of the latents", partial(_guessed, model, data, seed)) for seed in seeds]
+    count = int(n_starts) if clusters.k > 1 else 1  # with one component every start leads to the same place
     seeds_of = children(rng, count)
-    seeder = Seeder(model, labelled, data, seeds_of[0])
+    seeder = Seeder(model, clusters, data, seeds_of[0])
     makers: tuple[tuple[str, Any], ...] = (
         ("k-means++ on standardised columns", partial(seeder.plus_plus, standardised=True)),
         ("k-means++ on raw columns", partial(seeder.plus_plus, standardised=False)),
@@ -74,7 +62,7 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
             makers[0],
             makers[2],
         )
-    if isinstance(labelled, Clustered) and not seeder.whole and not seeder.restricted:
+    if clusters.hard and not seeder.whole and not seeder.restricted:
         makers = makers[0], ("k-means|| over all rows", seeder.parallel), makers[2]
     made = []
     for i, child in enumerate(seeds_of):
@@ -83,12 +71,12 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
     return made
 
 
-def _guessed(model: Model, base: Guessing, data: Placed[Any], seed: int) -> Any:
-    return model.first(data.total(partial(_at_guess, model, base, seed)))
+def _guessed(model: Model, data: Placed[Any], seed: int) -> Any:
+    return model.first(data.total(partial(_at_guess, model, seed)))
 
 
-def _at_guess(model: Model, base: Guessing, seed: int, chunk: Any, cache: Cache) -> Any:
-    return model.statistics(chunk, base.guess(chunk, seed))
+def _at_guess(model: Model, seed: int, chunk: Any, cache: Cache) -> Any:
+    return model.statistics(chunk, model.guess(chunk, seed))
 
 
 def _row_weight(chunk: Any) -> Array:
@@ -97,12 +85,12 @@ def _row_weight(chunk: Any) -> Array:
 
 
 def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
-    base = innermost(model)
+    clusters = model.clusters()
     given_as_table = hasattr(start, "__array__") or isinstance(start, list | tuple)
-    if not given_as_table or not isinstance(base, Labelled):
+    if not given_as_table or clusters is None:
         model.check_params(start)
         return start
-    n, k = sum(chunks.each(length)), base.k
+    n, k = sum(chunks.each(length)), clusters.k
     array = real_numbers(start, "start")
     if array.shape == (n,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= k:
@@ -127,4 +115,4 @@ def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
     counts = np.bincount(array, weight, k) if array.ndim == 1 else weight @ array
     if (counts == 0).any():
         raise ValueError(f"the start has no rows in component {int(counts.argmin())}: give it some, or lower k")
-    return model.first(statistics_of(base, chunks, array))
+    return model.first(statistics_of(clusters, chunks, array))

@@ -225,10 +225,12 @@ class Frozen(SamePosterior[P]):
         lifted, events = self.inner.lift(params, statistics)
         if lifted is params:
             return params, ()
-        return self.held_as(lifted, params), [event for event in events if not self._holds(event)]
+        return self._as_held(lifted, params), [event for event in events if not self._holds(event)]
 
-    def held_as(self, params: Any, reference: Any) -> Any:
-        """The parameters, with what is held as it is in the reference."""
+    def held(self, params: Any, reference: Any) -> Any:
+        return self._as_held(self.inner.held(params, reference), reference)
+
+    def _as_held(self, params: Any, reference: Any) -> Any:
         for block, fixed in self._held():
             kept = fixed.restore(block, get(params, block.path), get(reference, block.path))
             params = put(params, block.path, kept)
@@ -239,9 +241,8 @@ class Frozen(SamePosterior[P]):
         return [event for event in events if event.kind != "floor" or not self._holds(event)]
 
     def drawn(self) -> Sequence[str]:
-        """Names of the blocks that are held at whatever the start has, though nobody has said that it may be drawn."""
         loose = [block for block, fixed in self._held() if fixed.value is None and not (fixed.equal or fixed.drawn)]
-        return [block.name for block in loose]
+        return [*(block.name for block in loose), *self.inner.drawn()]
 
     def _written(self, params: Any) -> Any:
         for block, fixed in self._held():

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from latentem.core import Block, Cache, Event, Expectation, Half, LatentModel, Path
+from latentem.core import Block, Cache, Clustering, Event, Expectation, Half, LatentModel, Path, Placed
 
 if TYPE_CHECKING:  # a model made of another is written without its parameters where nobody asks for their type
     from typing_extensions import TypeVar
@@ -96,6 +96,26 @@ class Transformed(LatentModel[Any, Any, Any, P]):
 
     def describe(self, params: P, statistics: Any) -> Mapping[str, Any]:
         return self.inner.describe(params, statistics)
+
+    def figures(self, params: P, statistics: Any) -> Mapping[str, float]:
+        return self.inner.figures(params, statistics)
+
+    def clusters(self) -> Clustering | None:
+        return self.inner.clusters()
+
+    def guess(self, chunk: Any, seed: int) -> Any:
+        return self.inner.guess(chunk, seed)
+
+    def held(self, params: P, reference: P) -> P:
+        return self.inner.held(params, reference)
+
+    def drawn(self) -> Sequence[str]:
+        return self.inner.drawn()
+
+    def repair(
+        self, model: Model, before: P, params: P, statistics: Any, chunks: Placed[Any]
+    ) -> tuple[P, Sequence[Event]]:
+        return self.inner.repair(model, before, params, statistics, chunks)
 
     def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
         self.inner.check(chunks, held)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, e_step, placed
-from latentem.numerics.arithmetic import own_steps
+from latentem.core import Degenerate, LatentModel, Placed, e_half
 from latentem.run import EM, Ending, History, Runner, State, Step, remaining_below
+from latentem.run.course import next_state
+from latentem.run.runner import Run
 from latentem.transform import Tempered
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -50,8 +51,6 @@ class Annealing(Runner):
     each stage after the first begins from the M-step at statistics of which a share, `nudge`, are those at the
     start. What it costs is between stages, where nothing is audited.
 
-    It stands beside `fit` and not in `run/`, since it needs a transformer, and a runner may know none.
-
     Attributes:
         betas: The exponents of the posterior, stage by stage; the last is 1.
         em: Runs the last stage.
@@ -70,36 +69,32 @@ class Annealing(Runner):
     def trial(self) -> int | None:
         return None
 
-    @own_steps
-    def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
-        """The States of all stages, in one history. The last one has a status.
-
-        A stage that fails ends the run, with the beta in its status.
-        """
-        chunks = placed(model, data)
+    def stepwise(self, model: Model, params: Any, chunks: Placed[Any]) -> Run:
+        """The States of all stages, in one history. A stage that fails ends the run, with the beta in its status."""
         model.check_params(params)
-        at_start = e_step(model, params, chunks).statistics
-        steps: list[Step] = []
+        at_start = (yield e_half(model, params)).statistics
+        history: list[Step] = []
         passes, seconds = 1, 0.0
         for number, beta in enumerate(self.betas, 1):
             last = number == len(self.betas)
-            tempered = model if last else Tempered(model, beta)
-            begun = len(steps)
-            for state in (self.em if last else self.stage).iterate(tempered, params, chunks):
-                step = state.step
-                if begun + step.index == len(steps):  # a run that fails shows its last State twice
+            begun = len(history)
+            stage = self.em.stepwise(model, params, chunks) if last else self._stage(model, params, chunks, beta)
+            while (state := (yield from next_state(stage))) is not None:
+                step, end = state.step, state
+                if begun + step.index == len(history):  # a run that fails shows its last State twice
                     kind = f"{step.kind} at beta {beta:g}"
                     spent, taken = seconds + step.seconds, passes + step.passes
-                    steps.append(evolve(step, index=len(steps), kind=kind, passes=taken, seconds=spent))
-                shown = evolve(state, history=History(steps, len(steps)))
-                failed = state.status is not None and state.status.ending in _FAILED
-                if failed and not last:
-                    assert state.status is not None
+                    history.append(evolve(step, index=len(history), kind=kind, passes=taken, seconds=spent))
+                shown = evolve(state, history=History(history, len(history)))
+                if not last and state.status is not None and state.status.ending in _FAILED:
                     yield shown.ended(state.status.ending, f"at beta {beta:g}, {state.status.sentence}")
                     return
                 yield shown if last else evolve(shown, status=None)
-            passes, seconds = steps[-1].passes, steps[-1].seconds
-            params = self._nudged(model, state, at_start)
+            passes, seconds = history[-1].passes, history[-1].seconds
+            params = self._nudged(model, end, at_start)
+
+    def _stage(self, model: Model, params: Any, chunks: Placed[Any], beta: float) -> Run:
+        return self.stage.stepwise(Tempered(model, beta), params, chunks)
 
     def _nudged(self, model: Model, state: State[Any, Any], at_start: Any) -> Any:
         if self.nudge == 0:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Half, Placed, e_step, placed, tree_sum
+from latentem.core import Degenerate, Expectation, Half, Placed, e_half, tree_sum
 from latentem.core.additive import FAN_IN
-from latentem.numerics.arithmetic import own_steps
-from latentem.run.audit import Pass, audit, movement
-from latentem.run.ledger import UNKNOWN, Ledger
-from latentem.run.runner import Model, Runner, Stop, a_rule, decide, whole
-from latentem.run.step import Ending, State, Status
+from latentem.run.audit import Loss, Pass, audit
+from latentem.run.course import next_state
+from latentem.run.em import EM
+from latentem.run.ledger import Ledger, Turn
+from latentem.run.runner import Model, Run, Runner, Stop, a_rule, whole
+from latentem.run.step import Ending, State
 from latentem.run.stop import remaining_below
 
 
@@ -46,78 +46,62 @@ class Incremental(Runner):
     stop: Stop = field(factory=remaining_below, validator=a_rule)
     max_steps: int = field(default=10_000, validator=whole(0, "passes"))
 
-    @own_steps
-    def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
+    def stepwise(self, model: Model, params: Any, chunks: Placed[Any]) -> Run:
         """A State after each pass. The last one has a status, and its q is the one of its parameters.
 
         A run that fails in a half step ends with the State after the last sound pass, once more, with its status.
         """
-        chunks = placed(model, data)
         model.check_params(params)
         ledger = Ledger(model)
-        kept = _kept(model, params, chunks, ledger)
-        lifted = ledger.lift(params, kept.total)
+        trees = SumTree([model.expectation(params, chunk) for chunk in chunks])
+        ledger.passes += 1
+        lifted = ledger.lift(params, trees.total)
         if lifted is not params:
-            params, kept = lifted, _kept(model, lifted, chunks, ledger)
-        now = Pass.of(model, params, kept.total)
-        kind, gained, status = "start", UNKNOWN, None
-        entered, previous = params, None  # the first parameters of a pass, and the statistics that they maximise at
-        while status is None:
-            statistics, moved = now.expectation.statistics, math.nan
-            try:
-                following = model.m_step(statistics, now.params)
-                if previous is not None:
-                    moved = movement(model, entered, following, statistics, previous)
-            except Degenerate as error:
-                status = Status(Ending.DEGENERATE, str(error))
-            state = ledger.record(kind, now, gained, moved)
-            status = status or decide(self.stop, self.max_steps, state)
-            if status is not None and (kind == "start" or len(chunks) == 1):
-                state = evolve(state, status=status)  # every q is that of the parameters already
-            yield state
-            if state.status is not None:
-                return
-
-            ledger.resume()
-            lost, before = None, now
-            try:
-                if status is None:
-                    kind, entered, previous = "incremental", following, statistics
-                    now, gained, lost = _pass(model, now, following, kept, chunks, ledger.index)
-                else:
-                    kind, now = "full", Pass.of(model, now.params, e_step(model, now.params, chunks))
-                    gained, lost = audit(model, before, now, f"step {ledger.index}")
-            except Degenerate as error:
-                yield state.ended(Ending.DEGENERATE, str(error))
-                return
-            if lost is not None:
-                yield state.ended(Ending.OBJECTIVE_FELL, lost)
-                return
+            trees = SumTree([model.expectation(lifted, chunk) for chunk in chunks])
             ledger.passes += 1
-        yield evolve(ledger.record(kind, now, gained), status=status)
 
+        def visits(model: Model, now: Pass, following: Any, ledger: Ledger) -> Generator[Any, Any, Turn]:
+            """An E half on each chunk, with an M half before each but the first, which was made already."""
+            yield from ()
+            entered, maximised = following, now.expectation.statistics
+            gained: dict[Half, float] = {"E": 0.0, "M": 0.0}
+            for number, chunk in enumerate(chunks):
+                if number > 0:
+                    following = model.m_step(now.expectation.statistics, now.params)
+                trees.replace(number, model.expectation(following, chunk))
+                new = Pass.of(model, following, trees.total)
+                more = audit(model, now, new, f"step {ledger.index} at chunk {number + 1} of {len(chunks)}")
+                gained = {half: gained[half] + more[half] for half in gained}
+                now = new
+            ledger.passes += 1
+            return Turn("incremental", now, gained, entered, maximised)
 
-def _kept(model: Model, params: Any, chunks: Placed[Any], ledger: Ledger) -> SumTree:
-    ledger.passes += 1
-    return SumTree([model.expectation(params, chunk) for chunk in chunks])
+        first = Turn("start", Pass.of(model, lifted, trees.total))
+        loop = EM(self.stop, self.max_steps).loop(model, chunks, ledger, first, ahead=visits)
+        end = None
+        while (state := (yield from next_state(loop))) is not None:
+            failed = end is not None and state.step.index == end.step.index
+            if failed or state.status is None or state.step.kind == "start" or len(chunks) == 1:
+                yield state  # the q of every chunk is that of the parameters already, or will be replaced
+                end = state
+                continue
+            yield evolve(state, status=None)
+            yield (yield from self._full(model, ledger, state))
+            return
 
-
-def _pass(
-    model: Model, now: Pass, following: Any, kept: SumTree, chunks: Placed[Any], step: int
-) -> tuple[Pass, dict[Half, float], str | None]:
-    """One visit to each chunk, from the parameters that follow `now`: where they lead, what they gained, a loss."""
-    gained: dict[Half, float] = {"E": 0.0, "M": 0.0}
-    for number, chunk in enumerate(chunks):
-        if number > 0:
-            following = model.m_step(now.expectation.statistics, now.params)
-        kept.replace(number, model.expectation(following, chunk))
-        new = Pass.of(model, following, kept.total)
-        more, lost = audit(model, now, new, f"step {step} at chunk {number + 1} of {len(chunks)}")
-        if lost is not None:
-            return now, gained, lost
-        gained = {half: gained[half] + more[half] for half in gained}
-        now = new
-    return now, gained, None
+    def _full(self, model: Model, ledger: Ledger, end: State[Any, Any]) -> Generator[Any, Any, State[Any, Any]]:
+        """The State at a last E-step over all chunks, at the same parameters."""
+        ledger.resume()
+        before = Pass.of(model, end.params, end.expectation)
+        try:
+            now = Pass.of(model, end.params, (yield e_half(model, end.params)))
+            gained = audit(model, before, now, f"step {ledger.index}")
+        except Degenerate as error:
+            return end.ended(Ending.DEGENERATE, str(error))
+        except Loss as loss:
+            return end.ended(Ending.OBJECTIVE_FELL, str(loss))
+        ledger.passes += 1
+        return evolve(ledger.record(Turn("full", now, gained)), status=end.status)
 
 
 @final

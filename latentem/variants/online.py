@@ -7,11 +7,11 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, Expectation, Placed, Value, e_step, placed
+from latentem.core import Degenerate, Expectation, InOrder, Placed, Value, e_half, placed
 from latentem.numerics.arithmetic import own_arithmetic, own_steps
 from latentem.run.audit import Pass
-from latentem.run.ledger import Ledger
-from latentem.run.runner import Model, Runner, Stop, a_rule, whole
+from latentem.run.ledger import Ledger, Turn
+from latentem.run.runner import Model, Run, Runner, Stop, a_rule, answered, whole
 from latentem.run.step import Ending, State, Status
 
 
@@ -136,10 +136,17 @@ class Online(Runner):
         `data` may be an iterator over chunks, which is taken for a stream and read as it goes: then the
         last State is shown again. Of what `model.chunks` takes, the last step is a plain E-step, of kind "full".
         """
-        chunks = None if isinstance(data, Iterator) else placed(model, data)
+        stream = data if isinstance(data, Iterator) else None
+        chunks = InOrder(()) if stream is not None else placed(model, data)
+        yield from answered(self._states(model, params, chunks, stream), chunks)
+
+    def stepwise(self, model: Model, params: Any, chunks: Placed[Any]) -> Run:
+        yield from self._states(model, params, chunks, None)
+
+    def _states(self, model: Model, params: Any, chunks: Placed[Any], stream: Iterator[Any] | None) -> Run:
         online, ledger, state = self.begin(model, params), Ledger(model, index=1), None
         status = None
-        for ledger.passes, chunk in self._visits(model, data, chunks):
+        for ledger.passes, chunk in self._visits(model, chunks, stream):
             ledger.resume()
             try:
                 after = self._update(model, online, chunk)
@@ -151,7 +158,7 @@ class Online(Runner):
                     raise
                 yield state.ended(Ending.DEGENERATE, str(error))
                 return
-            online, state = after, ledger.record("online", at)
+            online, state = after, ledger.record(Turn("online", at))
             yield state
             status = None if self.stop is None else self.stop(state)
             if status is not None:
@@ -159,19 +166,20 @@ class Online(Runner):
         if state is None:
             raise ValueError("no chunk with observations was given: the stream must hold at least one")
         status = status or Status(Ending.STOPPED, f"the stream is over after {online.updates} chunks")
-        if chunks is not None:
+        if stream is None:
             ledger.resume()
             ledger.passes += 1
             try:
-                state = ledger.record("full", Pass.of(model, online.params, e_step(model, online.params, chunks)))
+                full = Pass.of(model, online.params, (yield e_half(model, online.params)))
+                state = ledger.record(Turn("full", full))
             except Degenerate as error:
                 status = Status(Ending.DEGENERATE, str(error))
         yield evolve(state, status=status)
 
-    def _visits(self, model: Model, data: Any, chunks: Placed[Any] | None) -> Iterator[tuple[int, Any]]:
+    def _visits(self, model: Model, chunks: Placed[Any], stream: Iterator[Any] | None) -> Iterator[tuple[int, Any]]:
         """Chunks, each with the number of the pass that it belongs to."""
-        if chunks is None:
-            yield from ((1, model.chunk(chunk)) for chunk in data)
+        if stream is not None:
+            yield from ((1, model.chunk(chunk)) for chunk in stream)
             return
         for number in range(1, self.passes + 1):
             yield from ((number, chunk) for chunk in chunks)

@@ -7,12 +7,13 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, e_step, placed
-from latentem.numerics.arithmetic import own_steps
-from latentem.run import Ending, Runner, State, Status
+from latentem.core import Degenerate, LatentModel, Placed, e_half
+from latentem.run import EM, Ending, Runner, State, Status
 from latentem.run.audit import Pass, audit
-from latentem.run.ledger import UNKNOWN, Ledger
-from latentem.run.runner import whole
+from latentem.run.course import next_state
+from latentem.run.em import first_turn
+from latentem.run.ledger import Ledger, Turn
+from latentem.run.runner import Run, whole
 from latentem.transform import Sampled
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -33,8 +34,6 @@ class Stochastic(Runner):
     near the maximum (off by the order of one over the number of draws, and of observations), and
     plain EM from there finds it. Where components change places during the chain the average means nothing.
 
-    It stands beside `fit` and not in `run/`, since it needs a transformer, and a runner may know none.
-
     Attributes:
         steps: How many draws are made.
         burn_in: How many of them do not enter the average; fewer than `steps`.
@@ -53,8 +52,7 @@ class Stochastic(Runner):
     def trial(self) -> int | None:
         return None
 
-    @own_steps
-    def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:
+    def stepwise(self, model: Model, params: Any, chunks: Placed[Any]) -> Run:
         """A State after each draw, and one at the average, which has the status.
 
         A run that fails ends at the last sound parameters, with a step of kind "full": a plain E-step.
@@ -62,47 +60,43 @@ class Stochastic(Runner):
         Raises:
             Unavailable: the posterior has no draw.
         """
-        chunks = placed(model, data)
         model.check_params(params)
         ledger = Ledger(model)
-        now = self._drawn(model, params, chunks, ledger)
-        lifted = ledger.lift(params, now.expectation)
-        if lifted is not params:
-            now = self._drawn(model, lifted, chunks, ledger)
-        kind, gained = "start", UNKNOWN
+        first = yield from first_turn(Sampled(model, self.seed), params, ledger)
+        loop = EM(stop=_never, max_steps=self.steps - 1).loop(model, chunks, ledger, first, ahead=self._draw)
         total: Any = None
-        while True:
-            state = ledger.record(kind, now, gained)
-            yield state
-            ledger.resume()
-            statistics, done = now.expectation.statistics, ledger.index
-            if done > self.burn_in:
-                total = statistics if total is None else total + statistics
+        end: State[Any, Any] | None = None
+        while (state := (yield from next_state(loop))) is not None:
+            if end is not None and state.step.index == end.step.index:  # the next draw failed
+                end = state
+                break
+            end = state
+            if ledger.index > self.burn_in:
+                total = state.expectation.statistics if total is None else total + state.expectation.statistics
+            yield evolve(state, status=None)
+        assert end is not None
+        kind, params, status = "full", end.params, end.status
+        if end.step.index == self.steps - 1:
             try:
-                if done == self.steps:
-                    mean = 1 / (self.steps - self.burn_in) * total
-                    params = model.m_step(mean, now.params)
-                    now = Pass.of(model, params, e_step(model, params, chunks))
-                    break
-                new = self._drawn(model, model.m_step(statistics, now.params), chunks, ledger)
+                params = model.m_step(1 / (self.steps - self.burn_in) * total, end.params)
+                sentence = f"after {self.steps} draws, as asked; the last {self.steps - self.burn_in} were averaged"
+                kind, status = "average", Status(Ending.STOPPED, sentence)
+                expectation = yield e_half(model, params)
+                now = Pass.of(model, params, expectation)
             except Degenerate as error:
-                yield self._failed(model, now, chunks, ledger, Status(Ending.DEGENERATE, str(error)))
-                return
-            gained, lost = audit(Sampled(model), now, new, f"step {done}")
-            if lost is not None:
-                yield self._failed(model, now, chunks, ledger, Status(Ending.OBJECTIVE_FELL, lost))
-                return
-            kind, now = "drawn", new
+                kind, params, status = "full", end.params, Status(Ending.DEGENERATE, str(error))
+        if kind == "full":
+            now = Pass.of(model, params, (yield e_half(model, params)))
         ledger.passes += 1
-        sentence = f"after {self.steps} draws, as asked; the last {self.steps - self.burn_in} were averaged"
-        yield evolve(ledger.record("average", now), status=Status(Ending.STOPPED, sentence))
+        yield evolve(ledger.record(Turn(kind, now)), status=status)
 
-    def _failed(self, model: Model, now: Pass, chunks: Any, ledger: Ledger, status: Status) -> State[Any, Any]:
-        ledger.passes += 1
-        at = Pass.of(model, now.params, e_step(model, now.params, chunks))
-        return evolve(ledger.record("full", at), status=status)
-
-    def _drawn(self, model: Model, params: Any, chunks: Any, ledger: Ledger) -> Pass:
+    def _draw(self, model: Model, now: Pass, following: Any, ledger: Ledger) -> Generator[Any, Any, Turn]:
+        """The E half that draws, and the audit, which lets a draw lose."""
         drawn = Sampled(model, self.seed + ledger.index)
+        new = Pass.of(drawn, following, (yield e_half(drawn, following)))
         ledger.passes += 1
-        return Pass.of(drawn, params, e_step(drawn, params, chunks))
+        return Turn("drawn", new, audit(Sampled(model), now, new, f"step {ledger.index}"))
+
+
+def _never(state: State[Any, Any]) -> None:
+    """No end but the last draw."""

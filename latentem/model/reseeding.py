@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from attrs import frozen
@@ -12,21 +12,15 @@ from attrs import frozen
 from latentem.arrays import Array, Labels
 from latentem.core import Cache, Event, LatentModel, Placed
 from latentem.data import Rows
-from latentem.engine import Serial
-from latentem.model import Mixture
-from latentem.run import State
-from latentem.transform import innermost, layers
+
+if TYPE_CHECKING:
+    from latentem.model.mixture import Mixture
 
 Model = LatentModel[Any, Any, Any, Any]
+Remoteness = Callable[[Any, Any, Rows, Cache], tuple[Array, Labels]]
+"""From the parameters before and after an M half: what orders the rows of a chunk, shape (n,), and their labels."""
 _BLOCK = 2**18
 """Numbers in the tables of a block of rows, (rows, k)."""
-
-
-@runtime_checkable
-class Remote(Protocol):
-    """A model that says how remote a row is, without a table of densities: zero at its own centre, below elsewhere."""
-
-    def remoteness(self, before: Any, params: Any, chunk: Any, cache: Cache) -> tuple[Array, Labels]: ...
 
 
 @final
@@ -49,18 +43,30 @@ class Candidate:
     allowed: frozenset[int]
 
 
-def reseed_empty(
-    model: Model, state: State[Any, Any], params: Any, chunks: Iterable[Rows]
+def reseeded(
+    base: Mixture,
+    model: Model,
+    before: Any,
+    params: Any,
+    statistics: Any,
+    chunks: Placed[Any],
+    remoteness: Remoteness | None = None,
 ) -> tuple[Any, Sequence[Event]]:
     """Move each empty component to the row that is least likely under its own component (ties: the lowest row).
 
     Only where the weights are held: then the location of an empty component does not enter Q, and
     the move is free. With learnt weights an empty component stays, and is an event.
+
+    Args:
+        base: The mixture.
+        model: The model that is fitted, made of it.
+        before: The parameters before the M half.
+        params: Those after it.
+        statistics: What it maximised at.
+        chunks: The data.
+        remoteness: What orders rows as their log densities do, without a table of these; zero at their own centre.
     """
-    base = innermost(model)
-    if not isinstance(base, Mixture):
-        return params, ()
-    empty = np.flatnonzero(state.expectation.statistics.weights == 0).tolist()
+    empty = np.flatnonzero(statistics.weights == 0).tolist()
     if not empty:
         return params, ()
     blocks = {block.path: block for block in model.blocks()}
@@ -68,10 +74,9 @@ def reseed_empty(
         return params, ()
     if model.log_prior(params) != base.log_prior(params):
         return params, ()  # a prior on the means would see the move
-    remote = next((layer for layer in layers(model) if isinstance(layer, Remote)), None)
-    placed = chunks if isinstance(chunks, Placed) else Serial().place(list(chunks))
-    task: Any = partial(_candidates, model, remote, base, state.params, params, empty)
-    found = placed.total(task)  # lists add up in the order of the chunks
+    own: Remoteness = partial(_likelihood, model, base) if remoteness is None else remoteness
+    task: Any = partial(_candidates, own, before, params, empty)
+    found = chunks.total(task)  # lists add up in the order of the chunks
     begins = np.cumsum([0, *(length for length, _ in found)]).tolist()
     candidates = [(begin + each.row, each) for begin, (_, some) in zip(begins, found, strict=False) for each in some]
     candidates.sort(key=lambda numbered: (numbered[1].likelihood, numbered[0]))
@@ -83,7 +88,7 @@ def reseed_empty(
             moved = _at(base, blocks[base.location], params, candidate.x, j)
             if moved == params:
                 break  # it is held
-            if _central(remote, base, params, moved, candidate, j):
+            if candidate.likelihood == 0 if remoteness is not None else _central(base, moved, candidate, j):
                 continue  # it sits on its own centre: a second one there would be as empty
             params = moved
             candidates = [other for other in candidates if not np.array_equal(other[1].x, candidate.x)]
@@ -101,19 +106,10 @@ def reseed_empty(
 
 
 def _candidates(
-    model: Model,
-    remote: Remote | None,
-    base: Mixture,
-    before: Any,
-    params: Any,
-    empty: list[int],
-    chunk: Rows,
-    cache: Cache,
+    remoteness: Remoteness, before: Any, params: Any, empty: list[int], chunk: Rows, cache: Cache
 ) -> list[tuple[int, list[Candidate]]]:
     """The rows of one chunk that may be chosen: for each empty component, as many different ones as are empty."""
-    own, labels = (
-        _own(model, base, before, params, chunk) if remote is None else remote.remoteness(before, params, chunk, cache)
-    )
+    own, labels = remoteness(before, params, chunk, cache)
     if chunk.weight is not None:
         own = np.where(chunk.weight > 0, own, np.inf)
     order = np.argsort(own, kind="stable")
@@ -149,7 +145,9 @@ def _different(x: Array, order: Labels, count: int) -> list[int]:
         length *= 4
 
 
-def _own(model: Model, base: Mixture, before: Any, params: Any, chunk: Rows) -> tuple[Array, Labels]:
+def _likelihood(
+    model: Model, base: Mixture, before: Any, params: Any, chunk: Rows, cache: Cache
+) -> tuple[Array, Labels]:
     """The log density of each row under its most probable component, and which that is."""
     size = max(1, _BLOCK // base.k)
     parts = []
@@ -162,9 +160,8 @@ def _own(model: Model, base: Mixture, before: Any, params: Any, chunk: Rows) -> 
     return own, labels
 
 
-def _central(remote: Remote | None, base: Mixture, params: Any, moved: Any, candidate: Candidate, j: int) -> bool:
-    if remote is not None:
-        return candidate.likelihood == 0
+def _central(base: Mixture, moved: Any, candidate: Candidate, j: int) -> bool:
+    """Whether a component that is moved to a row explains it no better than its own does."""
     there = base.family.log_density(moved.components, candidate.x[None])[0, j]
     return not there > candidate.likelihood
 
