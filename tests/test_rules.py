@@ -10,6 +10,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import latentem as lem
+from latentem.run import em
 
 ROOT = Path(lem.__file__).parent
 NAMES = [module.name for module in pkgutil.walk_packages(lem.__path__, "latentem.")]
@@ -90,6 +92,15 @@ def test_the_core_is_the_standard_library_and_attrs():
         for name in imports(path):
             top = name.split(".")[0]
             assert top in ("attrs", "latentem") or top in sys.stdlib_module_names, f"{path.name} imports {name}"
+
+
+def test_the_loop_in_the_docs_is_that_of_the_source():
+    """docs/mathematics.md quotes the loop of EM, which fits on one screen, line by line."""
+    source = inspect.getsource(lem.EM.loop)
+    loop = textwrap.dedent(source[source.index("        while True:") :]).strip()
+    assert len(loop.splitlines()) <= 40
+    quoted = re.findall(r"^```py\n(.*?)^```", (ROOT.parent / "docs" / "mathematics.md").read_text(), flags=re.S | re.M)
+    assert [block.strip() for block in quoted] == [inspect.getsource(em.e_and_audit).strip(), loop]
 
 
 def own_classes():
