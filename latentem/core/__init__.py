@@ -1,6 +1,6 @@
 """The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py`, `additive.py`, `engine.py`."""
 
-from latentem.core.additive import Additive, Value, Vector, tree_sum
+from latentem.core.additive import Additive, Numbers, Value, Vector, tree_sum
 from latentem.core.block import Block, Identified, Path, find, get, put
 from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Engine, Placed
@@ -30,6 +30,7 @@ __all__ = [
     "Identified",
     "InOrder",
     "LatentModel",
+    "Numbers",
     "Path",
     "Placed",
     "Posterior",

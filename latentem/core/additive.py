@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import attrs
 
@@ -87,6 +87,19 @@ def tree_sum(values: Iterable[V], fan_in: int = FAN_IN, node: Callable[[list[V]]
     if not carried:
         raise ValueError("no chunks were given: the data must hold at least one")
     return carried[0]
+
+
+@runtime_checkable
+class Numbers(Protocol):
+    """An array, or a number of an array's type, whoever made it: the core computes with its operators alone."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    def all(self) -> Any: ...
+    def tolist(self) -> Any: ...
+    def tobytes(self) -> bytes: ...
 
 
 def _fields(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.core.additive import Vector, tree_sum
+from latentem.core.additive import Numbers, Vector, tree_sum
 from latentem.core.engine import Cache, Placed
 from latentem.core.expectation import Expectation
 from latentem.core.model import LatentModel
@@ -95,8 +95,8 @@ def evidence_of(model: Model, params: Any, chunk: Any) -> Any:
         Unavailable: it has no `log_evidence`.
     """
     evidence, units = model.log_evidence(params, chunk), len(chunk)
-    if getattr(evidence, "shape", None) != (units,):
-        what = f"an array of shape {evidence.shape}" if hasattr(evidence, "shape") else repr(evidence)
+    if not isinstance(evidence, Numbers) or evidence.shape != (units,):
+        what = f"an array of shape {evidence.shape}" if isinstance(evidence, Numbers) else repr(evidence)
         raise TypeError(
             f"{type(model).__name__}.log_evidence gave {what}: it must be an array of shape ({units},), a number a unit"
         )

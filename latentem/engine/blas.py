@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -54,7 +55,7 @@ def _take_control() -> None:
     """
     from threadpoolctl import OpenBLASController
 
-    if hasattr(OpenBLASController, "clear_controlling_thread"):
+    with suppress(AttributeError):  # older ones listen to all
         OpenBLASController.clear_controlling_thread(force=True)
 
 
@@ -73,5 +74,5 @@ def _forget() -> None:
     _held.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_forget)

@@ -276,5 +276,5 @@ def _forget() -> None:
     _forking = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_forget)

@@ -9,7 +9,7 @@ from typing import Any, Self, SupportsFloat, final
 
 from attrs import frozen
 
-from latentem.core import Degenerate, Expectation, Half, LatentModel
+from latentem.core import Degenerate, Expectation, Half, LatentModel, Numbers
 
 ROUNDING = 1e-10
 """Of (observations + |Q| + |H|): a loss below it is none. Relative to the bound it would fail where that is zero."""
@@ -98,8 +98,8 @@ def _one_number(model: Model, method: str, given: Any) -> float:
     """
     if isinstance(given, float):
         return given
-    if getattr(given, "shape", ()) != () or not isinstance(given, SupportsFloat):
-        what = f"an array of shape {given.shape}" if hasattr(given, "shape") else repr(given)
+    if (isinstance(given, Numbers) and given.shape != ()) or not isinstance(given, SupportsFloat):
+        what = f"an array of shape {given.shape}" if isinstance(given, Numbers) else repr(given)
         raise TypeError(f"{type(model).__name__}.{method} gave {what}: it must be one number, in nats, for all data")
     return float(given)
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkstemp
-from types import CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, final
 
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate
+from latentem.core import Degenerate, Numbers
 from latentem.run.step import State
 
 INTERVAL = 5.0
@@ -156,10 +156,10 @@ def _tell(value: Any, told: Any) -> None:
         _tell_all(sorted(value, key=digest), told)
     elif isinstance(value, list | tuple):
         _tell_all(value, told)
-    elif hasattr(value, "tobytes") and hasattr(value, "dtype") and hasattr(value, "shape"):
+    elif isinstance(value, Numbers):
         told.update(f"{value.dtype}{value.shape}".encode())
         told.update(value.tobytes())
-    elif callable(value) and hasattr(value, "__qualname__"):
+    elif isinstance(value, type | FunctionType | BuiltinFunctionType | MethodType):
         told.update(f"{value.__module__}.{value.__qualname__}".encode())
         _tell_function(value, told)
     elif value is None or isinstance(value, str | bytes | int | float):

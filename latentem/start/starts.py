@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,13 @@ from latentem.start.seeding import Model, Seeder, length, statistics_of
 
 _ROUNDING = 1e-9
 """How far a sum of responsibilities may be from one."""
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """A table of any library's, which numpy can read."""
+
+    def __array__(self) -> Any: ...
 
 
 def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_starts: int, rng: Any) -> list[Start]:
@@ -86,7 +93,7 @@ def _row_weight(chunk: Any) -> Array:
 
 def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
     clusters = model.clusters()
-    given_as_table = hasattr(start, "__array__") or isinstance(start, list | tuple)
+    given_as_table = isinstance(start, SupportsArray | list | tuple)
     if not given_as_table or clusters is None:
         model.check_params(start)
         return start

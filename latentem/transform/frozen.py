@@ -9,7 +9,7 @@ from typing import Any, final
 
 from attrs import cmp_using, field, frozen
 
-from latentem.core import Block, Event, LatentModel, Path, Value, find, get, put
+from latentem.core import Block, Event, LatentModel, Numbers, Path, Value, find, get, put
 from latentem.transform.transformed import P, SamePosterior, innermost
 
 _ROUNDING = 1e-12
@@ -34,10 +34,10 @@ def _copied(value: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if getattr(one, "shape", None) != getattr(other, "shape", None):
+    if _shape(one) != _shape(other):
         return False
     equal = one == other
-    return bool(equal.all()) if hasattr(equal, "all") else bool(equal)
+    return bool(equal.all()) if isinstance(equal, Numbers) else bool(equal)
 
 
 @final
@@ -105,7 +105,7 @@ class Fixed(Value):
         if _shape(given) != _shape(written):
             return False
         apart = abs(given - written) <= _ROUNDING * abs(written)
-        return bool(apart.all()) if hasattr(apart, "all") else bool(apart)
+        return bool(apart.all()) if isinstance(apart, Numbers) else bool(apart)
 
     def _held_values(self, block: Block[Any, Any], current: Any) -> Any:
         """The values of the held components, also where one is given for all of them, or the whole field is."""
@@ -130,12 +130,12 @@ class Fixed(Value):
 
 def _short(value: Any) -> str:
     """A held value on a line: as it is, or by its shape where it is long."""
-    written = repr(value.tolist() if hasattr(value, "tolist") else value)
+    written = repr(value.tolist() if isinstance(value, Numbers) else value)
     return written if len(written) <= _LINE else f"<{type(value).__name__} of shape {_shape(value)}>"
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    if hasattr(value, "shape"):
+    if isinstance(value, Numbers):
         return tuple(value.shape)
     return (len(value), *_shape(value[0])) if isinstance(value, list | tuple) and value else ()
 
