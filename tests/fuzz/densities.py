@@ -96,7 +96,10 @@ def times_log(count, value):
 
 def log_sum(values):
     highest = max(values)
-    return MINUS if highest == MINUS else highest + mp.log(mp.fsum(mp.exp(value - highest) for value in values))
+    if highest == MINUS:
+        return MINUS
+    near = [value - highest for value in values if value - highest > -10_000]  # the exponential of 1e300 takes hours
+    return highest + mp.log(mp.fsum(map(mp.exp, near)))
 
 
 def factor(covariance):
