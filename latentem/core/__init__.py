@@ -1,10 +1,11 @@
-"""The protocol: read `model.py` first, then `block.py`, `expectation.py`, `passes.py`, `additive.py`, `engine.py`."""
+"""The protocol: read `model.py` and `learnable.py` first, then `block.py`, `expectation.py`, `passes.py`, the rest."""
 
 from latentem.core.additive import Additive, Value, Vector, tree_sum
 from latentem.core.block import Block, Identified, Path, find, get, put
 from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
+from latentem.core.learnable import Learnable, Whole
 from latentem.core.model import Half, LatentModel, observations
 from latentem.core.passes import InOrder, e_step, evidence_of, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
@@ -28,6 +29,7 @@ __all__ = [
     "Identified",
     "InOrder",
     "LatentModel",
+    "Learnable",
     "Path",
     "Placed",
     "Posterior",
@@ -35,6 +37,7 @@ __all__ = [
     "Unavailable",
     "Value",
     "Vector",
+    "Whole",
     "e_step",
     "evidence_of",
     "find",
