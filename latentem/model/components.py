@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from latentem.core import ColumnError, Degenerate, Event, Hidden, LatentModel, P
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
+from latentem.family.columns import natural_number
 from latentem.kernel import NEVER, Kernel
 
 _EMPTY = 1e-10
@@ -35,10 +36,14 @@ def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weigh
     return made[1]
 
 
-def natural_number(instance: Any, attribute: Any, value: Any) -> None:
-    """A validator for the number of components."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of components, at least 1")
+def number_of(things: str) -> Callable[[Any, Any, Any], None]:
+    """A validator for how many components there are, or factors."""
+
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if not natural_number(value):
+            raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of {things}, at least 1")
+
+    return check
 
 
 def a_family(instance: Any, attribute: Any, value: Any) -> None:

@@ -17,7 +17,7 @@ from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
 from latentem.family.regression.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.regression.predictor import linear_predictor, refuse_coefficients
-from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.model.components import ComponentModel, a_family, number_of
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 from latentem.posterior import LabelPosterior
@@ -92,7 +92,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     columns: tuple[int, ...] = field(converter=_columns)
 
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:

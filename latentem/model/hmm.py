@@ -15,7 +15,7 @@ from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
 from latentem.kernel import densities, weighted_statistics
-from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, number_of
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, SimplexRows, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
 from latentem.posterior import ChainPosterior
@@ -90,7 +90,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:

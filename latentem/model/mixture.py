@@ -16,7 +16,7 @@ from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
-from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, number_of
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
 from latentem.posterior import LabelPosterior
@@ -77,7 +77,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
