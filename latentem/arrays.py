@@ -115,8 +115,8 @@ def frozen_or_none(values: Any) -> Array | None:
 
 
 def frozen_params(params: Any) -> Any:
-    """Parameters that may be an array or a value: an array is made read-only."""
-    return frozen_array(params) if isinstance(params, np.ndarray) else params
+    """Parameters that may be an array or a value: an array, or nested lists that stand for one, is made read-only."""
+    return frozen_array(params) if isinstance(params, np.ndarray | list) else params
 
 
 def own(array: Array) -> Array:

@@ -18,8 +18,8 @@ import latentem as lem
 from latentem.core import ColumnError, find
 from latentem.family.categorical import Categorical
 from latentem.family.composite.inflated import ZeroInflated
+from latentem.family.composite.parts import Parts
 from latentem.family.composite.product import Product
-from latentem.family.composite.whole import Parts
 from latentem.family.discrete import Bernoulli, Poisson
 from latentem.family.positive import Exponential, Gamma
 from latentem.testing import check_model

@@ -70,23 +70,6 @@ class Block(Generic[S, P]):
         found = self.identified(statistics, params)
         return found if found.numbers < size else Identified(size)
 
-    def within(self, part: str | int) -> Block[Any, Any]:
-        """The same block, seen from a model whose statistics and parameters hold this as `part`."""
-        inner, identified = self.holding, self.identified
-
-        def seen(statistics: Any, params: Any) -> Identified:
-            assert identified is not None
-            return identified(_part(statistics, part), _part(params, part))
-
-        return Block(
-            path=(part, *self.path),
-            maximize=lambda statistics, params: self.maximize(_part(statistics, part), _part(params, part)),
-            size=lambda params: self.size(_part(params, part)),
-            holding=None if inner is None else lambda components: inner(components).within(part),
-            place=self.place,
-            identified=None if identified is None else seen,
-        )
-
 
 def get(value: Any, path: Path) -> Any:
     """What stands at `path` in a nested value."""

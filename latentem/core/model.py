@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, Generic, Literal, TypeVar, final
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Generic, Literal, TypeVar
 
 from latentem.core.additive import Vector
-from latentem.core.block import Block, Path
+from latentem.core.block import Path
 from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Placed
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
+from latentem.core.learnable import Learnable
 from latentem.core.posterior import HasLabels, Posterior
 
 X = TypeVar("X")
@@ -21,11 +22,11 @@ P = TypeVar("P")
 Half = Literal["E", "M"]
 
 
-class LatentModel(abc.ABC, Generic[X, R, S, P]):
+class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
     """p(x, z | params), as EM needs it. Immutable; holds no data and no parameters.
 
     X is a chunk of data, R a posterior over its latents, S sufficient statistics, P parameters.
-    Five methods say everything; the rest has defaults. Log quantities are in nats, totals over data.
+    Five methods say everything: two here, and the three of `Learnable`. The rest has defaults.
     """
 
     __slots__ = ()
@@ -60,26 +61,7 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
     def statistics(self, chunk: X, posterior: R) -> S:
         """Expected sufficient statistics under q, summed over the chunk."""
 
-    @abc.abstractmethod
-    def log_joint(self, params: P, statistics: S) -> float:
-        """Linear in the statistics; at expected ones it is Q, the expected complete-data log likelihood."""
-
-    @abc.abstractmethod
-    def blocks(self) -> Sequence[Block[S, P]]:
-        """The closed-form M-step: one exact conditional maximiser a field, location before scale."""
-
-    @abc.abstractmethod
-    def first(self, statistics: S) -> P:
-        """Parameters from statistics alone: how a start becomes parameters."""
-
     # What follows from it.
-
-    @final
-    def m_step(self, statistics: S, params: P) -> P:
-        """Apply the blocks in order, each to the parameters that the last one left."""
-        for block in self.blocks():
-            params = block.apply(statistics, params)
-        return params
 
     def expectation(self, params: P, chunk: X) -> Expectation[S]:
         """The E-step on one chunk; one fused kernel may override it, with the same answer."""
@@ -103,10 +85,6 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         return self.expectation(params, chunk)
 
     # What a model may say.
-
-    def log_prior(self, params: P) -> float:
-        """log p(params) up to a constant; zero means that there is no prior."""
-        return 0.0
 
     def labels(self, params: P, chunk: X) -> Any:
         """The most probable label of each row, or path of each sequence, as one vector; no more memory than that.
@@ -135,30 +113,10 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         """
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the model")
 
-    def rounding(self, params: P) -> float:
-        """Relative error of `log_joint` at these parameters, beyond the ordinary: where they are ill-conditioned."""
-        return 0.0
-
-    def cancellation(self, params: P, statistics: S) -> float:
-        """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
-        return 0.0
-
-    def contradictions(self, params: P) -> Iterable[str]:
-        """What the model claims that these parameters belie, in sentences; `check_model` asks."""
-        return ()
-
     @property
     def noun(self) -> str:
         """What a reader calls one of the things that `describe` tabulates: a component, a state, a factor."""
         return "component"
-
-    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
-        """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""
-        return ()
-
-    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        """The nearest parameters that satisfy the model's constraints, and events; `params` itself if it is they."""
-        return params, ()
 
     def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
         """What a table of components should show: names to arrays of shape (k,) or (k, d); empty if there are none."""

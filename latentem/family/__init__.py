@@ -5,9 +5,9 @@ from latentem.family.categorical import Categorical, Multinomial
 from latentem.family.composite.assorted import Assorted
 from latentem.family.composite.inflated import ZeroInflated, ZeroInflatedParams
 from latentem.family.composite.on import Part
+from latentem.family.composite.parts import Parts
 from latentem.family.composite.point_mass import PointMass, Uniform
 from latentem.family.composite.product import Product
-from latentem.family.composite.whole import Parts
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
 from latentem.family.discrete import Bernoulli, Binomial, Geometric, Poisson
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, final
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable, Vector
+from latentem.core import ColumnError, Event, Hidden, Learnable, Path, RowError, Unavailable, Vector
 from latentem.kernel.base import Kernel
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
 
 
-class Family(abc.ABC, Generic[S, P]):
-    """k densities of one kind. Immutable; holds no data and no parameters.
+class Family(Learnable[S, P]):
+    """k densities of one kind. Immutable; holds no data and no parameters. The first of its blocks is the location.
 
     Class attributes that a family may say:
         discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
@@ -41,18 +41,6 @@ class Family(abc.ABC, Generic[S, P]):
     @abc.abstractmethod
     def statistics(self, x: Array, weights: Array) -> S:
         """Sufficient statistics of rows x, (n, d), weighted by component, (n, k)."""
-
-    @abc.abstractmethod
-    def log_joint(self, params: P, statistics: S) -> float:
-        """Sum of weight times log density, in nats: linear in the statistics."""
-
-    @abc.abstractmethod
-    def blocks(self) -> Sequence[Block[S, P]]:
-        """The M-step; location before scale, so the first block is the location."""
-
-    @abc.abstractmethod
-    def first(self, statistics: S) -> P:
-        """Parameters from statistics alone."""
 
     @abc.abstractmethod
     def count(self, params: P) -> int:
@@ -161,10 +149,6 @@ class Family(abc.ABC, Generic[S, P]):
             return False
         return True
 
-    def log_prior(self, params: P) -> float:
-        """log p(params) up to a constant."""
-        return 0.0
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         """Refuse rows outside the support, or that cannot be fitted while only `held` blocks are held.
 
@@ -178,26 +162,6 @@ class Family(abc.ABC, Generic[S, P]):
         Raises:
             ValueError: saying what is wrong.
         """
-
-    def rounding(self, params: P) -> float:
-        """Relative error of `log_joint` at these parameters, beyond the ordinary."""
-        return 0.0
-
-    def cancellation(self, params: P, statistics: S) -> float:
-        """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
-        return 0.0
-
-    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
-        """What is degenerate about the components."""
-        return ()
-
-    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        """The nearest parameters that satisfy the family's constraints."""
-        return params, ()
-
-    def contradictions(self, params: P) -> Iterable[str]:
-        """What the family claims that these parameters belie, in sentences; `check_model` asks."""
-        return ()
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         """Pairs of components that are the same distribution."""

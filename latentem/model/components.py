@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
-from attrs import evolve
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, Clustering, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
+from latentem.core import Clustering, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError, Whole
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
+from latentem.family.columns import natural_number
 from latentem.kernel import NEVER, Kernel
 
 _EMPTY = 1e-10
@@ -36,10 +36,14 @@ def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weigh
     return made[1]
 
 
-def natural_number(instance: Any, attribute: Any, value: Any) -> None:
-    """A validator for the number of components."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of components, at least 1")
+def number_of(things: str) -> Callable[[Any, Any, Any], None]:
+    """A validator for how many components there are, or factors."""
+
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if not natural_number(value):
+            raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of {things}, at least 1")
+
+    return check
 
 
 def a_family(instance: Any, attribute: Any, value: Any) -> None:
@@ -48,12 +52,11 @@ def a_family(instance: Any, attribute: Any, value: Any) -> None:
         raise TypeError(f"family was given as {value!r}: give a Family, such as Gaussian() or Poisson()")
 
 
-class ComponentModel(LatentModel[X, R, S, P]):
+class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     """A latent structure over k components of one family.
 
-    It says how labels come about; the family says what a row looks like, given its label. Parameters and
-    statistics both hold the family's under the name `part`. A chunk has rows `x`, shape (n, d), their `row_weight`,
-    shape (n,), and `allowed`, boolean of shape (n, k) or None.
+    It says how labels come about; the family, one of its pieces, says what a row looks like, given its label. A chunk
+    has rows `x`, shape (n, d), their `row_weight`, shape (n,), and `allowed`, boolean of shape (n, k) or None.
     """
 
     __slots__ = ()
@@ -69,9 +72,9 @@ class ComponentModel(LatentModel[X, R, S, P]):
         """How many there are."""
 
     @property
-    @abc.abstractmethod
     def part(self) -> str:
         """The field of parameters and statistics that is the family's."""
+        return next(name for name, piece in self.pieces().items() if piece is self.family)
 
     @abc.abstractmethod
     def units(self, statistics: S) -> Array:
@@ -101,10 +104,6 @@ class ComponentModel(LatentModel[X, R, S, P]):
 
     def clusters(self) -> Clustering:
         return self
-
-    @abc.abstractmethod
-    def as_chunk(self, data: Any) -> X:
-        """A chunk as it is, and raw data as one: so methods that work on a chunk take both."""
 
     @property
     def location(self) -> Path:
@@ -161,22 +160,6 @@ class ComponentModel(LatentModel[X, R, S, P]):
             return self.family.statistics(chunk.x, weights)
         return self.family.expected(chunk.x, weights, hidden)
 
-    def family_blocks(self) -> list[Block[S, P]]:
-        """The blocks of the family, as this model's own."""
-        return [block.within(self.part) for block in self.family.blocks()]
-
-    def log_prior(self, params: P) -> float:
-        return self.family.log_prior(self._own(params))
-
-    def rounding(self, params: P) -> float:
-        return self.family.rounding(self._own(params))
-
-    def cancellation(self, params: P, statistics: S) -> float:
-        return self.family.cancellation(self._own(params), self._own(statistics))
-
-    def contradictions(self, params: P) -> Iterable[str]:
-        return self.family.contradictions(self._own(params))
-
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         units = self.units(statistics)
         events = [
@@ -198,12 +181,7 @@ class ComponentModel(LatentModel[X, R, S, P]):
                         j,
                     )
                 )
-        return [*events, *self.family.diagnose(self._own(params), self._own(statistics))]
-
-    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        own = self._own(params)
-        lifted, events = self.family.lift(own, self._own(statistics))
-        return (params, ()) if lifted is own else (evolve(params, **{self.part: lifted}), events)
+        return [*events, *super().diagnose(params, statistics)]
 
     def describe(self, params: P, statistics: S) -> Mapping[str, Array]:
         return {"expected rows": self.units(statistics), **self.family.describe(self._own(params))}

@@ -10,14 +10,14 @@ from attrs import field, frozen
 from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part, plain_int
-from latentem.core import Additive, Block, ColumnError, Event, Identified, Path, RowError, Unavailable, Value
+from latentem.core import Additive, Block, ColumnError, Event, Identified, Learnable, Path, RowError, Unavailable, Value
 from latentem.data import Rows, row_chunks, rows
 from latentem.family import Family, WeightedSample
 from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
 from latentem.family.regression.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.regression.predictor import linear_predictor, refuse_coefficients
-from latentem.model.components import ComponentModel, a_family, natural_number
+from latentem.model.components import ComponentModel, a_family, number_of
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 from latentem.posterior import LabelPosterior
@@ -92,12 +92,14 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     columns: tuple[int, ...] = field(converter=_columns)
 
-    @property
-    def part(self) -> str:
-        return "components"
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+        return {"gate": Gate(), "components": self.family}
+
+    def assemble(self, pieces: Mapping[str, Any]) -> ConcomitantParams:
+        return ConcomitantParams(**pieces)
 
     def params(self, gate: Any, components: Any) -> ConcomitantParams:
         """Parameters given by hand, checked at once; components as the family's `params` makes them.
@@ -105,7 +107,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         Raises:
             ValueError: the gate is no (k, p + 1) with a first row of zeros, or components are not the family's.
         """
-        params = ConcomitantParams(gate, np.asarray(components) if isinstance(components, list) else components)
+        params = ConcomitantParams(gate, components)
         self.check_params(params)
         return params
 
@@ -114,36 +116,22 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         return softmax(linear_predictor(params.gate, x[:, self.columns]), axis=1)
 
     def posterior(self, params: ConcomitantParams, chunk: Rows) -> LabelPosterior:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         density, hidden = self.infer(params, chunk)
         log_joint = _log_weights(params.gate, chunk.x[:, self.columns]) + density
         self.refuse_unsound(log_joint, chunk)
         return LabelPosterior.from_log(log_joint, chunk.weight, hidden)
 
     def statistics(self, chunk: Rows, posterior: LabelPosterior) -> ConcomitantStatistics:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         if posterior.weights.shape != (len(chunk), self.k):
             raise ValueError(f"the posterior has shape {posterior.weights.shape}: it must be {(len(chunk), self.k)}")
         counts = posterior.counts()
         gate = WeightedSample(own(chunk.x[:, self.columns]), counts)
         return ConcomitantStatistics(gate, self.emitted(chunk, counts, posterior.hidden))
 
-    def log_joint(self, params: ConcomitantParams, statistics: ConcomitantStatistics) -> float:
-        gate = statistics.gate
-        weights = float(np.einsum("nk,nk->", gate.weights, _log_weights(params.gate, gate.rows)))
-        return weights + self.family.log_joint(params.components, statistics.components)
-
-    def blocks(self) -> Sequence[Block[ConcomitantStatistics, ConcomitantParams]]:
-        return [_gate_block(), *self.family_blocks()]
-
-    def first(self, statistics: ConcomitantStatistics) -> ConcomitantParams:
-        """The family's first parameters, and weights that are the same for every row: a sharp gate would lock them."""
-        gate = np.zeros((self.k, len(self.columns) + 1))
-        gate[:, 0] = np.log(statistics.gate.count + 0.5)
-        return ConcomitantParams(own(gate - gate[0]), self.family.first(statistics.components))
-
     def log_evidence(self, params: ConcomitantParams, chunk: Rows) -> Array:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         density = self.masked(self.family.log_density(params.components, chunk.x), chunk)
         evidence: Array = logsumexp(_log_weights(params.gate, chunk.x[:, self.columns]) + density, axis=1)
         return evidence
@@ -162,22 +150,6 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
             )
         labels = rng.choice(self.k, size, p=self.weights(params, np.empty((1, 0)))[0])
         return self.family.sample(params.components, labels, rng), labels
-
-    def diagnose(self, params: ConcomitantParams, statistics: ConcomitantStatistics) -> Sequence[Event]:
-        design = Design.of(*statistics.gate.pooled())
-        weights = softmax(design.columns @ design.standardised(params.gate).T, axis=1)
-        events = [
-            Event(
-                "separated",
-                f"the concomitant columns separate the rows of component {j}, so that the gate grows without end",
-                "use fewer components or columns, or look for columns that give the component away",
-                j,
-                "gate",
-            )
-            for j in np.flatnonzero(statistics.gate.count > 0).tolist()
-            if self.k > 1 and design.information(weights[:, j] * (1 - weights[:, j])) < NO_INFORMATION
-        ]
-        return [*events, *super().diagnose(params, statistics)]
 
     def describe(self, params: ConcomitantParams, statistics: ConcomitantStatistics) -> Mapping[str, Array]:
         gate = {"log odds": params.gate[:, 0]}
@@ -225,7 +197,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
 
-    def as_chunk(self, data: Any) -> Rows:
+    def _as_chunk(self, data: Any) -> Rows:
         return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: ConcomitantStatistics) -> Array:
@@ -242,22 +214,52 @@ def _log_weights(gate: Array, concomitants: Array) -> Array:
     return log_softmax(linear_predictor(gate, concomitants), axis=1)
 
 
-def _gate_block(held: tuple[int, ...] = ()) -> Block[ConcomitantStatistics, ConcomitantParams]:
-    """The weighted multinomial logit, with component 0 and the held ones as they are."""
+@final
+@frozen
+class Gate(Learnable[WeightedSample, Array]):
+    """Weights that depend on the row: a weighted multinomial logit, in which component 0 stays as it is."""
 
-    def maximize(statistics: ConcomitantStatistics, params: ConcomitantParams) -> Array:
-        free = np.array([j for j in range(1, len(params.gate)) if j not in held], dtype=int)
-        return params.gate if len(free) == 0 else _maximiser(statistics.gate, params.gate, free)
+    def log_joint(self, params: Array, statistics: WeightedSample) -> float:
+        return float(np.einsum("nk,nk->", statistics.weights, _log_weights(params, statistics.rows)))
 
-    def size(params: ConcomitantParams) -> int:
-        k, columns = params.gate.shape
-        return len(set(range(1, k)) - set(held)) * columns
+    def blocks(self) -> Sequence[Block[WeightedSample, Array]]:
+        return [self._block()]
 
-    def identified(statistics: ConcomitantStatistics, params: ConcomitantParams) -> Identified:
-        each = Design.of(*statistics.gate.pooled()).rank()
-        return Identified(len(set(range(1, len(params.gate))) - set(held)) * each, DEPENDENT)
+    def first(self, statistics: WeightedSample) -> Array:
+        """Weights that are the same for every row: a sharp gate would lock them."""
+        gate = np.zeros((statistics.weights.shape[1], statistics.rows.shape[1] + 1))
+        gate[:, 0] = np.log(statistics.count + 0.5)
+        return own(gate - gate[0])
 
-    return Block(("gate",), maximize, size, lambda more: _gate_block((*held, *more)), identified=identified)
+    def diagnose(self, params: Array, statistics: WeightedSample) -> Sequence[Event]:
+        design = Design.of(*statistics.pooled())
+        weights = softmax(design.columns @ design.standardised(params).T, axis=1)
+        return [
+            Event(
+                "separated",
+                f"the concomitant columns separate the rows of component {j}, so that the gate grows without end",
+                "use fewer components or columns, or look for columns that give the component away",
+                j,
+                "gate",
+            )
+            for j in np.flatnonzero(statistics.count > 0).tolist()
+            if len(params) > 1 and design.information(weights[:, j] * (1 - weights[:, j])) < NO_INFORMATION
+        ]
+
+    def _block(self, held: tuple[int, ...] = ()) -> Block[WeightedSample, Array]:
+        def free(params: Array) -> list[int]:
+            return [j for j in range(1, len(params)) if j not in held]
+
+        def maximize(statistics: WeightedSample, params: Array) -> Array:
+            return _maximiser(statistics, params, np.array(free(params))) if free(params) else params
+
+        def size(params: Array) -> int:
+            return len(free(params)) * params.shape[1]
+
+        def identified(statistics: WeightedSample, params: Array) -> Identified:
+            return Identified(len(free(params)) * Design.of(*statistics.pooled()).rank(), DEPENDENT)
+
+        return Block((), maximize, size, lambda more: self._block((*held, *more)), identified=identified)
 
 
 def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:

@@ -9,22 +9,13 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own, plain_int
-from latentem.core import (
-    Block,
-    ColumnError,
-    Degenerate,
-    Event,
-    Expectation,
-    Identified,
-    LatentModel,
-    Path,
-    Unavailable,
-)
+from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
 from latentem.data import Rows, row_chunks, rows
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
+from latentem.model.components import number_of
 from latentem.model.factor_values import FactorParams, FactorStatistics
 from latentem.numerics.rng import generator
 from latentem.posterior.normal import NormalPosterior
@@ -37,11 +28,6 @@ _LOST = 1e-12
 _NOTICED = 1e-11
 _LARGEST = 1e140
 _CHUNK = 2**18
-
-
-def _natural_number(instance: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number of factors, at least 1")
 
 
 def _or_flat(prior: CovariancePrior | None) -> CovariancePrior:
@@ -61,7 +47,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     A noise variance whose likelihood is highest at zero (a Heywood case) falls slowly, as 1 / steps.
     """
 
-    m: int = field(converter=plain_int, validator=_natural_number)
+    m: int = field(converter=plain_int, validator=number_of("factors"))
     noise: Shape = field(factory=Diagonal)
     prior: CovariancePrior = field(factory=Floor, converter=_or_flat)
 

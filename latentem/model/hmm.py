@@ -8,26 +8,16 @@ from typing import Any, final
 
 import numpy as np
 from attrs import field, frozen
-from scipy.special import xlogy
 
-from latentem.arrays import Array, Labels, frozen_array, matrix, own, part, plain_int, rounded_mean, shares, vector
-from latentem.core import Additive, Block, Degenerate, Expectation, Hidden, Value
+from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
+from latentem.core import Additive, Degenerate, Expectation, Hidden, Learnable, Value
 from latentem.data import Sequences, sequence_chunks, sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
 from latentem.kernel import densities, weighted_statistics
-from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
-from latentem.model.simplex import (
-    NO_COUNTS,
-    PseudoCounts,
-    log_of,
-    refuse_off_simplex,
-    rows_block,
-    shared,
-    simplex_block,
-)
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, number_of
+from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, SimplexRows, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
-from latentem.numerics.shares import shares as shares_of
 from latentem.posterior import ChainPosterior
 from latentem.posterior.recursions import Packing, log_weights
 
@@ -100,12 +90,15 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
-    @property
-    def part(self) -> str:
-        return "emissions"
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+        prior = self._prior
+        return {"initial": Simplex(prior), "transitions": SimplexRows(prior), "emissions": self.family}
+
+    def assemble(self, pieces: Mapping[str, Any]) -> HiddenMarkovParams:
+        return HiddenMarkovParams(**pieces)
 
     def params(self, initial: Any, transitions: Any, emissions: Any) -> HiddenMarkovParams:
         """Parameters given by hand, checked at once; emissions as the family's `params` makes them.
@@ -118,17 +111,16 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         Raises:
             ValueError: probabilities off the simplex, or emissions that are not this family's.
         """
-        emissions = frozen_array(emissions) if isinstance(emissions, list) else emissions
         params = HiddenMarkovParams(initial, transitions, emissions)
         self.check_params(params)
         return params
 
     def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         return self._chain(params, chunk, *self.infer(params, chunk))
 
     def expectation(self, params: HiddenMarkovParams, chunk: Sequences) -> Expectation[HiddenMarkovStatistics]:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
         if kernel is None or not kernel.sound(chunk.x.min(axis=0), chunk.x.max(axis=0)):
@@ -159,38 +151,15 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return posterior
 
     def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         if posterior.nodes.shape != (len(chunk.x), self.k):
             raise ValueError(f"the posterior has shape {posterior.nodes.shape}: it must be {(len(chunk.x), self.k)}")
         emissions = self.emitted(chunk, posterior.counts(), posterior.hidden)
         return HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
 
-    def log_joint(self, params: HiddenMarkovParams, statistics: HiddenMarkovStatistics) -> float:
-        paths = xlogy(statistics.initial, params.initial).sum()
-        paths += xlogy(statistics.transitions, params.transitions).sum()
-        return float(paths) + self.family.log_joint(params.emissions, statistics.emissions)
-
-    def log_prior(self, params: HiddenMarkovParams) -> float:
-        paths = self._prior.log_density(params.initial) + self._prior.log_density(params.transitions)
-        return paths + self.family.log_prior(params.emissions)
-
-    def blocks(self) -> Sequence[Block[HiddenMarkovStatistics, HiddenMarkovParams]]:
-        return [
-            simplex_block("initial", lambda statistics: statistics.initial, self._prior),
-            rows_block("transitions", lambda statistics: statistics.transitions, self._prior),
-            *self.family_blocks(),
-        ]
-
-    def first(self, statistics: HiddenMarkovStatistics) -> HiddenMarkovParams:
-        return HiddenMarkovParams(
-            shared(statistics.initial + self._prior.count),
-            shares_of(statistics.transitions + self._prior.count, 1 / self.k),
-            self.family.first(statistics.emissions),
-        )
-
     def log_evidence(self, params: HiddenMarkovParams, chunk: Sequences) -> Array:
         """log p(x_1 .. x_t | params) of each sequence, shape (s,), by a recursion in log space of its own."""
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         density = self.masked(self.family.log_density(params.emissions, chunk.x), chunk)
         packing = Packing.of(chunk.lengths)
         nodes = self._begun(params, chunk, density)
@@ -236,7 +205,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
 
-    def as_chunk(self, data: Any) -> Sequences:
+    def _as_chunk(self, data: Any) -> Sequences:
         return data if isinstance(data, Sequences) else self.chunk(data)
 
     def units(self, statistics: HiddenMarkovStatistics) -> Array:

@@ -8,17 +8,17 @@ from typing import Any, final
 
 import numpy as np
 from attrs import field, frozen
-from scipy.special import logsumexp, xlogy
+from scipy.special import logsumexp
 
-from latentem.arrays import Array, frozen_array, own, part, plain_int, shares, vector
-from latentem.core import Additive, Block, Event, Expectation, Value, tree_sum
+from latentem.arrays import Array, own, part, plain_int, shares, vector
+from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
 from latentem.data import Rows, even_rows, row_chunks, rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
-from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, natural_number
+from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, number_of
 from latentem.model.reseeding import reseeded
-from latentem.model.simplex import NO_COUNTS, PseudoCounts, log_of, refuse_off_simplex, shared, simplex_block
+from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
 from latentem.posterior import LabelPosterior
 
@@ -78,12 +78,14 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     """
 
     family: Family[Any, Any] = field(validator=a_family)
-    k: int = field(converter=plain_int, validator=natural_number)
+    k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
-    @property
-    def part(self) -> str:
-        return "components"
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+        return {"weights": Simplex(self._prior), "components": self.family}
+
+    def assemble(self, pieces: Mapping[str, Any]) -> MixtureParams:
+        return MixtureParams(**pieces)
 
     def params(self, weights: Any, components: Any) -> MixtureParams:
         """Parameters given by hand, checked at once; components as the family's `params` makes them.
@@ -91,19 +93,19 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         Raises:
             ValueError: weights off the simplex, or components that are not this family's.
         """
-        params = MixtureParams(weights, frozen_array(components) if isinstance(components, list) else components)
+        params = MixtureParams(weights, components)
         self.check_params(params)
         return params
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         density, hidden = self.infer(params, chunk)
         log_joint = log_of(params.weights) + density
         self.refuse_unsound(log_joint, chunk)
         return LabelPosterior.from_log(log_joint, chunk.weight, hidden)
 
     def statistics(self, chunk: Rows, posterior: LabelPosterior) -> MixtureStatistics:
-        chunk = self.as_chunk(chunk)
+        chunk = self._as_chunk(chunk)
         if posterior.weights.shape != (len(chunk), self.k):
             raise ValueError(f"the posterior has shape {posterior.weights.shape}: it must be {(len(chunk), self.k)}")
         counts = posterior.counts()
@@ -111,7 +113,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
 
     def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         kernel = kernel_at(params.kernels, self.family, params.components, log_of(params.weights))
-        return self._fused(kernel, params, self.as_chunk(chunk))
+        return self._fused(kernel, params, self._as_chunk(chunk))
 
     def _fused(self, kernel: Kernel | None, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
         """The E-step by a kernel where it is sound, by the next one elsewhere, and at last by the composed default."""
@@ -136,22 +138,8 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         width = max(self.k, d)
         return even_rows(n, max(256, _SMALL // width), max(256, _LARGE // width))
 
-    def log_joint(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
-        weights = xlogy(statistics.weights, params.weights).sum()
-        return float(weights) + self.family.log_joint(params.components, statistics.components)
-
-    def log_prior(self, params: MixtureParams) -> float:
-        return self._prior.log_density(params.weights) + self.family.log_prior(params.components)
-
-    def blocks(self) -> Sequence[Block[MixtureStatistics, MixtureParams]]:
-        weights = simplex_block("weights", lambda statistics: statistics.weights, self._prior)
-        return [weights, *self.family_blocks()]
-
-    def first(self, statistics: MixtureStatistics) -> MixtureParams:
-        return MixtureParams(shared(statistics.weights + self._prior.count), self.family.first(statistics.components))
-
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
-        log_weights, chunk = log_of(params.weights), self.as_chunk(chunk)
+        log_weights, chunk = log_of(params.weights), self._as_chunk(chunk)
         return np.concatenate(
             [
                 logsumexp(log_weights + self.masked(self.family.log_density(params.components, part.x), part), axis=1)
@@ -182,7 +170,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
 
-    def as_chunk(self, data: Any) -> Rows:
+    def _as_chunk(self, data: Any) -> Rows:
         return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: MixtureStatistics) -> Array:

@@ -1,8 +1,9 @@
-"""Fields that are probabilities: their prior, and their block of the M-step."""
+"""Weights and transitions: probabilities that are learnt from counts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -10,7 +11,7 @@ from attrs import field, frozen
 from scipy.special import xlogy
 
 from latentem.arrays import Array
-from latentem.core import Block, Identified
+from latentem.core import Block, Identified, Learnable
 from latentem.numerics.shares import shares
 
 ROUNDING = 1e-9
@@ -50,71 +51,86 @@ def refuse_off_simplex(name: str, probabilities: Array) -> None:
         )
 
 
-def simplex_block(
-    name: str, counts: Callable[[Any], Array], prior: PseudoCounts, held: tuple[int, ...] = ()
-) -> Block[Any, Any]:
-    """The block of one vector of probabilities, shape (k,): counts over their sum, with some held where they are.
+@frozen
+class Probabilities(Learnable[Array, Array]):
+    """Probabilities along the last axis, from expected counts of the same shape.
 
-    Args:
-        name: The field.
-        counts: From statistics, the expected counts, shape (k,).
+    Attributes:
         prior: Its pseudo-counts are added.
-        held: Numbers of the probabilities that stay as they are; the others share what is left.
     """
 
-    def maximize(statistics: Any, params: Any) -> Array:
-        current = getattr(params, name)
-        return shared(_none_below_zero(counts(statistics) + prior.count, current), held, current[list(held)])
+    prior: PseudoCounts = NO_COUNTS
 
-    def identified(statistics: Any, params: Any) -> Identified:
-        free = np.delete(getattr(params, name), held)
-        return Identified(max(int(np.count_nonzero(free)) - 1, 0))  # what is zero stays zero
+    def log_joint(self, params: Array, statistics: Array) -> float:
+        return float(xlogy(statistics, params).sum())
 
-    return Block(
-        path=(name,),
-        maximize=maximize,
-        identified=identified,
-        size=lambda params: max(len(getattr(params, name)) - 1 - len(held), 0),
-        holding=lambda more: simplex_block(name, counts, prior, (*held, *more)),
-        place=lambda value, components, values: _held_at(value, held, components, values),
-    )
+    def log_prior(self, params: Array) -> float:
+        return self.prior.log_density(params)
+
+    def blocks(self) -> Sequence[Block[Array, Array]]:
+        return [self.block()]
+
+    @abc.abstractmethod
+    def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
+        """The block, with the components of these numbers as they are."""
 
 
-def rows_block(
-    name: str, counts: Callable[[Any], Array], prior: PseudoCounts, held: tuple[int, ...] = ()
-) -> Block[Any, Any]:
-    """The block of one distribution a row, shape (k, k): each row is maximised alone; a row without counts stays.
+@final
+@frozen
+class Simplex(Probabilities):
+    """One vector of probabilities, shape (k,): counts over their sum. The others share what held ones leave."""
 
-    Args:
-        name: The field.
-        counts: From statistics, the expected counts, shape (k, k).
-        prior: Its pseudo-counts are added.
-        held: Numbers of the rows that stay as they are.
-    """
+    def first(self, statistics: Array) -> Array:
+        return shared(statistics + self.prior.count)
 
-    def maximize(statistics: Any, params: Any) -> Array:
-        current = getattr(params, name)
-        new = shares(_none_below_zero(counts(statistics) + prior.count, current), current)
-        new[list(held)] = current[list(held)]
-        return new
+    def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
+        def maximize(counts: Array, current: Array) -> Array:
+            return shared(_none_below_zero(counts + self.prior.count, current), held, current[list(held)])
 
-    def place(value: Array, rows: tuple[int, ...], values: Any) -> Array:
-        new = value.copy()
-        new[list(rows)] = values
-        return new
+        def identified(counts: Array, current: Array) -> Identified:
+            return Identified(max(int(np.count_nonzero(np.delete(current, held))) - 1, 0))  # what is zero stays zero
 
-    def identified(statistics: Any, params: Any) -> Identified:
-        free = np.delete(getattr(params, name), held, axis=0)
-        return Identified(int(np.maximum(np.count_nonzero(free, axis=1) - 1, 0).sum()))
+        return Block(
+            path=(),
+            maximize=maximize,
+            identified=identified,
+            size=lambda current: max(len(current) - 1 - len(held), 0),
+            holding=lambda more: self.block((*held, *more)),
+            place=lambda value, components, values: _held_at(value, held, components, values),
+        )
 
-    return Block(
-        path=(name,),
-        maximize=maximize,
-        identified=identified,
-        size=lambda params: (len(getattr(params, name)) - len(held)) * (len(getattr(params, name)) - 1),
-        holding=lambda more: rows_block(name, counts, prior, (*held, *more)),
-        place=place,
-    )
+
+@final
+@frozen
+class SimplexRows(Probabilities):
+    """One distribution a row, shape (k, k): each row is maximised, or held, alone; a row without counts stays."""
+
+    def first(self, statistics: Array) -> Array:
+        return shares(statistics + self.prior.count, 1 / statistics.shape[1])
+
+    def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
+        def maximize(counts: Array, current: Array) -> Array:
+            new = shares(_none_below_zero(counts + self.prior.count, current), current)
+            new[list(held)] = current[list(held)]
+            return new
+
+        def place(value: Array, rows: tuple[int, ...], values: Any) -> Array:
+            new = value.copy()
+            new[list(rows)] = values
+            return new
+
+        def identified(counts: Array, current: Array) -> Identified:
+            free = np.delete(current, held, axis=0)
+            return Identified(int(np.maximum(np.count_nonzero(free, axis=1) - 1, 0).sum()))
+
+        return Block(
+            path=(),
+            maximize=maximize,
+            identified=identified,
+            size=lambda current: (len(current) - len(held)) * (current.shape[1] - 1),
+            holding=lambda more: self.block((*held, *more)),
+            place=place,
+        )
 
 
 def _none_below_zero(counts: Array, current: Array) -> Array:

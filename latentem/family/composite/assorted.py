@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from itertools import chain
 from typing import Any, final
 
 import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own, part, vector
-from latentem.core import Additive, Block, Degenerate, Event, Hidden, Identified, Path, RowError, get
+from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Whole
+from latentem.core.learnable import Found
 from latentem.family.base import Family, refuse_other_params, shown
+from latentem.family.composite.parts import Parts, joined
 from latentem.family.composite.product import laid_over
 from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
-from latentem.family.composite.whole import Parts, given, joined, named, within
 from latentem.numerics.rng import generator
 
 
@@ -33,6 +33,9 @@ class AssortedStatistics(Additive):
     count: Array = vector("(k,)")
     outside: Array = vector("(k,)")
     families: Parts = part()
+
+    def __getitem__(self, j: int) -> Any:
+        return self.families[j]
 
 
 @final
@@ -61,7 +64,7 @@ def _families(those: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
 
 @final
 @frozen(init=False, repr=False)
-class Assorted(Family[AssortedStatistics, Parts]):
+class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Parts]):
     """Components of different kinds: component j is of the j-th family.
 
     `Mixture(Assorted(PointMass(0), Poisson(), Poisson()), 3)` has a component of zeros alone;
@@ -90,9 +93,28 @@ class Assorted(Family[AssortedStatistics, Parts]):
         Raises:
             ValueError: too few or too many, or not the family's own.
         """
-        params = Parts(map(given, components))
+        params = Parts(components)
         self.check_params(params, len(params))
         return params
+
+    def pieces(self) -> Mapping[int, Family[Any, Any]]:
+        return dict(enumerate(self.families))
+
+    def assemble(self, pieces: Mapping[int, Any]) -> Parts:
+        return Parts(pieces.values())
+
+    def seen(self, name: Any, statistics: AssortedStatistics) -> bool:
+        return bool(statistics.count[name] != 0)
+
+    def told(self, name: Any, found: Found) -> Found:
+        """What a family of one component has found, which takes itself for component 0."""
+        told = evolve(super().told(name, found), component=name)
+        if isinstance(told, Event):
+            return evolve(told, message=told.message.replace("component 0", f"component {name}"))
+        return told
+
+    def block(self, name: Any, block: Block[Any, Any]) -> Block[Any, Any]:
+        return evolve(super().block(name, block), holding=None)
 
     def log_density(self, params: Parts, x: Array) -> Array:
         supports = self._supports(x)
@@ -102,17 +124,13 @@ class Assorted(Family[AssortedStatistics, Parts]):
         return self._gathered(x, weights, [None] * len(self.families))
 
     def log_joint(self, params: Parts, statistics: AssortedStatistics) -> float:
-        joint = self._each(lambda family, own, its: family.log_joint(own, its), params, statistics.families)
-        return float(sum(joint)) if not (statistics.outside > 0).any() else -np.inf
-
-    def blocks(self) -> Sequence[Block[AssortedStatistics, Parts]]:
-        return [_block(j, block) for j, family in enumerate(self.families) for block in family.blocks()]
+        return super().log_joint(params, statistics) if not (statistics.outside > 0).any() else -np.inf
 
     def first(self, statistics: AssortedStatistics) -> Parts:
         if (statistics.count == 0).any():
             j = int(np.argmin(statistics.count))
             raise Degenerate(j, str(j), f"no row that {self.families[j]!r} allows was given to it", "give it some")
-        return Parts(self._each(lambda family, its: family.first(its), statistics.families))
+        return super().first(statistics)
 
     def count(self, params: Parts) -> int:
         return len(params)
@@ -163,9 +181,6 @@ class Assorted(Family[AssortedStatistics, Parts]):
         taken = np.any(atoms, axis=0)
         return [family.support(x) & (own | ~taken) for family, own in zip(self.families, atoms, strict=True)]
 
-    def log_prior(self, params: Parts) -> float:
-        return float(sum(self._each(lambda family, own: family.log_prior(own), params)))
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         supports = [self._supports(x) for x in chunks]
@@ -193,33 +208,6 @@ class Assorted(Family[AssortedStatistics, Parts]):
                 family.check_params(own_params, 1)
             except ValueError as error:
                 raise ValueError(f"component {j}, {family!r}, which is one: {error}") from None
-
-    def rounding(self, params: Parts) -> float:
-        return max(self._each(lambda family, own: family.rounding(own), params))
-
-    def contradictions(self, params: Parts) -> Iterable[str]:
-        return chain.from_iterable(self._each(lambda family, own: family.contradictions(own), params))
-
-    def cancellation(self, params: Parts, statistics: AssortedStatistics) -> float:
-        return float(
-            sum(self._each(lambda family, own, its: family.cancellation(own, its), params, statistics.families))
-        )
-
-    def diagnose(self, params: Parts, statistics: AssortedStatistics) -> Sequence[Event]:
-        def one(family: Family[Any, Any], own: Any, its: Any, count: float) -> Sequence[Event]:
-            return family.diagnose(own, its) if count > 0 else ()
-
-        found = self._each(one, params, statistics.families, statistics.count)
-        return [_told(j, event) for j, events in enumerate(found) for event in events]
-
-    def lift(self, params: Parts, statistics: AssortedStatistics) -> tuple[Parts, Sequence[Event]]:
-        def one(family: Family[Any, Any], own: Any, its: Any, count: float) -> tuple[Any, Sequence[Event]]:
-            return family.lift(own, its) if count > 0 else (own, ())
-
-        lifted = self._each(one, params, statistics.families, statistics.count)
-        if all(new is old for (new, _), old in zip(lifted, params, strict=True)):
-            return params, ()
-        return Parts(new for new, _ in lifted), [_told(j, e) for j, (_, events) in enumerate(lifted) for e in events]
 
     def coincident(self, params: Parts) -> list[tuple[int, int]]:
         pairs = []
@@ -262,37 +250,3 @@ class Assorted(Family[AssortedStatistics, Parts]):
     def _refuse_other(self, k: int) -> None:
         if k != len(self.families):
             raise ValueError(f"{self!r} has {len(self.families)} components, and {k} were asked for: give it its own k")
-
-    def _each(self, function: Callable[..., Any], *values: Iterable[Any]) -> list[Any]:
-        """What a function gives for each family and its own values, in their order."""
-        each = enumerate(zip(self.families, *values, strict=True))
-        return [_of_component(j, function, *arguments) for j, arguments in each]
-
-
-def _of_component(j: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return named(j, function, *arguments)
-    except Degenerate as error:
-        raise evolve(error, component=j) from None
-
-
-def _block(j: int, block: Block[Any, Any]) -> Block[Any, Any]:
-    def maximize(statistics: AssortedStatistics, params: Parts) -> Any:
-        if statistics.count[j] == 0:
-            return get(params[j], block.path)
-        return _of_component(j, block.maximize, statistics.families[j], params[j])
-
-    def identified(statistics: AssortedStatistics, params: Parts) -> Identified:
-        if statistics.count[j] == 0:
-            return Identified(block.size(params[j]))
-        return block.free(statistics.families[j], params[j])
-
-    return Block(
-        (j, *block.path), maximize, lambda params: block.size(params[j]), place=block.place, identified=identified
-    )
-
-
-def _told(j: int, event: Event) -> Event:
-    """An event of a family of one component, which takes itself for component 0."""
-    message = event.message.replace("component 0", f"component {j}")
-    return evolve(within(j, event), component=j, message=message)

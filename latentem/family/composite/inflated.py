@@ -10,11 +10,10 @@ from attrs import evolve, field, frozen
 from scipy.special import xlog1py, xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
-from latentem.core import Additive, Block, Event, Hidden, Path, Value
+from latentem.core import Additive, Block, Hidden, Learnable, Path, Value, Whole
 from latentem.family.base import Family, atoms_if, refuse_other_params
 from latentem.family.composite.point_mass import PointMass, at_row, written
 from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
-from latentem.family.composite.whole import given
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
 
@@ -57,6 +56,37 @@ class ZeroInflatedStatistics(Additive):
     drawn: Array = vector("(k,)")
     family: Any = part()
 
+    @property
+    def inflation(self) -> Array:
+        """The expected numbers of both kinds, shape (2, k)."""
+        return np.stack([self.structural, self.drawn])
+
+
+@final
+@frozen
+class Inflation(Learnable[Array, Array]):
+    """Probabilities, shape (k,), from expected numbers of both kinds, shape (2, k)."""
+
+    def log_joint(self, params: Array, statistics: Array) -> float:
+        structural, drawn = statistics
+        return float((xlogy(structural, params) + xlog1py(drawn, -params)).sum())
+
+    def blocks(self) -> Sequence[Block[Array, Array]]:
+        return [self._block()]
+
+    def first(self, statistics: Array) -> Array:
+        """Of a component that has no rows, the share in all of them."""
+        structural, drawn = statistics
+        return own(share(structural, drawn, share(structural.sum(), drawn.sum(), 0.5)))
+
+    def _block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
+        def maximize(statistics: Array, params: Array) -> Array:
+            new = share(statistics[0], statistics[1], params)
+            new[list(held)] = params[list(held)]
+            return new
+
+        return Block((), maximize, lambda params: len(params) - len(held), lambda more: self._block((*held, *more)))
+
 
 @final
 @frozen
@@ -97,7 +127,9 @@ def _point(at: Any) -> Array:
 
 @final
 @frozen(repr=False)
-class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
+class ZeroInflated(
+    Family[ZeroInflatedStatistics, ZeroInflatedParams], Whole[ZeroInflatedStatistics, ZeroInflatedParams]
+):
     """A family with more zeros: p(x | z) = inflation_z [x = at] + (1 - inflation_z) f(x | z) (Lambert, 1992).
 
     Whether a zero is structural is latent. Zeros that the family does not allow (LogNormal, Gamma) are all
@@ -137,9 +169,15 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         Raises:
             ValueError: no probabilities, or not the family's parameters of as many components.
         """
-        params = ZeroInflatedParams(inflation, given(family))
+        params = ZeroInflatedParams(inflation, family)
         self.check_params(params, len(params.inflation))
         return params
+
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+        return {"family": self.family, "inflation": Inflation()}
+
+    def assemble(self, pieces: Mapping[str, Any]) -> ZeroInflatedParams:
+        return ZeroInflatedParams(**pieces)
 
     def log_density(self, params: ZeroInflatedParams, x: Array) -> Array:
         log_structural, log_unstructural = self._logs(params, x)
@@ -160,29 +198,6 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         """With half of the zeros structural, where the family allows any: something to start from."""
         share = np.where(at_row(x, self.at), np.where(self._seen(x), 0.5, 1.0), 0.0)[:, None]
         return self._gathered(x, weights, weights * share, weights * (1 - share), None)
-
-    def log_joint(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> float:
-        origin = xlogy(statistics.structural, params.inflation) + xlog1py(statistics.drawn, -params.inflation)
-        return float(origin.sum()) + self.family.log_joint(params.family, statistics.family)
-
-    def blocks(self) -> Sequence[Block[ZeroInflatedStatistics, ZeroInflatedParams]]:
-        return [*(block.within("family") for block in self.family.blocks()), self._inflation()]
-
-    def _inflation(self, held: tuple[int, ...] = ()) -> Block[ZeroInflatedStatistics, ZeroInflatedParams]:
-        def maximize(statistics: ZeroInflatedStatistics, params: ZeroInflatedParams) -> Array:
-            new = share(statistics.structural, statistics.drawn, params.inflation)
-            new[list(held)] = params.inflation[list(held)]
-            return new
-
-        def size(params: ZeroInflatedParams) -> int:
-            return len(params.inflation) - len(held)
-
-        return Block(("inflation",), maximize, size, lambda more: self._inflation((*held, *more)))
-
-    def first(self, statistics: ZeroInflatedStatistics) -> ZeroInflatedParams:
-        structural, drawn = statistics.structural, statistics.drawn
-        pooled = share(structural.sum(), drawn.sum(), 0.5)
-        return ZeroInflatedParams(own(share(structural, drawn, pooled)), self.family.first(statistics.family))
 
     def count(self, params: ZeroInflatedParams) -> int:
         return len(params.inflation)
@@ -208,9 +223,6 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
         """Which rows have a probability under the family."""
         return self.family.atoms(x) if self.continuous is None else atoms_if(not self.continuous, x)
 
-    def log_prior(self, params: ZeroInflatedParams) -> float:
-        return self.family.log_prior(params.family)
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         seen = [self._seen(x) for x in chunks]
@@ -225,24 +237,6 @@ class ZeroInflated(Family[ZeroInflatedStatistics, ZeroInflatedParams]):
     def check_params(self, params: ZeroInflatedParams, k: int) -> None:
         refuse_other_params(self, params, ZeroInflatedParams, lambda given: len(given.inflation), k)
         self.family.check_params(params.family, k)
-
-    def rounding(self, params: ZeroInflatedParams) -> float:
-        return self.family.rounding(params.family)
-
-    def contradictions(self, params: ZeroInflatedParams) -> Iterable[str]:
-        return self.family.contradictions(params.family)
-
-    def cancellation(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> float:
-        return self.family.cancellation(params.family, statistics.family)
-
-    def diagnose(self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics) -> Sequence[Event]:
-        return self.family.diagnose(params.family, statistics.family)
-
-    def lift(
-        self, params: ZeroInflatedParams, statistics: ZeroInflatedStatistics
-    ) -> tuple[ZeroInflatedParams, Sequence[Event]]:
-        lifted, events = self.family.lift(params.family, statistics.family)
-        return (params, ()) if lifted is params.family else (evolve(params, family=lifted), events)
 
     def coincident(self, params: ZeroInflatedParams) -> list[tuple[int, int]]:
         pairs, inflation = self.family.coincident(params.family), params.inflation

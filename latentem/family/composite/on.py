@@ -12,7 +12,8 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own
-from latentem.core import Block, ColumnError, Event, Hidden, Path, RowError, Unavailable
+from latentem.core import ColumnError, Event, Hidden, Path, RowError, Unavailable, Whole
+from latentem.core.learnable import Found, Name
 from latentem.family.base import Family
 from latentem.numerics.rng import generator
 
@@ -35,7 +36,7 @@ def _a_family(instance: Any, attribute: Any, value: Any) -> None:
 
 @final
 @frozen(repr=False)
-class Part(Family[Any, Any]):
+class Part(Family[Any, Any], Whole[Any, Any]):
     """A family over some columns of the row: what `family.on(*columns)` gives. Parameters and blocks are the family's.
 
     Attributes:
@@ -49,20 +50,23 @@ class Part(Family[Any, Any]):
     def __repr__(self) -> str:
         return f"{self.family!r}.on({', '.join(map(str, self.columns))})"
 
+    def pieces(self) -> Mapping[tuple[()], Family[Any, Any]]:
+        return {(): self.family}
+
+    def assemble(self, pieces: Mapping[tuple[()], Any]) -> Any:
+        return pieces[()]
+
+    def told(self, name: Name, found: Found) -> Found:
+        """What the family has found, with the row's own number of the column that it concerns."""
+        if not isinstance(found, Event) or found.column is None:
+            return found
+        return evolve(found, column=self.columns[found.column])
+
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(params, self._present(x))
 
     def statistics(self, x: Array, weights: Array) -> Any:
         return self.family.statistics(self._own(x), weights)
-
-    def log_joint(self, params: Any, statistics: Any) -> float:
-        return self.family.log_joint(params, statistics)
-
-    def blocks(self) -> Sequence[Block[Any, Any]]:
-        return self.family.blocks()
-
-    def first(self, statistics: Any) -> Any:
-        return self.family.first(statistics)
 
     def count(self, params: Any) -> int:
         return self.family.count(params)
@@ -89,9 +93,6 @@ class Part(Family[Any, Any]):
     def coordinates(self, x: Array) -> Array | None:
         return self.family.coordinates(self._own(x))
 
-    def log_prior(self, params: Any) -> float:
-        return self.family.log_prior(params)
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         seen, begin = [], 0
         for x in chunks:
@@ -110,24 +111,8 @@ class Part(Family[Any, Any]):
     def check_params(self, params: Any, k: int) -> None:
         self.family.check_params(params, k)
 
-    def rounding(self, params: Any) -> float:
-        return self.family.rounding(params)
-
-    def cancellation(self, params: Any, statistics: Any) -> float:
-        return self.family.cancellation(params, statistics)
-
-    def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
-        return [self._told(event) for event in self.family.diagnose(params, statistics)]
-
-    def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
-        lifted, events = self.family.lift(params, statistics)
-        return lifted, [self._told(event) for event in events]
-
     def alike(self, params: Any, statistics: Any) -> list[tuple[int, int]]:
         return self.family.alike(params, statistics)
-
-    def contradictions(self, params: Any) -> Iterable[str]:
-        return self.family.contradictions(params)
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         return self.family.coincident(params)
@@ -152,9 +137,6 @@ class Part(Family[Any, Any]):
         if _COLUMN.search(name):
             return _COLUMN.sub(lambda found: f"x{self.columns[int(found[1])]}", name)
         return f"{name} of {', '.join(f'x{i}' for i in self.columns)}"
-
-    def _told(self, event: Event) -> Event:
-        return event if event.column is None else evolve(event, column=self.columns[event.column])
 
     def _own(self, x: Array) -> Array:
         """The columns, without a copy where they stand side by side."""

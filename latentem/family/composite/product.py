@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, final
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
-from latentem.core import Block, Event, Hidden, Path
+from latentem.core import Hidden, Path, Whole
 from latentem.family.base import Family, brief
 from latentem.family.composite.on import Part, drawn
-from latentem.family.composite.whole import Parts, Together, block_of, given, named, within
+from latentem.family.composite.parts import Parts, Together
 
 
 def _parts(those: Iterable[Any]) -> tuple[Part, ...]:
@@ -34,7 +33,7 @@ def _parts(those: Iterable[Any]) -> tuple[Part, ...]:
 
 @final
 @frozen(init=False, repr=False)
-class Product(Family[Parts, Parts]):
+class Product(Family[Parts, Parts], Whole[Parts, Parts]):
     """Columns of different kinds, independent of one another given the component: p(row | z) = product over the parts.
 
     `Product(Gaussian().on(0, 1), Categorical(3).on(2))` is a mixture of mixed columns (Everitt, 1988), or, with
@@ -65,7 +64,7 @@ class Product(Family[Parts, Parts]):
         Raises:
             ValueError: too few or too many, for different numbers of components, or not the family's own.
         """
-        params = Parts(map(given, parts))
+        params = Parts(parts)
         if len(params) != len(self.parts):
             raise ValueError(f"parameters of {len(params)} parts were given: there are {len(self.parts)}")
         try:
@@ -75,20 +74,17 @@ class Product(Family[Parts, Parts]):
         self.check_params(params, k)
         return params
 
+    def pieces(self) -> Mapping[int, Part]:
+        return dict(enumerate(self.parts))
+
+    def assemble(self, pieces: Mapping[int, Any]) -> Parts:
+        return Parts(pieces.values())
+
     def log_density(self, params: Parts, x: Array) -> Array:
         return np.add.reduce(self._each(lambda part, own: part.log_density(own, x), params))
 
     def statistics(self, x: Array, weights: Array) -> Parts:
         return Parts(self._each(lambda part: part.statistics(x, weights)))
-
-    def log_joint(self, params: Parts, statistics: Parts) -> float:
-        return sum(self._each(lambda part, own, its: part.log_joint(own, its), params, statistics))
-
-    def blocks(self) -> Sequence[Block[Parts, Parts]]:
-        return [block_of(i, block) for i, part in enumerate(self.parts) for block in part.blocks()]
-
-    def first(self, statistics: Parts) -> Parts:
-        return Parts(self._each(lambda part, its: part.first(its), statistics))
 
     def count(self, params: Parts) -> int:
         return self.parts[0].count(params[0])
@@ -122,9 +118,6 @@ class Product(Family[Parts, Parts]):
             return None
         return np.hstack([x[:, part.columns] if found is None else found for part, found in each])
 
-    def log_prior(self, params: Parts) -> float:
-        return sum(self._each(lambda part, own: part.log_prior(own), params))
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         for i, part in enumerate(self.parts):
@@ -142,25 +135,6 @@ class Product(Family[Parts, Parts]):
             except ValueError as error:
                 raise ValueError(f"part {i}, {part!r}: {error}") from None
 
-    def rounding(self, params: Parts) -> float:
-        return max(self._each(lambda part, own: part.rounding(own), params))
-
-    def cancellation(self, params: Parts, statistics: Parts) -> float:
-        return sum(self._each(lambda part, own, its: part.cancellation(own, its), params, statistics))
-
-    def diagnose(self, params: Parts, statistics: Parts) -> Sequence[Event]:
-        found = self._each(lambda part, own, its: part.diagnose(own, its), params, statistics)
-        return [within(i, event) for i, events in enumerate(found) for event in events]
-
-    def lift(self, params: Parts, statistics: Parts) -> tuple[Parts, Sequence[Event]]:
-        lifted = self._each(lambda part, own, its: part.lift(own, its), params, statistics)
-        if all(new is old for (new, _), old in zip(lifted, params, strict=True)):
-            return params, ()
-        return Parts(new for new, _ in lifted), [within(i, e) for i, (_, events) in enumerate(lifted) for e in events]
-
-    def contradictions(self, params: Parts) -> Iterable[str]:
-        return chain.from_iterable(self._each(lambda part, own: part.contradictions(own), params))
-
     def coincident(self, params: Parts) -> list[tuple[int, int]]:
         return common(self._each(lambda part, own: part.coincident(own), params))
 
@@ -172,10 +146,6 @@ class Product(Family[Parts, Parts]):
 
     def describe(self, params: Parts) -> Mapping[str, Array]:
         return laid_over(self._each(lambda part, own: part.describe(own), params))
-
-    def _each(self, function: Callable[..., Any], *values: Iterable[Any]) -> list[Any]:
-        """What a function gives for each part and its own values, in their order."""
-        return [named(i, function, *own) for i, own in enumerate(zip(self.parts, *values, strict=True))]
 
 
 def common(each: Sequence[list[tuple[int, int]]]) -> list[tuple[int, int]]:

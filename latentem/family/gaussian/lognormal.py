@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
 from typing import Any, ClassVar, final
 
@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, frozen_array
-from latentem.core import Block, ColumnError, Event, Path
+from latentem.core import ColumnError, Path, Whole
 from latentem.family.base import Family
 from latentem.family.columns import POSITIVE, Mask, log_of_positive
 from latentem.family.gaussian.family import Gaussian
@@ -23,7 +23,7 @@ from latentem.family.gaussian.structure import Structure
 
 @final
 @frozen
-class LogNormal(Family[Moments, GaussianParams]):
+class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams]):
     """Positive rows whose logarithms are normal: a `Gaussian` on log x, and the Jacobian of the logarithm.
 
     The parameters are the means and covariances of log x, and a floor is relative to the variances of log x.
@@ -55,6 +55,12 @@ class LogNormal(Family[Moments, GaussianParams]):
         """
         return self.gaussian.params(means, covariances)
 
+    def pieces(self) -> Mapping[tuple[()], Gaussian]:
+        return {(): self.gaussian}
+
+    def assemble(self, pieces: Mapping[tuple[()], GaussianParams]) -> GaussianParams:
+        return pieces[()]
+
     def log_density(self, params: GaussianParams, x: Array) -> Array:
         inside = self.support(x)[:, None]
         logs = np.log(np.where(inside, x, 1.0))
@@ -79,16 +85,7 @@ class LogNormal(Family[Moments, GaussianParams]):
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         # The Jacobian's sum of log x is in the moments already.
         logs = (statistics.first + statistics.count[:, None] * statistics.origin).sum()
-        return self.gaussian.log_joint(params, statistics) - float(logs)
-
-    def log_prior(self, params: GaussianParams) -> float:
-        return self.gaussian.log_prior(params)
-
-    def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
-        return self.gaussian.blocks()
-
-    def first(self, statistics: Moments) -> GaussianParams:
-        return self.gaussian.first(statistics)
+        return super().log_joint(params, statistics) - float(logs)
 
     def count(self, params: GaussianParams) -> int:
         return self.gaussian.count(params)
@@ -103,18 +100,6 @@ class LogNormal(Family[Moments, GaussianParams]):
 
     def check_params(self, params: GaussianParams, k: int) -> None:
         self.gaussian.check_params(params, k)
-
-    def rounding(self, params: GaussianParams) -> float:
-        return self.gaussian.rounding(params)
-
-    def cancellation(self, params: GaussianParams, statistics: Moments) -> float:
-        return self.gaussian.cancellation(params, statistics)
-
-    def diagnose(self, params: GaussianParams, statistics: Moments) -> Sequence[Event]:
-        return self.gaussian.diagnose(params, statistics)
-
-    def lift(self, params: GaussianParams, statistics: Moments) -> tuple[GaussianParams, Sequence[Event]]:
-        return self.gaussian.lift(params, statistics)
 
     def coincident(self, params: GaussianParams) -> list[tuple[int, int]]:
         return self.gaussian.coincident(params)

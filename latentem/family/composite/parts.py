@@ -1,22 +1,15 @@
-"""What wholes made of parts have in common: their values, the names of their parts, and what the parts leave hidden."""
+"""Values of families that are made of families: one a part, and what the parts leave hidden."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, TypeVar, final
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import cmp_using, evolve, field, fields, frozen, has
 
-from latentem.arrays import Array, frozen_array, frozen_params, same
-from latentem.core import Additive, Block, Degenerate, Event, Hidden
-
-T = TypeVar("T")
-
-
-def given(params: Any) -> Any:
-    """Parameters given by hand, an array where they are nested lists."""
-    return frozen_array(params) if isinstance(params, list) else params
+from latentem.arrays import Array, frozen_params, same
+from latentem.core import Additive, Hidden
 
 
 def _frozen_each(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -69,29 +62,6 @@ class Together:
 
     def entropies(self) -> Array:
         return np.add.reduce([part.entropies() for part in self.parts if part is not None])
-
-
-def within(part: int, event: Event) -> Event:
-    """An event of a part as the whole's: its field by the name that the whole has for it."""
-    return event if event.field is None else evolve(event, field=f"{part}.{event.field}")
-
-
-def named(part: int, function: Callable[..., T], *arguments: Any) -> T:
-    """What a function of a part gives; what it finds degenerate has the whole's name for it."""
-    try:
-        return function(*arguments)
-    except Degenerate as error:
-        raise evolve(error, field=f"{part}.{error.field}") from None
-
-
-def block_of(part: int, block: Block[Any, Any]) -> Block[Any, Any]:
-    """A block of a part as the whole's."""
-    inner, holding = block.within(part), block.holding
-    return evolve(
-        inner,
-        maximize=lambda statistics, params: named(part, inner.maximize, statistics, params),
-        holding=None if holding is None else lambda components: block_of(part, holding(components)),
-    )
 
 
 def joined(one: Any, other: Any) -> Any:

@@ -1,0 +1,190 @@
+"""What statistics teach: the half of a model that knows nothing of latents, and wholes that are learnt part by part."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Generic, TypeVar, final
+
+from attrs import evolve
+
+from latentem.core.additive import Vector
+from latentem.core.block import Block, Identified, Path, get, put
+from latentem.core.events import Degenerate, Event
+
+S = TypeVar("S", bound=Vector)
+P = TypeVar("P")
+Found = TypeVar("Found", Event, Degenerate)
+Name = str | int | tuple[()]
+
+
+class Learnable(abc.ABC, Generic[S, P]):
+    """Parameters that statistics teach. Immutable; holds no data and no parameters.
+
+    A model is one, and so are a family of densities and the weights of a mixture. S are sufficient statistics, P
+    parameters. Log quantities are in nats, totals over data.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def log_joint(self, params: P, statistics: S) -> float:
+        """Linear in the statistics; at expected ones it is Q, the expected complete-data log likelihood."""
+
+    @abc.abstractmethod
+    def blocks(self) -> Sequence[Block[S, P]]:
+        """The closed-form M-step: one exact conditional maximiser a field, location before scale."""
+
+    @abc.abstractmethod
+    def first(self, statistics: S) -> P:
+        """Parameters from statistics alone: how a start becomes parameters."""
+
+    @final
+    def m_step(self, statistics: S, params: P) -> P:
+        """Apply the blocks in order, each to the parameters that the last one left."""
+        for block in self.blocks():
+            params = block.apply(statistics, params)
+        return params
+
+    def log_prior(self, params: P) -> float:
+        """log p(params) up to a constant; zero means that there is no prior."""
+        return 0.0
+
+    def rounding(self, params: P) -> float:
+        """Relative error of `log_joint` at these parameters, beyond the ordinary: where they are ill-conditioned."""
+        return 0.0
+
+    def cancellation(self, params: P, statistics: S) -> float:
+        """How far rounding can put `log_joint` off at these statistics, in nats, where large terms of it cancel."""
+        return 0.0
+
+    def contradictions(self, params: P) -> Iterable[str]:
+        """What is claimed and these parameters belie, in sentences; `check_model` asks."""
+        return ()
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""
+        return ()
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        """The nearest parameters that satisfy the constraints, and events; `params` itself if it is they."""
+        return params, ()
+
+
+class Whole(Learnable[S, P]):
+    """Learnt part by part: its log joint is the sum of its parts', and its blocks are theirs.
+
+    Parameters and statistics both hold what is a part's under the name of the part: a field, or a number. The name ()
+    says that they are the part's own.
+    """
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def pieces(self) -> Mapping[Any, Learnable[Any, Any]]:
+        """The parts by name, in the order in which the M-step takes them."""
+
+    @abc.abstractmethod
+    def assemble(self, pieces: Mapping[Any, Any]) -> P:
+        """Parameters of the whole from those of the parts, by name."""
+
+    def seen(self, name: Name, statistics: S) -> bool:
+        """Whether the data say anything of a part; if not, it stays as it is."""
+        return True
+
+    def told(self, name: Name, found: Found) -> Found:
+        """What a part has found, as the whole says it: a numbered part has its number before the name of the field."""
+        if found.field is None or not isinstance(name, int):
+            return found
+        return evolve(found, field=f"{name}.{found.field}")
+
+    def block(self, name: Name, block: Block[Any, Any]) -> Block[S, P]:
+        """A block of a part, as the whole's."""
+        holding = block.holding
+
+        def maximize(statistics: S, params: P) -> Any:
+            if not self.seen(name, statistics):
+                return get(_own(params, name), block.path)
+            return self._of(name, block.maximize, _own(statistics, name), _own(params, name))
+
+        def identified(statistics: S, params: P) -> Identified:
+            its, own = _own(statistics, name), _own(params, name)
+            return block.free(its, own) if self.seen(name, statistics) else Identified(block.size(own))
+
+        return Block(
+            path=(*_path(name), *block.path),
+            maximize=maximize,
+            size=lambda params: block.size(_own(params, name)),
+            holding=None if holding is None else lambda components: self.block(name, holding(components)),
+            place=block.place,
+            identified=identified,
+        )
+
+    def log_joint(self, params: P, statistics: S) -> float:
+        return sum(self._each(lambda part, own, its: part.log_joint(own, its), params, statistics))
+
+    def blocks(self) -> Sequence[Block[S, P]]:
+        return [self.block(name, block) for name, part in self.pieces().items() for block in part.blocks()]
+
+    def first(self, statistics: S) -> P:
+        firsts = self._each(lambda part, its: part.first(its), statistics)
+        return self.assemble(dict(zip(self.pieces(), firsts, strict=True)))
+
+    def log_prior(self, params: P) -> float:
+        return sum(self._each(lambda part, own: part.log_prior(own), params))
+
+    def rounding(self, params: P) -> float:
+        return max(self._each(lambda part, own: part.rounding(own), params))
+
+    def cancellation(self, params: P, statistics: S) -> float:
+        return sum(self._each(lambda part, own, its: part.cancellation(own, its), params, statistics))
+
+    def contradictions(self, params: P) -> Iterable[str]:
+        return chain.from_iterable(self._each(lambda part, own: part.contradictions(own), params))
+
+    def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
+        return [
+            self.told(name, event)
+            for name, part in self.pieces().items()
+            if self.seen(name, statistics)
+            for event in self._of(name, part.diagnose, _own(params, name), _own(statistics, name))
+        ]
+
+    def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
+        events: list[Event] = []
+        for name, part in self.pieces().items():
+            if self.seen(name, statistics):
+                own = _own(params, name)
+                lifted, done = self._of(name, part.lift, own, _own(statistics, name))
+                if lifted is not own:
+                    params = put(params, _path(name), lifted)
+                    events += [self.told(name, event) for event in done]
+        return params, events
+
+    @final
+    def _each(self, function: Callable[..., Any], *values: Any) -> list[Any]:
+        """What a function gives for each part and its own of some values, in the order of the parts."""
+        return [
+            self._of(name, function, part, *[_own(value, name) for value in values])
+            for name, part in self.pieces().items()
+        ]
+
+    @final
+    def _of(self, name: Name, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function of a part gives; what it finds degenerate is told as the whole says it."""
+        try:
+            return function(*arguments)
+        except Degenerate as error:
+            raise self.told(name, error) from None
+
+
+def _own(value: Any, name: Name) -> Any:
+    """What of a value is a part's: as `get` says, but quickly, since each step asks it tens of times."""
+    if isinstance(name, str):
+        return getattr(value, name)
+    return value if name == () else value[name]
+
+
+def _path(name: Name) -> Path:
+    return name if isinstance(name, tuple) else (name,)
