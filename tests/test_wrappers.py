@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
@@ -62,7 +63,10 @@ REASONS = {
     (lem.Sampled, "audited"): "a draw may lose",
     **{
         (lem.KMeans, name): ITS_OWN
-        for name in ("expectation", "recalled", "labels", "chunks", "noun", "describe", "check", "diagnose")
+        for name in (
+            *("expectation", "recalled", "labels", "chunks", "noun", "describe", "check", "diagnose"),
+            *("clusters", "repair", "figures"),
+        )
     },
     (lem.KMeans, "log_evidence"): ITS_OWN,
     **{(cls, "cells"): REFUSED for cls in (lem.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
@@ -94,8 +98,9 @@ def asks(monkeypatch, wrapper, inner, name, context):
     monkeypatch.setattr(inner, name, property(spy) if isinstance(real, property) else spy)
     if not isinstance(real, property):
         names = inspect.signature(real).parameters
-        answer = getattr(wrapper, name)(**{each: context[each] for each in names if each in context})
-        _ = list(answer) if inspect.isgenerator(answer) else answer
+        with contextlib.suppress(lem.Unavailable):
+            answer = getattr(wrapper, name)(**{each: context[each] for each in names if each in context})
+            _ = list(answer) if inspect.isgenerator(answer) else answer
     else:
         getattr(wrapper, name)
     return bool(asked)
@@ -130,6 +135,10 @@ def of_model(model, params):
         "chunks": [chunk],
         "held": frozenset(),
         "cache": {},
+        "seed": 0,
+        "reference": params,
+        "before": params,
+        "model": model,
         "size": 3,
         "rng": np.random.default_rng(0),
     }
