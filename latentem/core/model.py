@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, final
 
 from latentem.core.additive import Vector
 from latentem.core.block import Block, Path
+from latentem.core.chunk import observations
 from latentem.core.engine import Cache
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
@@ -196,9 +197,3 @@ class LatentModel(abc.ABC, Generic[X, R, S, P]):
         if isinstance(data, list | tuple) and weights is None and allowed is None:
             return data
         return [self.chunk(data, weights, allowed)]
-
-
-def observations(chunk: Any) -> float:
-    """How much a chunk counts: what it says itself (rows by weight, time steps), or the number of its units."""
-    counted = getattr(chunk, "observations", None)
-    return float(len(chunk) if counted is None else counted)

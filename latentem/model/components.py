@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve
 
 from latentem.arrays import Array
-from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError
+from latentem.core import Block, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError, place_of
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
@@ -52,8 +52,7 @@ class ComponentModel(LatentModel[X, R, S, P]):
     """A latent structure over k components of one family.
 
     It says how labels come about; the family says what a row looks like, given its label. Parameters and
-    statistics both hold the family's under the name `part`. A chunk has rows `x`, shape (n, d), their `row_weight`,
-    shape (n,), and `allowed`, boolean of shape (n, k) or None.
+    statistics both hold the family's under the name `part`. Chunks keep the protocol `Chunk` of the core.
     """
 
     __slots__ = ()
@@ -223,14 +222,3 @@ class ComponentModel(LatentModel[X, R, S, P]):
 
     def _own(self, value: Any) -> Any:
         return getattr(value, self.part)
-
-
-def place_of(row: int, chunks: Iterable[Any]) -> str:
-    """Where a row of some chunks is, in words."""
-    rows = units = 0
-    for chunk in chunks:
-        if row < rows + len(chunk.x):
-            break
-        rows, units = rows + len(chunk.x), units + len(chunk)
-    place: str = chunk.place(row - rows, rows, units)
-    return place
