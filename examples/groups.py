@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 import latentem as lem
 from latentem.arrays import Array
-from latentem.data import sequences
+from latentem.data import chunk_of
 from latentem.model import ComponentModel, Simplex
 from latentem.testing import check_model
 
@@ -62,7 +62,7 @@ class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, lem.Mixture
         return [self.chunk(data, weights, allowed)]
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> lem.Sequences:
-        return sequences(data, weights, allowed, self.k)
+        return chunk_of(lem.Sequences, data, weights, allowed, self.k)
 
 
 def evidence(params: lem.MixtureParams, chunk: lem.Sequences) -> Array:

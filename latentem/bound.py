@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.core import Expectation, LatentModel, log_likelihood
+from latentem.core import Expectation, LatentModel, allowed_of, log_likelihood, unit_weight
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.posterior import LabelPosterior
 
@@ -54,7 +54,7 @@ def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, 
     model.check_params(params)
     chunk = model.chunk(data)
     if isinstance(posterior, np.ndarray | list | tuple):
-        posterior = LabelPosterior(np.asarray(posterior), getattr(chunk, "weight", None))
+        posterior = LabelPosterior(np.asarray(posterior), unit_weight(chunk))
     _refuse_other_data(posterior, chunk)
     expectation = Expectation(model.statistics(chunk, posterior), posterior.entropy(), 0.0)
     return LowerBound(
@@ -66,7 +66,7 @@ def _refuse_other_data(posterior: Any, chunk: Any) -> None:
     """A q for other data would not be bounded by these data's evidence."""
     if not isinstance(posterior, LabelPosterior):
         return
-    weight, allowed = getattr(chunk, "weight", None), getattr(chunk, "allowed", None)
+    weight, allowed = unit_weight(chunk), allowed_of(chunk)
     if not np.array_equal(posterior.multiplicity, np.ones(len(chunk)) if weight is None else weight):
         raise ValueError(
             "the posterior's multiplicities are not the weights of the rows: give them to both, or to neither"

@@ -15,7 +15,8 @@ from typing import Any, NoReturn, final
 
 import latentem as lem
 from latentem import output, summary
-from latentem.data.readers.table import Table, read_table
+from latentem.data.readers.reader import Table
+from latentem.data.readers.text import read_table
 
 STRUCTURES = {
     "full": lem.Full(),

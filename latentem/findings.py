@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from latentem import summary
-from latentem.core import Degenerate, Event, Expectation, LatentModel, Placed, Unavailable, e_step, log_likelihood
+from latentem.core import (
+    Degenerate,
+    Event,
+    Expectation,
+    LatentModel,
+    Placed,
+    Unavailable,
+    e_step,
+    log_likelihood,
+    rows_that_count,
+)
 from latentem.run.audit import Books
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -52,15 +62,12 @@ def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunk
         if free.numbers < size and free.reason:
             what = f"of the {size} numbers in {block.name} the data determine {free.numbers}: {free.reason}"
             yield Event("unidentified", what, "they do not count in AIC and BIC", field=str(block.path[-1]))
-    rows = total if chunks.costly else sum(chunks.each(_rows))  # a pass more would tell that a large file is small
+    rows = (
+        total if chunks.costly else sum(chunks.each(rows_that_count))
+    )  # a pass more would tell that a large file is small
     if total > rows:
         what = f"{total} parameters were estimated from {summary.counted(rows, 'row')}"
         yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")
-
-
-def _rows(chunk: Any) -> int:
-    weight = getattr(chunk, "row_weight", None)
-    return len(chunk) if weight is None else int((weight > 0).sum())
 
 
 def drawn(model: Model) -> Iterator[Event]:

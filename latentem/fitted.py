@@ -26,7 +26,10 @@ from latentem.core import (
     evidence_of,
     log_likelihood,
     observations,
+    place_of,
+    row_count,
     tree_sum,
+    unweighted,
 )
 from latentem.data import Source, columns_of, found_source
 from latentem.findings import contradiction, log_evidence
@@ -307,7 +310,7 @@ class Fit(Generic[P]):
         data = self._checked(data)
         if isinstance(data, Source):
             return data.bare()
-        return type(data)(map(_unweighted, data)) if isinstance(data, list | tuple) else _unweighted(data)
+        return type(data)(map(unweighted, data)) if isinstance(data, list | tuple) else unweighted(data)
 
     def _checked(self, data: Any) -> Any:
         data = found_source(data) or data
@@ -327,10 +330,6 @@ class Fit(Generic[P]):
         return self.log_likelihood
 
 
-def _unweighted(chunk: Any) -> Any:
-    return evolve(chunk, weight=None) if getattr(chunk, "weight", None) is not None else chunk
-
-
 @own_arithmetic
 def _each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T]:
     """What a method of a model gives for each chunk; an error that names a row says where in the data it is."""
@@ -341,7 +340,6 @@ def _each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[
         except (Degenerate, ColumnError, RowError) as error:
             if error.row is None:
                 raise
-            before = [chunks[j] for j in range(i)]
-            rows, units = sum(len(other.x) for other in before), sum(map(len, before))
-            raise error.put(place=chunk.place(error.row, rows, units)) from None
+            before = sum(row_count(chunks[j]) for j in range(i))
+            raise error.put(place=place_of(before + error.row, chunks)) from None
     return answers

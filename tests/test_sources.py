@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import threading
 import time
 import warnings
@@ -21,6 +22,7 @@ import zarr
 
 import latentem as lem
 from latentem.data.chunks import ahead
+from latentem.data.readers.text import read_table
 
 N, D, K = 20_000, 3, 110
 NAMES = ["a", "b", "c"]
@@ -249,7 +251,7 @@ def test_a_large_table_of_another_type_is_converted_chunk_by_chunk(monkeypatch, 
     x = X.astype(np.float32)
     whole = quietly(MODEL, x, START)
     assert same(whole, quietly(MODEL, x.astype(np.float64), START))
-    monkeypatch.setattr("latentem.data.door._LARGE", 1)
+    monkeypatch.setattr(sys.modules["latentem.data.source"], "_LARGE", 1)
     assert not isinstance(MODEL.chunks(x), list)
     assert same(quietly(MODEL, x, START), whole)
 
@@ -480,7 +482,7 @@ def test_a_text_file_may_have_no_header_other_delimiters_and_blank_lines_at_its_
 @pytest.mark.parametrize("size", [64, 200, 1000])
 def test_a_text_file_is_cut_between_lines(tmp_path, monkeypatch, size):
     """Whatever a block's size, the rows are those of the file, and a line between them may not be blank."""
-    monkeypatch.setattr("latentem.data.readers.arrow.BLOCK", size)
+    monkeypatch.setattr("latentem.data.readers.text.BLOCK", size)
     x = X[:300]
     text = "\n".join(",".join(map(repr, row)) for row in x.tolist())
     (tmp_path / "x.csv").write_text("a,b,c\n" + text)
@@ -492,14 +494,60 @@ def test_a_text_file_is_cut_between_lines(tmp_path, monkeypatch, size):
 
 
 @pytest.mark.parametrize(
-    ("package", "suffix", "extra"), [("pyarrow", "csv", "arrow"), ("h5py", "h5", "hdf5"), ("zarr", "zarr", "zarr")]
+    ("package", "suffix", "extra"), [("pyarrow", "parquet", "arrow"), ("h5py", "h5", "hdf5"), ("zarr", "zarr", "zarr")]
 )
 def test_a_package_that_is_missing_is_named_with_its_extra(folder, monkeypatch, package, suffix, extra):
     """Without the package that reads a file the error says what to install."""
     for name in (package, f"{package}.csv", f"{package}.parquet"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     with pytest.raises(ImportError, match=rf"pip install {package}.*\.\[{extra}\]"):
-        lem.data.source(folder / f"x.{suffix}", dataset=None if suffix == "csv" else "x")
+        lem.data.source(folder / f"x.{suffix}", dataset=None if suffix == "parquet" else "x")
+
+
+@pytest.mark.parametrize("kind", ["plain", "in quotes", "of several lines", "ends of old", "with gaps"])
+def test_text_is_read_to_the_same_bits_without_pyarrow(tmp_path, monkeypatch, kind):
+    """With pyarrow, without it, and through the table of the command line, a CSV file is the same numbers."""
+    monkeypatch.setattr("latentem.data.readers.text.BLOCK", 200)
+    cells = [[repr(value) for value in row] for row in X[:300].tolist()]
+    end = "\r" if kind == "ends of old" else "\n"
+    if kind == "in quotes":
+        cells = [[f'"{cell}"' for cell in row] for row in cells]
+    if kind == "of several lines":
+        cells = [[*row[:2], f'"\n{row[2]} "'] for row in cells]
+    if kind == "with gaps":
+        cells = [[*row[:2], "Na" if i % 7 == 3 else row[2]] for i, row in enumerate(cells)]
+    (tmp_path / "x.csv").write_text(end.join(map(",".join, cells)) + end, newline="")
+    source = lem.data.source(tmp_path / "x.csv")
+    x = np.concatenate([chunk.x for chunk in MODEL.chunks(source)])
+    for name in ("pyarrow", "pyarrow.csv"):
+        monkeypatch.setitem(sys.modules, name, None)
+    bare = np.concatenate([chunk.x for chunk in MODEL.chunks(lem.data.source(tmp_path / "x.csv"))])
+    assert np.array_equal(bare, x, equal_nan=True)
+    gaps = np.isnan(x)
+    assert (x[~gaps] == X[:300][~gaps]).all()
+    assert gaps.sum() == (43 if kind == "with gaps" else 0)
+    if kind != "with gaps":
+        assert (read_table(tmp_path / "x.csv").values == x).all()
+
+
+def test_a_blank_line_is_no_missing_value(tmp_path):
+    """In a file of one column, too, a blank line between rows is refused with its number, and ends nothing."""
+    for text in ("a\n1\n\n3\n", "a\n1\n  \n3\n", "a\n1\r\n\r\n3\n"):
+        (tmp_path / "x.csv").write_text(text, newline="")
+        with pytest.raises(ValueError, match=r"x\.csv: line 3 is blank, and rows follow it"):
+            MODEL.chunks(tmp_path / "x.csv")[:]
+
+
+@pytest.mark.parametrize("size", [20, 2**23])
+def test_a_cell_that_is_no_number_is_named_with_its_line(tmp_path, monkeypatch, size):
+    """The library says what the command line says: file, line, column and cell."""
+    monkeypatch.setattr("latentem.data.readers.text.BLOCK", size)
+    for quote in ("", '"'):
+        lines = [f"{quote}{i}{quote},1" for i in range(40)]
+        lines[30] = "30,four"
+        (tmp_path / "x.csv").write_text("\n".join(["a,b", *lines]))
+        with pytest.raises(ValueError, match=r"x\.csv: line 32, column 'b': 'four' is no finite number such as"):
+            MODEL.chunks(tmp_path / "x.csv")[:]
 
 
 def test_options_beside_a_source_are_refused(folder):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import latentem as lem
-from latentem.data.readers.table import Table, read_table
+from latentem.data.readers.reader import Table
+from latentem.data.readers.text import read_table
 
 
 @pytest.fixture

@@ -1,13 +1,24 @@
-"""The protocol: read `model.py` and `learnable.py` first, then `block.py`, `expectation.py`, `passes.py`, the rest."""
+"""The protocol: read `model.py` and `learnable.py` first, then `chunk.py`, `block.py`, `expectation.py` and the rest."""
 
 from latentem.core.additive import Additive, Numbers, Value, Vector, tree_sum
 from latentem.core.block import Block, Identified, Path, find, get, put
+from latentem.core.chunk import (
+    Chunk,
+    allowed_of,
+    can_be_cut,
+    observations,
+    place_of,
+    row_count,
+    rows_that_count,
+    unit_weight,
+    unweighted,
+)
 from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.learnable import Learnable, Whole
-from latentem.core.model import Half, LatentModel, observations
+from latentem.core.model import Half, LatentModel
 from latentem.core.passes import InOrder, e_half, e_step, evidence_of, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
 
@@ -15,6 +26,7 @@ __all__ = [
     "Additive",
     "Block",
     "Cache",
+    "Chunk",
     "Clustering",
     "ColumnError",
     "Degenerate",
@@ -41,6 +53,8 @@ __all__ = [
     "Value",
     "Vector",
     "Whole",
+    "allowed_of",
+    "can_be_cut",
     "e_half",
     "e_step",
     "evidence_of",
@@ -49,7 +63,12 @@ __all__ = [
     "log_likelihood",
     "objective",
     "observations",
+    "place_of",
     "placed",
     "put",
+    "row_count",
+    "rows_that_count",
     "tree_sum",
+    "unit_weight",
+    "unweighted",
 ]

@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from latentem.core.additive import Vector
 from latentem.core.block import Path
+from latentem.core.chunk import observations
 from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Placed
 from latentem.core.events import Event, Unavailable
@@ -195,9 +196,3 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         if isinstance(data, list | tuple) and weights is None and allowed is None:
             return data
         return [self.chunk(data, weights, allowed)]
-
-
-def observations(chunk: Any) -> float:
-    """How much a chunk counts: what it says itself (rows by weight, time steps), or the number of its units."""
-    counted = getattr(chunk, "observations", None)
-    return float(len(chunk) if counted is None else counted)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from latentem.core.additive import Numbers, Vector, tree_sum
+from latentem.core.chunk import unit_weight
 from latentem.core.engine import Cache, Placed
 from latentem.core.expectation import Expectation
 from latentem.core.model import LatentModel
@@ -104,7 +105,7 @@ def evidence_of(model: Model, params: Any, chunk: Any) -> Any:
 
 
 def _evidence(model: Model, params: Any, chunk: Any) -> float:
-    evidence, weight = evidence_of(model, params, chunk), getattr(chunk, "weight", None)
+    evidence, weight = evidence_of(model, params, chunk), unit_weight(chunk)
     if weight is not None:
         evidence = weight[weight > 0] * evidence[weight > 0]
     return float(evidence.sum())

@@ -1,10 +1,11 @@
-"""Data as chunks, in memory or not: `source` is the door for what is in files, on a cluster, or larger than memory."""
+"""Data as chunks: `source` is the door for what is in files, on a cluster, or larger than memory."""
 
 from latentem.data.chunks import Chunks
-from latentem.data.door import found_source, row_chunks, rows, sequence_chunks, sequences, source
-from latentem.data.rows import Rows, checked, even_rows, split, weight_of
-from latentem.data.sequences import Sequences, cut
-from latentem.data.sources import Source
+from latentem.data.rows import Rows
+from latentem.data.sequences import Sequences
+from latentem.data.source import chunk_of, chunks_of, found_source, source
+from latentem.data.tables import Source
+from latentem.data.units import Units, even_rows, split, weight_of
 from latentem.data.values import columns_of
 
 __all__ = [
@@ -12,15 +13,12 @@ __all__ = [
     "Rows",
     "Sequences",
     "Source",
-    "checked",
+    "Units",
+    "chunk_of",
+    "chunks_of",
     "columns_of",
-    "cut",
     "even_rows",
     "found_source",
-    "row_chunks",
-    "rows",
-    "sequence_chunks",
-    "sequences",
     "source",
     "split",
     "weight_of",

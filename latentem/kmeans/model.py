@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, own, plain_int
 from latentem.core import Cache, Clustering, ColumnError, Event, Expectation, Path
-from latentem.data import Rows, even_rows, row_chunks
+from latentem.data import Rows, chunks_of, even_rows
 from latentem.family import Gaussian, Spherical, Tied
 from latentem.family.base import refuse_other_columns
 from latentem.family.gaussian.moments import Moments
@@ -141,7 +141,7 @@ class KMeans(Transformed[MixtureParams]):
             and data.dtype.kind in "fiu"
         ):
             data = data.astype(np.float64, copy=False)  # chunks that are not made anew keep their bounds beside them
-        return row_chunks(data, weights, allowed, size, self.k, missing=True)
+        return chunks_of(Rows, data, weights, allowed, size, self.k, missing=True)
 
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
         ranges = [(float(chunk.x.min()), float(chunk.x.max())) for chunk in chunks]

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
 import numpy as np
 
 from latentem.arrays import Array, Labels
-from latentem.core import Clustering, ColumnError, Degenerate, Event, Hidden, LatentModel, Path, RowError, Whole
+from latentem.core import (
+    Clustering,
+    ColumnError,
+    Degenerate,
+    Event,
+    Hidden,
+    LatentModel,
+    Path,
+    RowError,
+    Whole,
+    place_of,
+)
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
@@ -55,8 +66,8 @@ def a_family(instance: Any, attribute: Any, value: Any) -> None:
 class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     """A latent structure over k components of one family.
 
-    It says how labels come about; the family, one of its pieces, says what a row looks like, given its label. A chunk
-    has rows `x`, shape (n, d), their `row_weight`, shape (n,), and `allowed`, boolean of shape (n, k) or None.
+    It says how labels come about; the family, one of its pieces, says what a row looks like, given its label.
+    Chunks keep the protocol `Chunk` of the core.
     """
 
     __slots__ = ()
@@ -216,14 +227,3 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
 
     def _own(self, value: Any) -> Any:
         return getattr(value, self.part)
-
-
-def place_of(row: int, chunks: Iterable[Any]) -> str:
-    """Where a row of some chunks is, in words."""
-    rows = units = 0
-    for chunk in chunks:
-        if row < rows + len(chunk.x):
-            break
-        rows, units = rows + len(chunk.x), units + len(chunk)
-    place: str = chunk.place(row - rows, rows, units)
-    return place

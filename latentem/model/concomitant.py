@@ -11,7 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part, plain_int
 from latentem.core import Additive, Block, ColumnError, Event, Identified, Learnable, Path, RowError, Unavailable, Value
-from latentem.data import Rows, row_chunks, rows
+from latentem.data import Rows, chunk_of, chunks_of
 from latentem.family import Family, WeightedSample
 from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
@@ -189,10 +189,10 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
         super().check_params(params)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return rows(data, weights, allowed, self.k, self.family.takes_missing)
+        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
 
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))

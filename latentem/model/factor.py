@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own, plain_int
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
-from latentem.data import Rows, row_chunks, rows
+from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
 from latentem.family.base import brief, refuse_other_columns
@@ -210,14 +210,14 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
             raise ValueError("the noise is too small beside the loadings for floats: give a larger one")
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return _unlabelled(rows(data, weights), allowed)
+        return _unlabelled(chunk_of(Rows, data, weights), allowed)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
         def size(n: int, d: int) -> int:
             rows = _CHUNK // d
             return max(256, rows // 8, min(-(-n // 8), rows))
 
-        chunks = row_chunks(data, weights, None, size)
+        chunks = chunks_of(Rows, data, weights, None, size)
         _unlabelled(chunks[0], allowed)  # all chunks say what is allowed, or none does
         return chunks
 

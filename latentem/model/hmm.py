@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
 from latentem.core import Additive, Degenerate, Expectation, Hidden, Learnable, Value
-from latentem.data import Sequences, sequence_chunks, sequences
+from latentem.data import Sequences, chunk_of, chunks_of
 from latentem.family import Family
 from latentem.family.base import brief, shown
 from latentem.kernel import densities, weighted_statistics
@@ -123,7 +123,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
-        if kernel is None or not kernel.sound(chunk.x.min(axis=0), chunk.x.max(axis=0)):
+        if kernel is None or not kernel.sound(*chunk.bounds):
             return super().expectation(params, chunk)
         posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
         emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
@@ -197,10 +197,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         super().check_params(params)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequences:
-        return sequences(data, weights, allowed, self.k, self.family.takes_missing)
+        return chunk_of(Sequences, data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Sequences]:
-        return sequence_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+        return chunks_of(Sequences, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
 
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from latentem.arrays import Array, own, part, plain_int, shares, vector
 from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
-from latentem.data import Rows, even_rows, row_chunks, rows, split
+from latentem.data import Rows, chunk_of, chunks_of, even_rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
@@ -165,10 +165,10 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         super().check_params(params)
 
     def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return rows(data, weights, allowed, self.k, self.family.takes_missing)
+        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
 
     def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return row_chunks(data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
 
     def _as_chunk(self, data: Any) -> Rows:
         return data if isinstance(data, Rows) else self.chunk(data)

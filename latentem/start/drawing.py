@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from latentem.arrays import Array
-from latentem.core import Placed
+from latentem.core import Placed, rows_that_count
 from latentem.data import Rows
 
 _KNOWN = 8
@@ -36,8 +36,7 @@ def sample(data: Placed[Any], size: int, seed: np.random.SeedSequence) -> tuple[
 
 
 def _counted(chunk: Any) -> tuple[int, bool]:
-    weight = chunk.weight if isinstance(chunk, Rows) else chunk.row_weight
-    return len(chunk) if weight is None else int(np.count_nonzero(weight)), isinstance(chunk, Rows)
+    return rows_that_count(chunk), chunk.lengths is None
 
 
 def _drawn(share: float, key: list[int], chunk: Rows) -> Rows:

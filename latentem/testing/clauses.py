@@ -11,7 +11,18 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.core import Degenerate, Expectation, LatentModel, Unavailable, e_step, get, log_likelihood, objective, put
+from latentem.core import (
+    Degenerate,
+    Expectation,
+    LatentModel,
+    Unavailable,
+    can_be_cut,
+    e_step,
+    get,
+    log_likelihood,
+    objective,
+    put,
+)
 from latentem.run import EM, Ending
 from latentem.run.audit import Books, m_gain
 from latentem.transform import Frozen
@@ -74,8 +85,10 @@ class Case:
 
 def cut(chunk: Any, parts: int) -> list[Any]:
     """The chunk in so many slices of nearly equal length; whole where it cannot be sliced."""
-    if isinstance(chunk, list | tuple) or not (hasattr(chunk, "__getitem__") and hasattr(chunk, "__len__")):
-        return list(chunk) if isinstance(chunk, list | tuple) else [chunk]
+    if isinstance(chunk, list | tuple):
+        return list(chunk)
+    if not can_be_cut(chunk):
+        return [chunk]
     edges = np.linspace(0, len(chunk), min(parts, len(chunk)) + 1).astype(int).tolist()
     return [chunk[begin:end] for begin, end in itertools.pairwise(edges)]
 

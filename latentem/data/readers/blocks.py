@@ -1,4 +1,4 @@
-"""Tables whose files are read in blocks: row groups, compressed chunks, stretches of text."""
+"""Tables in files that are read in blocks: row groups, compressed chunks, stretches of text."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import Any, final
+from typing import Any
 
 from latentem.arrays import Array
-from latentem.core import Value
 from latentem.data.readers.reader import Reader, gathered
 
 BLOCK = 2**23
 """About how many bytes a block has, where its format leaves a choice."""
-_KEPT = 3
+_AT_ONCE = 3
 """Blocks in memory at a time: the one that is read, the one that comes next, and the one before."""
 
 
@@ -25,20 +24,12 @@ def even_edges(rows: int, size: int) -> tuple[int, ...]:
     return (*range(0, rows, size), rows)
 
 
-def block_rows(width: int) -> int:
-    """How many rows of so many numbers make a block."""
-    return max(1, BLOCK // (8 * max(1, width)))
+class Blocks(Reader):
+    """A table in blocks of rows, which follow from the file alone.
 
-
-class Store(Value):
-    """A table in blocks of rows, which follow from the file alone."""
-
-    __slots__ = ()
-
-    @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """What messages call it."""
+    A block is loaded once for all who read near it, and the next one meanwhile. What is in memory is no part of the
+    value: it stays beside it, and does not travel to other processes.
+    """
 
     @property
     @abc.abstractmethod
@@ -49,11 +40,6 @@ class Store(Value):
     @abc.abstractmethod
     def rest(self) -> tuple[int, ...]:
         """The shape of a row: (d,), or () for a single column."""
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """Names of the columns, if they have any."""
-        return None
 
     def refuse_changed(self) -> None:
         """Refuse to go on with a file that is another by now.
@@ -66,86 +52,79 @@ class Store(Value):
     def stream(self, block: int) -> Iterator[Array]:
         """The blocks from this one on, each read-only, in C order."""
 
+    def __attrs_post_init__(self) -> None:
+        self._begin()
 
-@final
-class Blocks(Reader):
-    """A store as a table. A block is loaded once for all who read near it, and the next one meanwhile."""
-
-    __slots__ = ("_edges", "_kept", "_lock", "_next", "_process", "_stream", "store")
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._edges = store.edges
-        self._fresh()
-
-    def _fresh(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._kept: dict[int, Future[Array]] = {}
-        self._stream: Iterator[Array] = iter(())
-        self._next = -1
+    def _begin(self) -> None:
+        vars(self).update(
+            _process=os.getpid(),
+            _lock=threading.Lock(),
+            _loads={},  # futures of blocks by their numbers, the one that was asked for last at the end
+            _stream=iter(()),
+            _next=-1,  # the block that the stream gives next
+            _edges=self.edges,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _shared, (self.store,)
+        return _arrived, super().__reduce__()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (self._edges[-1], *self.store.rest)
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return self.store.columns
-
-    @property
-    def name(self) -> str:
-        return self.store.name
+        return (vars(self)["_edges"][-1], *self.rest)
 
     def read(self, begin: int, end: int) -> Array:
-        self.store.refuse_changed()
-        return gathered(self._edges, begin, end, lambda i, low, high: self._block(i)[low:high], self.store.rest)
+        self.refuse_changed()
+        edges = vars(self)["_edges"]
+        return gathered(edges, begin, end, lambda i, low, high: self._block(i)[low:high], self.rest)
 
     def _block(self, i: int) -> Array:
-        if self._process != os.getpid():  # after a fork the threads that loaded are not there
-            self._fresh()
-        with self._lock:
-            following = i + 1 if i + 2 < len(self._edges) else i
+        if vars(self)["_process"] != os.getpid():  # after a fork the threads that loaded are not there
+            self._begin()
+        state = vars(self)
+        loads: dict[int, Future[Array]] = state["_loads"]
+        with state["_lock"]:
+            following = i + 1 if i + 2 < len(state["_edges"]) else i
             for j in (i, following):
-                wanted = self._kept.pop(j, None) or _loader(self._process).submit(self._loaded, j)
-                self._kept[j] = wanted
-            while len(self._kept) > _KEPT:
-                del self._kept[next(iter(self._kept))]
-            block = self._kept[i]
+                wanted = loads.pop(j) if j in loads else _loader(state["_process"]).submit(self._loaded, j)
+                loads[j] = wanted
+            while len(loads) > _AT_ONCE:
+                del loads[next(iter(loads))]
+            block = loads[i]
         try:
             return block.result()
         except BaseException:
-            with self._lock:
-                self._kept.clear()
+            with state["_lock"]:
+                loads.clear()
             raise
 
     def _loaded(self, i: int) -> Array:
         """Only the loader runs this, so one block is loaded at a time."""
-        if i != self._next:
-            self._stream = self.store.stream(i)
-        self._next = -1
-        block = next(self._stream, None)
-        expected = self._edges[i + 1] - self._edges[i]
-        if block is None or block.shape != (expected, *self.store.rest):
+        state = vars(self)
+        if i != state["_next"]:
+            state["_stream"] = self.stream(i)
+        state["_next"] = -1
+        block = next(state["_stream"], None)
+        expected = (state["_edges"][i + 1] - state["_edges"][i], *self.rest)
+        if block is None or block.shape != expected:
             given = "nothing" if block is None else f"a table of shape {block.shape}"
             raise ValueError(
-                f"{self.name} gives {given} where it had {(expected, *self.store.rest)} at first: "
-                "fit to data that nobody changes"
+                f"{self.name} gives {given} where it had {expected} at first: fit to data that nobody changes"
             )
-        self._next = i + 1
+        state["_next"] = i + 1
         return block
 
 
+def _arrived(kind: type[Blocks], fields: tuple[Any, ...]) -> Blocks:
+    return _shared(kind(*fields))
+
+
 @lru_cache(maxsize=4)
-def _shared(store: Store) -> Blocks:
-    """The same blocks for all tasks that bring a store into a process: what one loads is there for the next."""
-    return Blocks(store)
+def _shared(table: Blocks) -> Blocks:
+    """The same table for all tasks that bring it into a process: what one loads is there for the next."""
+    return table
 
 
 @cache
 def _loader(process: int) -> ThreadPoolExecutor:
-    """The thread that loads blocks, for all stores of a process."""
+    """The thread that loads blocks, for all tables of a process."""
     return ThreadPoolExecutor(1, thread_name_prefix="latentem-load")

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, own
-from latentem.data.readers.blocks import BLOCK, Store, even_edges
+from latentem.data.readers.blocks import BLOCK, Blocks, even_edges
 from latentem.data.readers.reader import Stamp, optional, refuse_unreal
 
 
@@ -42,12 +42,12 @@ def _only(names: list[str], wanted: str | None, others: Sequence[str], path: str
 
 @final
 @frozen
-class Hdf5(Store):
+class Hdf5(Blocks):
     """A data set of an HDF5 file."""
 
     stamp: Stamp
     dataset: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] = field()
     stored: tuple[int, ...] | None
 
     @classmethod
@@ -87,25 +87,23 @@ class Hdf5(Store):
 
 @final
 @frozen(eq=False)
-class Zarr(Store):
+class Zarr(Blocks):
     """An array of Zarr, in whatever store it is."""
 
     array: Any
-    name: str
+    name: str = field()
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], dataset: str | None = None, others: Sequence[str] = ()) -> Self:
         """The array at this path, or the array of this name, or the only one, of the group there."""
         zarr = optional("zarr", "zarr")
-        if not os.path.exists(path):
-            raise FileNotFoundError(f"{path} is not there")
         found = zarr.open(os.fspath(path), mode="r")
-        if not hasattr(found, "shape"):
+        if isinstance(found, zarr.Group):
             found = found[_only([name for name, _ in found.arrays()], dataset, others, str(path))]
-        return cls.held(found, os.path.basename(os.fspath(path).rstrip("/")))
+        return cls.of_array(found, os.path.basename(os.fspath(path).rstrip("/")))
 
     @classmethod
-    def held(cls, array: Any, name: str = "the Zarr array") -> Self:
+    def of_array(cls, array: Any, name: str = "the Zarr array") -> Self:
         """An array that is open already."""
         _refuse_no_table(array.shape, array.dtype, name)
         return cls(array, name)
@@ -125,7 +123,7 @@ class Zarr(Store):
 
 @final
 @frozen(eq=False)
-class DaskArray(Store):
+class DaskArray(Blocks):
     """A Dask array, or one column of its own: each block of its rows is computed when it is read."""
 
     array: Any

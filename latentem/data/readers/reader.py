@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import reprlib
 from collections.abc import Sequence
 from importlib import import_module
 from mmap import ALLOCATIONGRANULARITY
@@ -13,11 +14,18 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-from latentem.arrays import Array, own
+from latentem.arrays import EQUAL, Array, own, viewed_array
 from latentem.core import Value
 
 _PART = 2**13
 """Rows that are read at a time where only some columns are wanted."""
+UNNAMED = "; a first one without a name may be the index that DataFrame.to_csv() writes: index=False leaves it out"
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring, _BRIEF.maxlist = 60, 40  # in a message: characters of a cell, names of columns
+
+
+Columns = tuple[int, ...] | int | None
+"""Numbers of columns of a table; the number of one, which is then read as a vector, shape (n,); None: all there is."""
 
 
 class Reader(Value):
@@ -56,6 +64,41 @@ class Reader(Value):
             ValueError: what is there now is not what was there at first.
             OSError: it cannot be read.
         """
+
+    def part(self, begin: int, end: int, columns: Columns = None) -> Array:
+        """Some columns of these rows; the whole table is never there beside them."""
+        if columns is None or columns == tuple(range(self.shape[-1])):
+            return self.read(begin, end)
+        chosen = np.empty((end - begin, *(() if isinstance(columns, int) else (len(columns),))))
+        for at in range(begin, end, _PART):
+            rows = self.read(at, min(at + _PART, end))
+            chosen[at - begin : at - begin + len(rows)] = rows[:, columns]
+        return own(chosen)
+
+
+def chosen(
+    wanted: Sequence[str] | None, others: Sequence[str], known: Sequence[str], place: str, how: str = "choose from {}"
+) -> list[int]:
+    """Numbers of the wanted columns, all but the others where None, and behind them those of the others.
+
+    Args:
+        wanted: Their names, in the order in which they are read.
+        others: The names of weights and labels.
+        known: The names of all columns.
+        place: What messages call the table.
+        how: What an error says is to be done, with {} for the names.
+
+    Raises:
+        ValueError: a column is not there, or is there or chosen twice, or has no name, or none is left.
+    """
+    names = [name for name in known if name not in others] if wanted is None else list(wanted)
+    every = [*(names or [""]), *others]
+    for i, name in enumerate(every):
+        why = "has no name" if not name else "is not there" if name not in known else "was chosen twice"
+        if not name or known.count(name) != 1 or name in every[:i]:
+            remedy = how.format(_BRIEF.repr(list(known))) + ("" if name else UNNAMED)
+            raise ValueError(f"{place}column {_BRIEF.repr(name)} {why}: {remedy}")
+    return [known.index(name) for name in every]
 
 
 def optional(module: str, extra: str) -> Any:
@@ -112,20 +155,39 @@ class Stamp(Value):
             )
 
 
-@final
-@frozen(eq=False)
-class Held(Reader):
-    """An array in memory of any real type, shape (n, d) or (n,): converted a few rows at a time."""
+def _view(values: Any) -> npt.NDArray[Any]:
+    array = np.asarray(values)[...]
+    refuse_unreal(array.dtype, "a table")
+    array.flags.writeable = False
+    return array
 
-    array: npt.NDArray[Any]
+
+@final
+@frozen
+class Table(Reader):
+    """An array in memory of any real type, shape (n, d) or (n,), converted a few rows at a time.
+
+    With names it is taken by `fit` as a DataFrame is.
+
+    Attributes:
+        values: The array; a view of it, which cannot be written to.
+        columns: Names of its d columns, or None.
+        name: What messages call it; empty, where its rows need no name beside their numbers.
+    """
+
+    values: npt.NDArray[Any] = field(converter=_view, eq=EQUAL, hash=False)
     columns: tuple[str, ...] | None = field(default=None)
+    name: str = field(default="the data", eq=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.array.shape
+        return self.values.shape
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.values, dtype=dtype, copy=copy)
 
     def read(self, begin: int, end: int) -> Array:
-        return own(np.array(self.array[begin:end], dtype=np.float64, order="C"))
+        return viewed_array(self.values[begin:end])
 
 
 @final
@@ -187,38 +249,6 @@ def _bytes(file: Any, at: int, count: int) -> npt.NDArray[np.uint8]:
             raise ValueError(f"{file.name} ends {len(rest)} bytes early: it is not whole")
         rest = rest[read:]
     return raw
-
-
-@final
-@frozen(eq=False)
-class Chosen(Reader):
-    """Some columns of a table, by their numbers; or one of them alone, as a column of shape (n,)."""
-
-    table: Reader
-    chosen: tuple[int, ...] | int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        n = self.table.shape[0]
-        return (n,) if isinstance(self.chosen, int) else (n, len(self.chosen))
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        names = self.table.columns
-        return None if names is None or isinstance(self.chosen, int) else tuple(names[i] for i in self.chosen)
-
-    @property
-    def name(self) -> str:
-        return self.table.name
-
-    def read(self, begin: int, end: int) -> Array:
-        if self.chosen == tuple(range(self.table.shape[-1])):
-            return self.table.read(begin, end)
-        chosen = np.empty((end - begin, *self.shape[1:]))
-        for at in range(begin, end, _PART):  # so the whole table is never there beside what was chosen of it
-            part = self.table.read(at, min(at + _PART, end))
-            chosen[at - begin : at - begin + len(part)] = part[:, self.chosen]
-        return own(chosen)
 
 
 @final

@@ -1,4 +1,4 @@
-"""Every kind of table, in files and in memory, as a reader: by the suffix of its path, or by its type."""
+"""Every kind of table, in files and in memory, by the suffix of its path or by its type."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.data.readers.arrow import Csv, Parquet
-from latentem.data.readers.blocks import Blocks
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
-from latentem.data.readers.reader import Chosen, Held, RawFile, Reader, refuse_unreal
+from latentem.data.readers.parquet import Parquet
+from latentem.data.readers.reader import Columns, RawFile, Reader, Table, chosen, refuse_unreal
+from latentem.data.readers.text import Csv
 from latentem.data.values import columns_of, table
 
-Found = tuple[Reader, Reader | None, Reader | None]
-"""A table, and the weights and the labels beside it, where they have names."""
+Column = tuple[Reader, Columns]
+"""A table, and which of its columns are meant."""
+Found = tuple[Column, Column | None, Column | None]
+"""The data, and the weights and the labels beside them, where these have names."""
 
 
 @final
@@ -37,6 +39,11 @@ class Options:
         """The names beside the data."""
         return [name for name in (self.weights, self.allowed) if name is not None]
 
+    @property
+    def names(self) -> list[str] | None:
+        """The columns, by name."""
+        return None if self.columns is None else list(map(str, self.columns))
+
     def refuse(self, kind: str, *options: str) -> None:
         """Refuse options that do not belong to this kind of data.
 
@@ -48,7 +55,7 @@ class Options:
                 raise ValueError(f"{option} was given, which does not belong to {kind}: leave it out")
 
 
-def opened(data: Any, options: Options) -> Found:
+def find(data: Any, options: Options) -> Found:
     """A table of any kind.
 
     Raises:
@@ -62,18 +69,18 @@ def opened(data: Any, options: Options) -> Found:
             raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
         return _FILES[_suffix(path)](path, options)
     options.refuse(f"data of type {type(data).__name__}", "dataset", "delimiter", "header")
-    where = type(data).__module__.split(".")[0]
-    if where in ("dask", "dask_expr") and hasattr(data, "to_dask_array"):
-        return _named(Blocks(DaskArray.of(data.to_dask_array(lengths=True), tuple(map(str, data.columns)))), options)
+    where, names = _package(data), columns_of(data)
+    if where == "dask" and names is not None:
+        return _named(DaskArray.of(data.to_dask_array(lengths=True), names), options)
     if where == "dask":
-        return _numbered(Blocks(DaskArray.of(data)), options)
+        return _numbered(DaskArray.of(data), options)
     if where == "h5py":
         found = Hdf5.of(data.file.filename, data.name)
-        return _numbered(Blocks(found), options, lambda name: Blocks(Hdf5.of(found.stamp.path, name)))
+        return _numbered(found, options, lambda name: Hdf5.of(found.stamp.path, name))
     if where == "zarr":
-        return _numbered(Blocks(Zarr.held(data)), options)
-    if columns_of(data) is not None:
-        return _named(Held(table(data, missing=True), columns_of(data)), options)
+        return _numbered(Zarr.of_array(data), options)
+    if names is not None:
+        return _named(Table(table(data, missing=True), names), options)
     return _numbered(_array(data), options)
 
 
@@ -86,8 +93,25 @@ def is_elsewhere(data: Any) -> bool:
     """Whether data are not in memory: a path, a memmap, or an array of HDF5, Zarr or Dask."""
     if isinstance(data, np.memmap):
         return getattr(data, "_mmap", None) is not None and data.ndim > 0
-    where = type(data).__module__.split(".")[0]
-    return is_path(data) or (where in ("h5py", "zarr", "dask", "dask_expr") and hasattr(data, "shape"))
+    return is_path(data) or (_package(data) in ("h5py", "zarr", "dask") and getattr(data, "shape", None) is not None)
+
+
+def column(data: Any) -> Column:
+    """Weights or labels that are elsewhere: a vector, or a table of one column as one; labels also a table of several.
+
+    Raises:
+        TypeError, ValueError, ImportError, OSError: they cannot be read.
+    """
+    return _vector(find(data, Options())[0][0])
+
+
+def _vector(found: Reader) -> Column:
+    return found, 0 if len(found.shape) == 2 and found.shape[1] == 1 else None
+
+
+def _package(data: Any) -> str:
+    package = type(data).__module__.split(".")[0]
+    return "dask" if package == "dask_expr" else package
 
 
 def _suffix(path: str) -> str:
@@ -100,49 +124,36 @@ def _array(data: Any) -> Reader:
     refuse_unreal(array.dtype, name)
     if is_elsewhere(array) and (mapped := RawFile.of(array)) is not None:
         return mapped
-    return Held(array.view(np.ndarray))
+    return Table(array.view(np.ndarray))
 
 
-def _named(found: Reader, options: Options) -> Found:
-    """A table whose columns have names: some hold the data, and one each weights and labels."""
-    known = found.columns or ()
-    wanted = options.columns
-    chosen: list[str] = (
-        [name for name in known if name not in options.others] if wanted is None else list(map(str, wanted))
-    )
-    for name in (*chosen, *options.others):
-        if known.count(name) != 1:
-            raise ValueError(f"{found.name}: column {name!r} is not there once: choose from {list(known)}")
-    if not chosen:
-        raise ValueError(f"{found.name} has no columns of data: give the names of at least one")
-    weights, allowed = (
-        None if name is None else Chosen(found, known.index(name)) for name in (options.weights, options.allowed)
-    )
-    return Chosen(found, tuple(map(known.index, chosen))), weights, allowed
+def _named(found: Reader, options: Options, numbers: Sequence[int] | None = None) -> Found:
+    """A table whose columns have names. The last of the numbers are those of the weights and labels."""
+    if numbers is None:
+        numbers = chosen(options.names, options.others, found.columns or (), f"{found.name}: ")
+    others = iter(numbers[len(numbers) - len(options.others) :])
+    weights, allowed = (None if name is None else (found, next(others)) for name in (options.weights, options.allowed))
+    return (found, tuple(numbers[: len(numbers) - len(options.others)])), weights, allowed
 
 
 def _numbered(found: Reader, options: Options, beside: Callable[[str], Reader] | None = None) -> Found:
     """A table whose columns have numbers; `beside` opens what has a name, if anything has one."""
+    numbers: Columns = None
     if options.columns is not None:
         d = found.shape[-1]
-        chosen: tuple[Any, ...] = tuple(options.columns)
-        if any(isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < d for i in chosen):
-            raise ValueError(f"columns were given as {list(chosen)}: {found.name} has {d}, numbered from 0")
-        found = Chosen(found, tuple(map(int, chosen)))
-    if beside is None and options.others:
+        given: tuple[Any, ...] = tuple(options.columns)
+        if any(isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < d for i in given):
+            raise ValueError(f"columns were given as {list(given)}: {found.name} has {d}, numbered from 0")
+        numbers = tuple(map(int, given))
+    if options.others and beside is None:
         raise ValueError(
             f"{options.others[0]!r} was given beside {found.name}, which has no names: give an array, or the path of "
             "another file"
         )
     weights, allowed = (
-        None if name is None or beside is None else column(beside(name)) for name in (options.weights, options.allowed)
+        None if name is None or beside is None else _vector(beside(name)) for name in (options.weights, options.allowed)
     )
-    return found, weights, allowed
-
-
-def column(found: Reader) -> Reader:
-    """A table of one column as that column, shape (n,); others as they are."""
-    return Chosen(found, 0) if len(found.shape) == 2 and found.shape[1] == 1 else found
+    return (found, numbers), weights, allowed
 
 
 def _npy(path: str, options: Options) -> Found:
@@ -156,28 +167,27 @@ def _npy(path: str, options: Options) -> Found:
 
 def _csv(path: str, options: Options) -> Found:
     options.refuse("a text file", "dataset")
-    usual = "\t" if path.lower().endswith(".tsv") else ","
-    names = None if options.columns is None else list(map(str, options.columns))
-    found = Csv.of(path, names, options.others, options.delimiter or usual, options.header)
-    return _named(Blocks(found), options)
+    delimiter = options.delimiter or ("\t" if path.lower().endswith(".tsv") else ",")
+    found = Csv.of(path, options.names, options.others, delimiter, options.header)
+    return _named(found, options, range(len(found.columns)))
 
 
 def _parquet(path: str, options: Options) -> Found:
     options.refuse("a Parquet file", "dataset", "delimiter", "header")
-    names = None if options.columns is None else list(map(str, options.columns))
-    return _named(Blocks(Parquet.of(path, names, options.others)), options)
+    found = Parquet.of(path, options.names, options.others)
+    return _named(found, options, range(len(found.columns)))
 
 
 def _hdf5(path: str, options: Options) -> Found:
     options.refuse("an HDF5 file", "delimiter", "header")
     found = Hdf5.of(path, options.dataset, options.others)
-    return _numbered(Blocks(found), options, lambda name: Blocks(Hdf5.of(path, name)))
+    return _numbered(found, options, lambda name: Hdf5.of(path, name))
 
 
 def _zarr(path: str, options: Options) -> Found:
     options.refuse("a Zarr store", "delimiter", "header")
     found = Zarr.of(path, options.dataset, options.others)
-    return _numbered(Blocks(found), options, lambda name: Blocks(Zarr.of(path, name)))
+    return _numbered(found, options, lambda name: Zarr.of(path, name))
 
 
 _FILES: Mapping[str, Callable[[str, Options], Found]] = {

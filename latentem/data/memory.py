@@ -1,0 +1,149 @@
+"""Data in memory: tables and lists of them, and chunks that somebody has made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from latentem.arrays import Array, own
+from latentem.core import unweighted
+from latentem.data.readers.reader import Table
+from latentem.data.tables import Tables
+from latentem.data.units import Units, filled, first_that_counts, joined, refuse_other_components
+from latentem.data.values import allowed_components, columns_of, numbers, refuse_unsound, table
+
+U = TypeVar("U", bound=Units)
+
+
+def whole(n: int, d: int) -> int:
+    """The size of chunks where all is to be one."""
+    return sys.maxsize
+
+
+def made(kind: type[U], data: Any) -> Sequence[U]:
+    """Chunks of this kind that somebody has made, one or a list of them; of other data none."""
+    chunks = data if isinstance(data, list | tuple) else [data]
+    return chunks if all(isinstance(chunk, kind) for chunk in chunks) else ()
+
+
+def sound(chunks: Sequence[U], k: int | None, missing: bool, complete: bool) -> list[U]:
+    """Chunks that somebody has made, but for units of weight zero, whose values are those of one that counts.
+
+    Args:
+        chunks: The chunks.
+        k: How many components there are, if the model has any.
+        missing: Whether NaN stands for a missing value.
+        complete: Whether these are all the data, of which some must count.
+
+    Raises:
+        ValueError: the chunks do not fit together or `k` components, no unit counts, or a value is not finite.
+    """
+    if len({chunk.x.shape[1] for chunk in chunks}) > 1 or len({chunk.allowed is None for chunk in chunks}) > 1:
+        shapes = [chunk.x.shape for chunk in chunks]
+        raise ValueError(f"chunks of shapes {shapes} were given: give the same columns, and all or none with allowed")
+    rows, units, checked, spare = 0, 0, [], None
+    if complete and not all(chunk.weight is None or (chunk.weight > 0).any() for chunk in chunks):
+        spare = first_that_counts(chunks, chunks[0].noun)
+    for chunk in chunks:
+        refuse_other_components(chunk, k)
+        checked.append(filled(chunk, spare))
+        place = partial(chunk.place, rows=rows, units=units)
+        refuse_unsound(checked[-1].x, place, None, missing, chunk.remedy)
+        rows, units = rows + len(chunk.x), units + len(chunk)
+    return checked
+
+
+def one(kind: type[U], data: Any, k: int | None, missing: bool, weighted: bool = True) -> U:
+    """One of several chunks, from a table, from a list of tables where units are such, or from chunks of this kind.
+
+    Args:
+        kind: The kind.
+        data: What it is made of.
+        k: How many components there are, if the model has any.
+        missing: Whether NaN stands for a missing value.
+        weighted: Whether weights count that come with a chunk.
+
+    Raises:
+        TypeError, ValueError: it is no table of real numbers, or not sound.
+    """
+    if chunks := made(kind, data):
+        return joined(sound(chunks if weighted else list(map(unweighted, chunks)), k, missing, False))
+    return tables(kind, data, None, None, k, missing).chunks(kind, whole, k, missing)[0]
+
+
+def tables(kind: type[Units], data: Any, weights: Any, allowed: Any, k: int | None, missing: bool) -> Tables:
+    """A table in memory as a source, or a list of them, one below the other, where each is a unit.
+
+    Args:
+        kind: Of which kind its chunks will be.
+        data: A two-dimensional table of real numbers: an array, a list of lists, a pandas or polars DataFrame,
+            shape (n, d); for units of several rows a list of such, or one. One of float64 is viewed.
+        weights: How much each unit counts, shape (units,).
+        allowed: Known labels, shape (n,), whole numbers with -1 for unknown, or the components that each row may
+            belong to, boolean of shape (n, k); for a list of tables a list of these.
+        k: How many components there are, to check `allowed` against.
+        missing: Whether NaN stands for a missing value, and a masked entry of a masked array too.
+
+    Raises:
+        TypeError: the data are not real numbers.
+        ValueError: they are no tables, or empty.
+    """
+    many = False
+    if kind.whole:
+        _refuse_odd_shapes(data, kind.noun)
+        many = isinstance(data, list | tuple) and not (data and _is_row(data[0]))
+    parts: Sequence[Any] = data if many else [data]
+    if not parts:
+        raise ValueError(f"no {kind.noun}s were given: give at least one table of shape (rows, columns)")
+    where = [f"{kind.noun} {i}: " if many else "" for i in range(len(parts))]
+    found = [_in(place, table, part, missing) for place, part in zip(where, parts, strict=True)]
+    if len({x.shape[1] for x in found}) > 1:
+        raise ValueError(f"{kind.noun}s of shapes {[x.shape for x in found]} were given: give the same columns in each")
+    labels = None
+    if allowed is not None:
+        each: Sequence[Any] = allowed if many else [allowed]
+        if len(each) != len(found):
+            raise ValueError(f"allowed has {len(each)} parts: give one for each of the {len(found)} {kind.noun}s")
+        given = zip(where, each, found, strict=True)
+        labels = [_in(place, allowed_components, mine, len(x), k) for place, mine, x in given]
+    return Tables(
+        Table(_stacked(found), columns_of(parts[0]), name=""),
+        None,
+        None if weights is None else (Table(numbers(weights, "weights")), None),
+        None if labels is None else (Table(_stacked(labels)), None),
+        tuple(map(len, found)),
+    )
+
+
+def _stacked(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else own(np.concatenate(parts))
+
+
+def _in(place: str, convert: Any, *arguments: Any) -> Array:
+    """The result of `convert`, or its error with a place before it."""
+    try:
+        return convert(*arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{place}{error}") from error
+
+
+def _refuse_odd_shapes(data: Any, noun: str) -> None:
+    """Refuse what was meant for units of several rows, and is nested one level too little or too much."""
+    how = f"give a list of {noun}s, each a table of shape (rows, columns)"
+    if getattr(data, "ndim", 2) == 3:
+        raise ValueError(f"{noun}s were given as one array of shape {data.shape}: {how}, as in list(x)")
+    flat = isinstance(data, list | tuple) and len(data) > 0 and all(_is_row(part) for part in data)
+    if flat and len({len(row) for row in data}) > 1:
+        raise ValueError(
+            f"{noun}s were given as lists of numbers: {how}; for one column, [np.array(s)[:, None] for s in data]"
+        )
+
+
+def _is_row(value: Any) -> bool:
+    """Whether it is a row of a nested list, and not a table."""
+    return isinstance(value, list | tuple) and not (value and isinstance(value[0], list | tuple | np.ndarray))

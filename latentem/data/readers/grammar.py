@@ -1,0 +1,185 @@
+"""The grammar of CSV files: what is a row, a header, a number and a missing cell, for library and command line alike.
+
+A row is a line, or several where a cell in quotes has line ends. A blank line is no row: blank ones may stand before
+and behind the rows, and are refused between them, where one might be meant for a missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import reprlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from latentem.arrays import Array, own
+from latentem.data.readers.reader import chosen
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
+"""Cells that hold no value, in small letters; those of a file may have capitals, and spaces around them."""
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 60
+
+Row = tuple[int, list[str]]
+"""The line in which a row begins, from 1, and its cells."""
+
+
+def refuse_delimiter(delimiter: str) -> None:
+    """Refuse what cannot stand between cells.
+
+    Raises:
+        ValueError: it is no single character, or one with another meaning.
+    """
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ValueError(f"delimiter was given as {delimiter!r}: give one character, such as ; or \\t for a tab")
+
+
+def rows(lines: Iterable[str], delimiter: str, line: int = 1, width: int = 0) -> Iterator[Row]:
+    """The rows of some lines with their ends, of which the first is this line of the file.
+
+    Args:
+        lines: The lines.
+        delimiter: What stands between cells.
+        line: Number of the first line.
+        width: How many cells a row has; 0: as many as the first one, before which lines may be blank.
+
+    Raises:
+        ValueError: a row has another width, a line between rows is blank, or quotes do not match.
+    """
+    plain = (text if text.strip(" \r\n") else "\n" for text in lines)
+    reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
+    before, blank = line, 0
+    try:
+        for cells in reader:
+            if not cells:
+                blank = blank or line
+            elif blank and width:
+                raise ValueError(f"line {blank} is blank, and rows follow it: fill it in, or take it out")
+            elif width and len(cells) != width:
+                raise ValueError(f"line {line} is {len(cells)} wide and the first row {width}: give all as many cells")
+            else:
+                width, blank = len(cells), 0
+                yield line, cells
+            line = before + reader.line_num
+    except csv.Error as error:
+        raise ValueError(f"the row that begins in line {line} cannot be read ({error}): check its quotes") from None
+
+
+def heading(
+    first: Row, wanted: Sequence[str] | None, others: Sequence[str], said: bool | None
+) -> tuple[bool, list[str], list[int]]:
+    """Whether the first row holds names, the names of all columns, and the numbers of those that are read.
+
+    Without names the columns are "column 1", "column 2", ..., and may be wanted by their numbers from "1", too.
+
+    Args:
+        first: The first row.
+        wanted: Names of columns; None: all but the others.
+        others: Names of the columns that hold weights and labels.
+        said: Whether it holds names; None: yes if no cell of it is a number, no if all are.
+
+    Raises:
+        ValueError: there is no row, the names do not do, or a column is not there.
+    """
+    line, cells = first
+    if not cells:
+        raise ValueError("the file is empty: give rows of numbers, with or without a header")
+    named = is_header(first) if said is None else said
+    how = "choose with --columns from {} (columns= in Python)"
+    if not named:
+        numbers = [str(i + 1) for i in range(len(cells))]
+        short = [[name.removeprefix("column ") for name in names] for names in (wanted or (), others)]
+        return (
+            False,
+            [f"column {i}" for i in numbers],
+            chosen(None if wanted is None else short[0], short[1], numbers, "", how),
+        )
+    names = [" ".join(cell.split()) for cell in cells]
+    for i, name in enumerate(names):
+        if name and name in names[:i]:
+            raise ValueError(f"line {line}, the header, has {_BRIEF.repr(name)} twice: give each column its own name")
+    return True, names, chosen(wanted, others, names, "", how)
+
+
+def is_header(first: Row) -> bool:
+    """Whether the first row holds names: yes if no cell of it is a number, no if all are.
+
+    Raises:
+        ValueError: it may be either, or its numbers are written with decimal commas.
+    """
+    line, cells = first
+    numbers = sum(_is_number(cell) for cell in cells)
+    words = sum(cell.strip().lower() not in MISSING for cell in cells) - numbers
+    commas = [cell for cell in cells if not _is_number(cell) and _is_number(cell.replace(",", "."))]
+    if commas and numbers + len(commas) == len(cells):
+        raise ValueError(
+            f"line {line}: {_BRIEF.repr(commas[0])} seems to be a number with a decimal comma, and so no name: write "
+            "numbers as -1234.5, or say that it is a name, with --header or header=True"
+        )
+    if numbers == len(cells) or (words and not numbers):
+        return words > 0
+    mixed = f"{numbers} of its {len(cells)} cells being numbers"
+    raise ValueError(
+        f"line {line} may be a header or not, {mixed}: say which, with --header or --no-header (header=True or False)"
+    )
+
+
+def values(found: Iterable[Row], columns: Sequence[int], names: Sequence[str], missing: bool) -> Array:
+    """The numbers in some columns of rows, shape (n, len(columns)).
+
+    Args:
+        found: The rows.
+        columns: Numbers of the columns.
+        names: The names of all columns.
+        missing: Whether a cell may hold no value, which is NaN then, or infinity.
+
+    Raises:
+        ValueError: a cell holds no number; the message has its line, its column and what it holds.
+    """
+    taken = array("d")
+    for line, cells in found:
+        for i in columns:
+            value = _number(cells[i])
+            if value is None or not (missing or math.isfinite(value)):
+                where = names[i] if names[i] == f"column {i + 1}" else f"column {_BRIEF.repr(names[i])}"
+                raise ValueError(
+                    f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as -1234.5: correct it, "
+                    "leave out the line, or choose other columns with --columns (columns= in Python)"
+                )
+            taken.append(value)
+    return own(np.frombuffer(taken).reshape(-1, len(columns)))
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, NaN where it is missing; None where it is neither."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan if cell.strip().lower() in MISSING else None
+
+
+def _is_number(cell: str) -> bool:
+    value = _number(cell)
+    return value is not None and math.isfinite(value)
+
+
+@contextmanager
+def naming(path: object, delimiter: str, first: list[Row]) -> Iterator[None]:
+    """Errors about a file begin with its path, and end with another delimiter where the first row looks like one."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        byte = f"{error.object[error.start]:#04x}"
+        raise ValueError(f"{path}: the byte {byte} is not UTF-8: save the file in that encoding") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}{_hint(first[0][1] if first else (), delimiter)}") from None
+
+
+def _hint(first: Sequence[str], delimiter: str) -> str:
+    for other in ";\t|, " if len(first) == 1 else ";\t|":
+        if other != delimiter and any(other in cell.strip() for cell in first):
+            return f"; if {other!r} stands between the cells, give --delimiter {other!r}"
+    return ""

@@ -1,0 +1,105 @@
+"""Columns of Parquet files, through pyarrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self, final
+
+import numpy as np
+from attrs import field, frozen
+
+from latentem.arrays import Array, own
+from latentem.data.readers.blocks import BLOCK, Blocks, even_edges
+from latentem.data.readers.reader import Stamp, chosen, optional
+
+
+@final
+@frozen
+class Parquet(Blocks):
+    """Columns of a Parquet file; a null is a missing value.
+
+    Attributes:
+        stamp: The file.
+        columns: The names of the columns, in the order of the file, or in the order in which they were asked for.
+        groups: At which rows the row groups begin, and the number of rows at last.
+    """
+
+    stamp: Stamp
+    columns: tuple[str, ...] = field()
+    groups: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], columns: Sequence[str] | None, others: Sequence[str]) -> Self:
+        """The columns, all but `others` where None, and the others after them."""
+        pa, pq = optional("pyarrow", "arrow"), optional("pyarrow.parquet", "arrow")
+        stamp = Stamp.of(path)
+        try:
+            with pq.ParquetFile(stamp.path) as file:
+                schema, metadata = file.schema_arrow, file.metadata
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"{path} is no Parquet file: {error}") from None
+        names = tuple(schema.names[i] for i in chosen(columns, others, schema.names, f"{path}: "))
+        types = pa.types
+        for name in names:
+            kind = schema.field(name).type
+            real = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
+            if not any(is_one(kind) for is_one in real):
+                raise TypeError(f"{path}: column {name!r} is of type {kind}: choose columns of real numbers")
+        rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        return cls(stamp, names, tuple(int(edge) for edge in np.cumsum([0, *rows])))
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.stamp.path)
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return even_edges(self.groups[-1], max(1, BLOCK // (8 * len(self.columns))))
+
+    def refuse_changed(self) -> None:
+        self.stamp.refuse_changed()
+
+    def stream(self, block: int) -> Iterator[Array]:
+        pq = optional("pyarrow.parquet", "arrow")
+        edges = self.edges
+        first = int(np.searchsorted(self.groups, edges[block], side="right")) - 1
+        sizes = [edges[block] - self.groups[first], *np.diff(edges[block:]).tolist()]
+        with pq.ParquetFile(self.stamp.path, buffer_size=2**20) as file:
+            rest = list(range(first, len(self.groups) - 1))
+            batches = file.iter_batches(batch_size=2**16, row_groups=rest, columns=sorted(set(self.columns)))
+            tables = _recut(batches, sizes)
+            next(tables, None)
+            for table in tables:
+                yield cells(table, self.columns)
+
+
+def cells(table: Any, columns: tuple[str, ...]) -> Array:
+    """Columns of an Arrow table, shape (n, d); NaN where a cell is null."""
+    pa = optional("pyarrow", "arrow")
+    x = np.empty((table.num_rows, len(columns)))
+    for j, column in enumerate(columns):
+        x[:, j] = table.column(column).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return own(x)
+
+
+def _recut(batches: Iterator[Any], sizes: Iterable[int]) -> Iterator[Any]:
+    """Record batches of any lengths as tables of these lengths, as long as there are rows."""
+    pa = optional("pyarrow", "arrow")
+    rest: list[Any] = []
+    for size in sizes:
+        while sum(batch.num_rows for batch in rest) < size:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            rest.append(batch)
+        if size == 0:
+            yield None
+            continue
+        table = pa.Table.from_batches(rest)
+        yield table.slice(0, size)
+        rest = table.slice(size).to_batches()

@@ -1,0 +1,217 @@
+"""CSV files: as a whole for the command line, and in blocks of whole rows for data of any size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import chain
+from typing import Any, Self, final
+
+from attrs import field, frozen
+
+from latentem.arrays import Array
+from latentem.data.readers.blocks import BLOCK, Blocks
+from latentem.data.readers.grammar import MISSING, Row, heading, naming, refuse_delimiter, rows, values
+from latentem.data.readers.parquet import cells
+from latentem.data.readers.reader import Stamp, Table
+
+_NULLS = sorted({form for word in MISSING for form in (word, word.upper(), word.capitalize())} | {"NaN"})
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    columns: Sequence[str] | None = None,
+    delimiter: str = ",",
+    header: bool | None = None,
+) -> Table:
+    """The numbers of a CSV file in UTF-8, in memory; no cell may be missing.
+
+    Args:
+        path: The file.
+        columns: Names of the columns to read, in this order, or their numbers from "1" where there is
+            no header; None reads all. What the others hold does not matter.
+        delimiter: One character.
+        header: Whether the first row holds names. None: yes if no cell of it is a number, no if all are.
+
+    Returns:
+        The table, shape (n, d). Without a header its columns are "column 1", "column 2", ...
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no such table.
+    """
+    refuse_delimiter(delimiter)
+    first: list[Row] = []
+    with open(path, newline="", encoding="utf-8-sig") as file, naming(path, delimiter, first):
+        found = rows(file, delimiter)
+        first.append(next(found, (1, [])))
+        named, names, numbers = heading(first[0], columns, (), header)
+        x = values(found if named else chain(first, found), numbers, names, missing=False)
+        _refuse_no_rows(len(x), first[0])
+        return Table(x, tuple(names[i] for i in numbers))
+
+
+def _refuse_no_rows(count: int, first: Row) -> None:
+    if count == 0:
+        raise ValueError(f"it has no rows: line {first[0]} is the header, and no row follows it: give at least one")
+
+
+@final
+@frozen
+class Csv(Blocks):
+    """Columns of a CSV file in UTF-8; a missing cell is NaN.
+
+    Text is read by pyarrow where that is installed and understands it, and else cell by cell, to the same bits.
+
+    Attributes:
+        stamp: The file.
+        names: Of all columns of the file.
+        numbers: Of those columns that are read.
+        delimiter: What stands between cells.
+        offsets: Where in the file the blocks begin, and where the last one ends.
+        lines: In which lines of the file the blocks begin.
+        edges: At which rows the blocks begin, and the number of rows at last.
+    """
+
+    stamp: Stamp
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    delimiter: str
+    offsets: tuple[int, ...]
+    lines: tuple[int, ...]
+    edges: tuple[int, ...] = field()
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        columns: Sequence[str] | None = None,
+        others: Sequence[str] = (),
+        delimiter: str = ",",
+        header: bool | None = None,
+    ) -> Self:
+        """The columns, all but `others` where None, and the others after them; otherwise as for `read_table`.
+
+        The file is read once, to find where its rows are.
+        """
+        refuse_delimiter(delimiter)
+        stamp, first = Stamp.of(path), list[Row]()
+        with open(path, "rb") as file, naming(path, delimiter, first):
+            begins = [3 if file.read(3) == b"\xef\xbb\xbf" else 0]  # where lines begin, behind the mark of UTF-8
+            first.append(next(rows(_decoded(file, begins), delimiter), (1, [])))
+            named, names, numbers = heading(first[0], columns, others, header)
+            line = len(begins) if named else first[0][0]
+            index = _blocks(file, begins[line - 1], _end(file, stamp.size, delimiter), delimiter, line, len(names))
+            offsets, lines, edges = zip(*index, strict=True)
+            _refuse_no_rows(edges[-1], first[0])
+        return cls(stamp, tuple(names), tuple(numbers), delimiter, offsets, lines[:-1], edges)
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.stamp.path)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.names[i] for i in self.numbers)
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        return (len(self.numbers),)
+
+    def refuse_changed(self) -> None:
+        self.stamp.refuse_changed()
+
+    def stream(self, block: int) -> Iterator[Array]:
+        with open(self.stamp.path, "rb") as file:
+            for i in range(block, len(self.lines)):
+                file.seek(self.offsets[i])
+                text = file.read(self.offsets[i + 1] - self.offsets[i])
+                x = self._by_arrow(text, self.edges[i + 1] - self.edges[i])
+                if x is None:
+                    with naming(self.stamp.path, self.delimiter, []):
+                        found = rows(_lines(text), self.delimiter, self.lines[i], len(self.names))
+                        x = values(found, self.numbers, self.names, missing=True)
+                yield x
+
+    def _by_arrow(self, text: bytes, count: int) -> Array | None:
+        """The numbers of so many rows; None where pyarrow is not there, or finds something else."""
+        try:
+            pa, reader = import_module("pyarrow"), import_module("pyarrow.csv")
+        except ImportError:
+            return None
+        columns = tuple(map(str, self.numbers))
+        try:
+            table = reader.read_csv(
+                pa.BufferReader(text),
+                read_options=reader.ReadOptions(column_names=list(map(str, range(len(self.names))))),
+                parse_options=reader.ParseOptions(
+                    delimiter=self.delimiter, ignore_empty_lines=False, newlines_in_values=b'"' in text
+                ),
+                convert_options=reader.ConvertOptions(
+                    include_columns=columns, column_types=dict.fromkeys(columns, pa.float64()), null_values=_NULLS
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        return cells(table, columns) if table.num_rows == count else None
+
+
+def _lines(text: bytes) -> Iterator[str]:
+    return (line.decode() for line in text.splitlines(keepends=True))
+
+
+def _decoded(file: Any, begins: list[int]) -> Iterator[str]:
+    """Lines from where the file begins; where the next one begins is put behind `begins` before a line is given."""
+    file.seek(begins[0])
+    for text in file:
+        for line in text.splitlines(keepends=True):
+            begins.append(begins[-1] + len(line))
+            yield line.decode()
+
+
+def _blocks(file: Any, begin: int, end: int, delimiter: str, line: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """For each block of whole rows, and for the end: its offset, its line, and how many rows are before it."""
+    count = 0
+    yield begin, line, count
+    while begin < end:
+        file.seek(begin)
+        text = file.read(min(BLOCK, end - begin))
+        while begin + len(text) < end:  # up to the end of a line that is not blank
+            more = file.readline()
+            text += more
+            if more.strip(b" \r\n"):
+                break
+        text = text[: end - begin]
+        text.decode()  # so that another encoding is refused here
+        if _is_plain(text, width):
+            ends = text.count(b"\n") + (not text.endswith(b"\n"))
+            begin, line, count = begin + len(text), line + ends, count + ends
+        else:
+            begins = [begin]
+            for _ in rows(_decoded(file, begins), delimiter, line, width):
+                count += 1
+                if begins[-1] >= begin + len(text):
+                    break
+            begin, line = begins[-1], line + len(begins) - 1
+        yield begin, line, count
+
+
+def _is_plain(text: bytes, width: int) -> bool:
+    """Whether each line is a row: there are no quotes, no blank lines, and no line ends of old."""
+    if text[:1] in b"\r\n" or any(mark in text for mark in (b'"', b"\n\n", b"\n\r\n")):
+        return False
+    return text.count(b"\r") == text.count(b"\r\n") and (width > 1 or b" \n" not in text)
+
+
+def _end(file: Any, size: int, delimiter: str) -> int:
+    """Where the last line ends, blank ones aside."""
+    end, blank = size, b"\r\n" if delimiter == " " else b" \r\n"
+    while end > 0:
+        begin = max(0, end - 2**16)
+        file.seek(begin)
+        text = file.read(end - begin).rstrip(blank)
+        end = begin + len(text)
+        if text:
+            break
+    return end
