@@ -1,4 +1,4 @@
-"""The protocol: read `model.py` and `learnable.py` first, then `chunk.py`, `block.py`, `expectation.py` and the rest."""
+"""The protocol: read `model.py` and `learnable.py` first, then `chunk.py`, `block.py`, `expectation.py`, the rest."""
 
 from latentem.core.additive import Additive, Numbers, Value, Vector, tree_sum
 from latentem.core.block import Block, Identified, Path, find, get, put
