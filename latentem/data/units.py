@@ -114,12 +114,12 @@ def cut_edges(lengths: Labels | None, n: int, size: int) -> tuple[int, ...]:
     """
     if lengths is None:
         return (*range(0, max(n, 1), size), n)
-    edges, filled = [0], 0
+    edges, rows = [0], 0
     for i, length in enumerate(lengths.tolist()):
-        if filled and filled + length > size:
+        if rows and rows + length > size:
             edges.append(i)
-            filled = 0
-        filled += length
+            rows = 0
+        rows += length
     return (*edges, len(lengths))
 
 

@@ -118,7 +118,8 @@ class Csv(Blocks):
                 text = file.read(self.offsets[i + 1] - self.offsets[i])
                 x = self._by_arrow(text, self.edges[i + 1] - self.edges[i])
                 if x is None:
-                    with naming(self.stamp.path, self.delimiter, []):
+                    first = [] if self.names[0] == "column 1" else [(1, list(self.names))]
+                    with naming(self.stamp.path, self.delimiter, first):
                         found = rows(_lines(text), self.delimiter, self.lines[i], len(self.names))
                         x = values(found, self.numbers, self.names, missing=True)
                 yield x
