@@ -8,49 +8,64 @@ say it, and nothing else in the library asks whether a chunk has an attribute.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import attrs
 
+from latentem.core.additive import Value
 
-class Chunk(Protocol):
+
+class Chunk(Value):
     """Units with their rows one below the other, in order: n rows, and as many or fewer units."""
 
+    __slots__ = ()
+
     @property
+    @abc.abstractmethod
     def x(self) -> Any:
         """The rows, shape (n, d); NaN where a value is missing."""
 
     @property
     def lengths(self) -> Any:
         """How many rows each unit has, shape (units,), summing to n; None: each row is a unit."""
+        return None
 
     @property
     def weight(self) -> Any:
         """How much each unit counts, shape (units,), at least 0; None: each counts once."""
+        return None
 
     @property
     def allowed(self) -> Any:
         """Which components each row may belong to, boolean of shape (n, k); None: any."""
+        return None
 
     @property
+    @abc.abstractmethod
     def row_weight(self) -> Any:
         """How much each row counts, shape (n,): as its unit does."""
 
     @property
+    @abc.abstractmethod
     def observations(self) -> float:
         """How much the chunk counts in a mean: its rows, each as often as its unit."""
 
     @property
+    @abc.abstractmethod
     def bounds(self) -> tuple[Any, Any]:
         """The least and the largest value of each column, shapes (d,); NaN where a value is missing."""
 
+    @abc.abstractmethod
     def place(self, row: int, rows: int = 0, units: int = 0) -> str:
         """Where a row of it is in the data, in words, if so many rows and units come before the chunk."""
 
+    @abc.abstractmethod
     def __len__(self) -> int:
         """How many units there are."""
 
+    @abc.abstractmethod
     def __getitem__(self, part: slice) -> Self:
         """Some of the units, in their order, as a chunk of the same kind."""
 

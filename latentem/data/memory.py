@@ -34,11 +34,7 @@ def made(kind: type[U], data: Any) -> Sequence[U]:
 def sound(chunks: Sequence[U], k: int | None, missing: bool, complete: bool) -> list[U]:
     """Chunks that somebody has made, but for units of weight zero, whose values are those of one that counts.
 
-    Args:
-        chunks: The chunks.
-        k: How many components there are, if the model has any.
-        missing: Whether NaN stands for a missing value.
-        complete: Whether these are all the data, of which some must count.
+    `complete` says whether these are all the data, of which some must count.
 
     Raises:
         ValueError: the chunks do not fit together or `k` components, no unit counts, or a value is not finite.
@@ -59,14 +55,7 @@ def sound(chunks: Sequence[U], k: int | None, missing: bool, complete: bool) -> 
 
 
 def one(kind: type[U], data: Any, k: int | None, missing: bool, weighted: bool = True) -> U:
-    """One of several chunks, from a table, from a list of tables where units are such, or from chunks of this kind.
-
-    Args:
-        kind: The kind.
-        data: What it is made of.
-        k: How many components there are, if the model has any.
-        missing: Whether NaN stands for a missing value.
-        weighted: Whether weights count that come with a chunk.
+    """One of several chunks, from whatever in memory `chunks_of` takes; `weighted`: with weights that come with it.
 
     Raises:
         TypeError, ValueError: it is no table of real numbers, or not sound.
@@ -79,19 +68,10 @@ def one(kind: type[U], data: Any, k: int | None, missing: bool, weighted: bool =
 def tables(kind: type[Units], data: Any, weights: Any, allowed: Any, k: int | None, missing: bool) -> Tables:
     """A table in memory as a source, or a list of them, one below the other, where each is a unit.
 
-    Args:
-        kind: Of which kind its chunks will be.
-        data: A two-dimensional table of real numbers: an array, a list of lists, a pandas or polars DataFrame,
-            shape (n, d); for units of several rows a list of such, or one. One of float64 is viewed.
-        weights: How much each unit counts, shape (units,).
-        allowed: Known labels, shape (n,), whole numbers with -1 for unknown, or the components that each row may
-            belong to, boolean of shape (n, k); for a list of tables a list of these.
-        k: How many components there are, to check `allowed` against.
-        missing: Whether NaN stands for a missing value, and a masked entry of a masked array too.
+    The arguments are those of `chunks_of`; a table of float64 is viewed, never copied and never written to.
 
     Raises:
-        TypeError: the data are not real numbers.
-        ValueError: they are no tables, or empty.
+        TypeError, ValueError: the data are no tables of real numbers, or empty.
     """
     many = False
     if kind.whole:

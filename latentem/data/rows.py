@@ -42,7 +42,6 @@ class Rows(Units):
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
-        """The least and the largest value of each column, shapes (d,); NaN where one is missing."""
         return own(self.x.min(axis=0)), own(self.x.max(axis=0))
 
     @cached_property

@@ -104,14 +104,15 @@ def chunks_of(
 
     Args:
         kind: Such as `Rows`, `Sequences`, or another that derives from `Units`.
-        data: A table or, where units have several rows, a list of tables; what `source` takes or gives; a chunk of
-            this kind; or a list of them, which is left as it was cut.
+        data: A two-dimensional table of real numbers: an array, a list of lists, a DataFrame, shape (n, d); where
+            units have several rows, also a list of such. Or what `source` takes or gives; or a chunk of this kind,
+            or a list of them, which is left as it was cut.
         weights: How much each unit counts, shape (units,).
         allowed: Known labels, shape (n,), whole numbers with -1 for unknown; or the components that each row may
             belong to, boolean of shape (n, k); for a list of tables a list of these.
         size: From the shape (n, d) of the data, how many rows a chunk has.
         k: How many components there are, if the model has any.
-        missing: Whether NaN stands for a missing value.
+        missing: Whether NaN stands for a missing value, and a masked entry of a masked array too.
 
     Raises:
         TypeError, ValueError: the data are not sound.
@@ -150,7 +151,7 @@ def _name(given: Any) -> str | None:
 
 
 def _joined(columns: Sequence[Column]) -> Column:
-    """The same columns of several tables as those of one."""
+    """Columns of several tables, one below the other."""
     if len({chosen for _, chosen in columns}) > 1:
         raise ValueError("tables with columns in different orders were given: give the same ones, in the same order")
     return (columns[0][0] if len(columns) == 1 else Joined(tuple(table for table, _ in columns))), columns[0][1]

@@ -39,7 +39,7 @@ class Source(Value):
 
     @abc.abstractmethod
     def bare(self) -> Source:
-        """The same data without weights."""
+        """These data without weights: each unit counts once."""
 
     @abc.abstractmethod
     def chunks(self, kind: type[U], size: Size, k: int | None, missing: bool) -> Chunks[U]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Self, TypeVar
@@ -12,11 +11,11 @@ import numpy.typing as npt
 from attrs import field
 
 from latentem.arrays import EQUAL, Array, Labels, axes, frozen_or_none, own, viewed_array
-from latentem.core import Value
+from latentem.core import Chunk
 from latentem.data.values import mask, refuse_mask, refuse_weights
 
 
-class Units(Value):
+class Units(Chunk):
     """A kind of chunk, which keeps the protocol `latentem.core.Chunk`; derive from it to define another kind.
 
     Such a kind is a frozen `attrs` value. It has fields for `x`, `lengths`, `weight` and `allowed`, or, where a row is
@@ -27,31 +26,11 @@ class Units(Value):
     __slots__ = ()
 
     noun: ClassVar[str] = "unit"
-    """What messages call a unit."""
+    """The word for a unit in messages."""
     whole: ClassVar[bool] = True
     """Whether a unit is a table of its own, of one or more rows. Else each row is a unit, and there are no lengths."""
     remedy: ClassVar[str] = "fill it in, or leave out that unit"
-    """What to do about a missing value where none may be."""
-
-    @property
-    @abc.abstractmethod
-    def x(self) -> Array:
-        """The rows, shape (n, d)."""
-
-    @property
-    def lengths(self) -> Labels | None:
-        """How many rows each unit has, shape (units,); None: each row is a unit."""
-        return None
-
-    @property
-    def weight(self) -> Array | None:
-        """How much each unit counts, shape (units,); None: each counts once."""
-        return None
-
-    @property
-    def allowed(self) -> npt.NDArray[np.bool_] | None:
-        """Which components each row may belong to, boolean of shape (n, k); None: any."""
-        return None
+    """The advice about a missing value where none may be."""
 
     @classmethod
     def of(cls, x: Array, lengths: Labels | None, weight: Array | None, allowed: npt.NDArray[np.bool_] | None) -> Self:
@@ -75,25 +54,21 @@ class Units(Value):
 
     @property
     def row_weight(self) -> Array:
-        """How much each row counts, shape (n,): as its unit does."""
         if self.weight is None:
             return np.ones(len(self.x))
         return self.weight if self.lengths is None else np.repeat(self.weight, self.lengths)
 
     @property
     def observations(self) -> float:
-        """How much the chunk counts: its rows, each as often as its unit."""
         if self.weight is None:
             return float(len(self.x))
         return float(self.weight.sum() if self.lengths is None else self.weight @ self.lengths)
 
     @property
     def bounds(self) -> tuple[Array, Array]:
-        """The least and the largest value of each column, shapes (d,); NaN where one is missing."""
         return own(self.x.min(axis=0)), own(self.x.max(axis=0))
 
     def place(self, row: int, rows: int = 0, units: int = 0) -> str:
-        """Where a row is, in words, if so many rows and units come before the chunk."""
         if self.lengths is None:
             return f"{self.noun} {rows + row}"
         edges = self.lengths.cumsum()
@@ -139,12 +114,12 @@ def cut_edges(lengths: Labels | None, n: int, size: int) -> tuple[int, ...]:
     """
     if lengths is None:
         return (*range(0, max(n, 1), size), n)
-    edges, filled = [0], 0
+    edges, rows = [0], 0
     for i, length in enumerate(lengths.tolist()):
-        if filled and filled + length > size:
+        if rows and rows + length > size:
             edges.append(i)
-            filled = 0
-        filled += length
+            rows = 0
+        rows += length
     return (*edges, len(lengths))
 
 
@@ -170,14 +145,7 @@ def weight_of(chunks: Sequence[Any]) -> Array:
 
 
 def joined(chunks: Sequence[U]) -> U:
-    """Several chunks of a kind as one, copied; one as it is.
-
-    Raises:
-        ValueError: their columns differ, or some say what is allowed and some do not.
-    """
-    if len({chunk.x.shape[1] for chunk in chunks}) > 1 or len({chunk.allowed is None for chunk in chunks}) > 1:
-        shapes = [chunk.x.shape for chunk in chunks]
-        raise ValueError(f"chunks of shapes {shapes} were given: give the same columns, and all or none with allowed")
+    """Several chunks of a kind as one, copied; one as it is."""
     if len(chunks) == 1:
         return chunks[0]
 

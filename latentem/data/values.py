@@ -1,4 +1,4 @@
-"""What comes in as data, as arrays: tables of numbers, labels, and whether every cell is sound."""
+"""Tables of numbers, weights and labels as arrays, from whatever is given, and what is refused in them."""
 
 from __future__ import annotations
 

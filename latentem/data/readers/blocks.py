@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any
 
-from latentem.arrays import Array
-from latentem.data.readers.reader import Reader, gathered
+import numpy as np
+
+from latentem.arrays import Array, own
+from latentem.data.readers.reader import Reader, Stamp, gathered
 
 BLOCK = 2**23
 """About how many bytes a block has, where its format leaves a choice."""
@@ -37,20 +40,27 @@ class Blocks(Reader):
         """At which rows the blocks begin, and the number of rows at last."""
 
     @property
-    @abc.abstractmethod
     def rest(self) -> tuple[int, ...]:
         """The shape of a row: (d,), or () for a single column."""
+        return (len(self.columns or ()),)
 
-    def refuse_changed(self) -> None:
-        """Refuse to go on with a file that is another by now.
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file as it was when it was opened, if it is one."""
+        return None
 
-        Raises:
-            ValueError: it is.
-        """
+    @property
+    def name(self) -> str:
+        return super().name if self.stamp is None else self.stamp.name
 
-    @abc.abstractmethod
     def stream(self, block: int) -> Iterator[Array]:
         """The blocks from this one on, each read-only, in C order."""
+        for low, high in pairwise(self.edges[block:]):
+            yield own(np.array(self.stretch(low, high), dtype=np.float64, order="C"))
+
+    def stretch(self, low: int, high: int) -> Any:
+        """The rows of one block, where each can be read by itself."""
+        raise NotImplementedError
 
     def __attrs_post_init__(self) -> None:
         self._begin()
@@ -73,7 +83,8 @@ class Blocks(Reader):
         return (vars(self)["_edges"][-1], *self.rest)
 
     def read(self, begin: int, end: int) -> Array:
-        self.refuse_changed()
+        if self.stamp is not None:
+            self.stamp.refuse_changed()
         edges = vars(self)["_edges"]
         return gathered(edges, begin, end, lambda i, low, high: self._block(i)[low:high], self.rest)
 
@@ -120,7 +131,7 @@ def _arrived(kind: type[Blocks], fields: tuple[Any, ...]) -> Blocks:
 
 @lru_cache(maxsize=4)
 def _shared(table: Blocks) -> Blocks:
-    """The same table for all tasks that bring it into a process: what one loads is there for the next."""
+    """The equal table that came before: tasks that bring it into a process share the blocks that are loaded."""
     return table
 
 

@@ -181,5 +181,5 @@ def naming(path: object, delimiter: str, first: list[Row]) -> Iterator[None]:
 def _hint(first: Sequence[str], delimiter: str) -> str:
     for other in ";\t|, " if len(first) == 1 else ";\t|":
         if other != delimiter and any(other in cell.strip() for cell in first):
-            return f"; if {other!r} stands between the cells, give --delimiter {other!r}"
+            return f"; if {other!r} stands between the cells, give --delimiter {other!r} (delimiter= in Python)"
     return ""

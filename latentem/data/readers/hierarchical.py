@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any, Self, final
 
 import numpy as np
 from attrs import field, frozen
 
-from latentem.arrays import Array, own
 from latentem.data.readers.blocks import BLOCK, Blocks, even_edges
 from latentem.data.readers.reader import Stamp, optional, refuse_unreal
 
@@ -45,7 +43,7 @@ def _only(names: list[str], wanted: str | None, others: Sequence[str], path: str
 class Hdf5(Blocks):
     """A data set of an HDF5 file."""
 
-    stamp: Stamp
+    stamp: Stamp = field()
     dataset: str
     shape: tuple[int, ...] = field()
     stored: tuple[int, ...] | None
@@ -65,7 +63,7 @@ class Hdf5(Blocks):
 
     @property
     def name(self) -> str:
-        return f"{os.path.basename(self.stamp.path)}, {self.dataset}"
+        return f"{self.stamp.name}, {self.dataset}"
 
     @property
     def rest(self) -> tuple[int, ...]:
@@ -75,14 +73,9 @@ class Hdf5(Blocks):
     def edges(self) -> tuple[int, ...]:
         return _even(self.shape, self.stored)
 
-    def refuse_changed(self) -> None:
-        self.stamp.refuse_changed()
-
-    def stream(self, block: int) -> Iterator[Array]:
-        h5py = optional("h5py", "hdf5")
-        for low, high in pairwise(self.edges[block:]):
-            with h5py.File(self.stamp.path, "r") as file:
-                yield own(np.array(file[self.dataset][low:high], dtype=np.float64))
+    def stretch(self, low: int, high: int) -> Any:
+        with optional("h5py", "hdf5").File(self.stamp.path, "r") as file:
+            return file[self.dataset][low:high]
 
 
 @final
@@ -116,9 +109,8 @@ class Zarr(Blocks):
     def edges(self) -> tuple[int, ...]:
         return _even(self.array.shape, getattr(self.array, "shards", None) or self.array.chunks)
 
-    def stream(self, block: int) -> Iterator[Array]:
-        for low, high in pairwise(self.edges[block:]):
-            yield own(np.array(self.array[low:high], dtype=np.float64, order="C"))
+    def stretch(self, low: int, high: int) -> Any:
+        return self.array[low:high]
 
 
 @final
@@ -152,6 +144,5 @@ class DaskArray(Blocks):
     def edges(self) -> tuple[int, ...]:
         return tuple(int(edge) for edge in np.cumsum([0, *self.array.chunks[0]]))
 
-    def stream(self, block: int) -> Iterator[Array]:
-        for i in range(block, len(self.array.chunks[0])):
-            yield own(np.array(self.array.blocks[i].compute(), dtype=np.float64, order="C"))
+    def stretch(self, low: int, high: int) -> Any:
+        return self.array[low:high].compute()

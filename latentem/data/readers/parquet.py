@@ -25,7 +25,7 @@ class Parquet(Blocks):
         groups: At which rows the row groups begin, and the number of rows at last.
     """
 
-    stamp: Stamp
+    stamp: Stamp = field()
     columns: tuple[str, ...] = field()
     groups: tuple[int, ...]
 
@@ -50,19 +50,8 @@ class Parquet(Blocks):
         return cls(stamp, names, tuple(int(edge) for edge in np.cumsum([0, *rows])))
 
     @property
-    def name(self) -> str:
-        return os.path.basename(self.stamp.path)
-
-    @property
-    def rest(self) -> tuple[int, ...]:
-        return (len(self.columns),)
-
-    @property
     def edges(self) -> tuple[int, ...]:
         return even_edges(self.groups[-1], max(1, BLOCK // (8 * len(self.columns))))
-
-    def refuse_changed(self) -> None:
-        self.stamp.refuse_changed()
 
     def stream(self, block: int) -> Iterator[Array]:
         pq = optional("pyarrow.parquet", "arrow")

@@ -6,6 +6,7 @@ import abc
 import os
 import reprlib
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from mmap import ALLOCATIONGRANULARITY
 from typing import Any, Self, final
@@ -48,7 +49,7 @@ class Reader(Value):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The word for it in messages."""
         return "the data"
 
     @property
@@ -141,6 +142,11 @@ class Stamp(Value):
         found = os.stat(path)
         return cls(os.path.abspath(path), found.st_size, found.st_mtime_ns)
 
+    @property
+    def name(self) -> str:
+        """The name of the file, without its folder."""
+        return os.path.basename(self.path)
+
     def refuse_changed(self) -> None:
         """Refuse a file that is another by now.
 
@@ -172,7 +178,7 @@ class Table(Reader):
     Attributes:
         values: The array; a view of it, which cannot be written to.
         columns: Names of its d columns, or None.
-        name: What messages call it; empty, where its rows need no name beside their numbers.
+        name: The word for it in messages; empty, where its rows need no name beside their numbers.
     """
 
     values: npt.NDArray[Any] = field(converter=_view, eq=EQUAL, hash=False)
@@ -206,7 +212,7 @@ class RawFile(Reader):
 
     @classmethod
     def of(cls, mapped: Any) -> Self | None:
-        """What a memmap shows, in its file; None where that is not what its file holds."""
+        """The file under a memmap; None where there is none, or the map may have been written to on its own."""
         if mapped.filename is None or mapped._mmap is None or mapped.mode == "c" or min(mapped.strides) < 0:
             return None
         if mapped.mode != "r":
@@ -218,7 +224,7 @@ class RawFile(Reader):
 
     @property
     def name(self) -> str:
-        return os.path.basename(self.stamp.path)
+        return self.stamp.name
 
     def read(self, begin: int, end: int) -> Array:
         dtype, shape, strides = np.dtype(self.dtype), (end - begin, *self.shape[1:]), self.strides
@@ -261,10 +267,10 @@ class Joined(Reader):
     """
 
     tables: tuple[Reader, ...]
-    edges: tuple[int, ...] = field(init=False)
 
-    @edges.default
-    def _summed(self) -> tuple[int, ...]:
+    @cached_property
+    def edges(self) -> tuple[int, ...]:
+        """At which rows the tables begin, and the number of rows at last."""
         return tuple(int(edge) for edge in np.cumsum([0, *(table.shape[0] for table in self.tables)]))
 
     def __attrs_post_init__(self) -> None:
@@ -274,9 +280,6 @@ class Joined(Reader):
                 f"{self.tables[0].name} has the columns {self.columns or self.shape[1:]} and {other.name} "
                 f"{other.columns or other.shape[1:]}: give the same ones, in the same order"
             )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Joined, (self.tables,)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ class Csv(Blocks):
         edges: At which rows the blocks begin, and the number of rows at last.
     """
 
-    stamp: Stamp
+    stamp: Stamp = field()
     names: tuple[str, ...]
     numbers: tuple[int, ...]
     delimiter: str
@@ -108,19 +108,8 @@ class Csv(Blocks):
         return cls(stamp, tuple(names), tuple(numbers), delimiter, offsets, lines[:-1], edges)
 
     @property
-    def name(self) -> str:
-        return os.path.basename(self.stamp.path)
-
-    @property
     def columns(self) -> tuple[str, ...]:
         return tuple(self.names[i] for i in self.numbers)
-
-    @property
-    def rest(self) -> tuple[int, ...]:
-        return (len(self.numbers),)
-
-    def refuse_changed(self) -> None:
-        self.stamp.refuse_changed()
 
     def stream(self, block: int) -> Iterator[Array]:
         with open(self.stamp.path, "rb") as file:
@@ -129,7 +118,8 @@ class Csv(Blocks):
                 text = file.read(self.offsets[i + 1] - self.offsets[i])
                 x = self._by_arrow(text, self.edges[i + 1] - self.edges[i])
                 if x is None:
-                    with naming(self.stamp.path, self.delimiter, []):
+                    first = [] if self.names[0] == "column 1" else [(1, list(self.names))]
+                    with naming(self.stamp.path, self.delimiter, first):
                         found = rows(_lines(text), self.delimiter, self.lines[i], len(self.names))
                         x = values(found, self.numbers, self.names, missing=True)
                 yield x
