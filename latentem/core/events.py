@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, Self, final
 
 from attrs import evolve, frozen
+
+from latentem.core.additive import Value
 
 Kind = Literal[
     "floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap", "unidentified", "held", "unobserved"
@@ -68,9 +70,18 @@ class Event:
         return self.describe()
 
 
+@frozen
+class Refusal(Value, Exception):
+    """An exception that is a value: whoever knows more of what was found, its name or its place, puts it in."""
+
+    def put(self, **changed: Any) -> Self:
+        """The same with other attributes."""
+        return evolve(self, **changed)
+
+
 @final
 @frozen
-class Degenerate(Exception):
+class Degenerate(Refusal):
     """Parameters that are no longer a density: the one exception a model may raise on finite input.
 
     Attributes:
@@ -89,13 +100,6 @@ class Degenerate(Exception):
     row: int | None = None
     place: str | None = None
 
-    def put(self, **changed: Any) -> Degenerate:
-        """The same with other attributes."""
-        return evolve(self, **changed)
-
-    def __reduce__(self) -> tuple[Any, ...]:  # it comes home from other processes
-        return Degenerate, (self.component, self.field, self.reason, self.remedy, self.row, self.place)
-
     def __str__(self) -> str:
         of = "" if self.component is None else f" of component {self.component}"
         reason = self.reason.replace("{row}", self.place or f"row {self.row} of its chunk")
@@ -103,7 +107,8 @@ class Degenerate(Exception):
 
 
 @final
-class ColumnError(ValueError):
+@frozen
+class ColumnError(Refusal, ValueError):
     """A column of the data cannot be fitted.
 
     Attributes:
@@ -114,16 +119,11 @@ class ColumnError(ValueError):
         place: Where it is, in words, once somebody knows.
     """
 
-    def __init__(
-        self, column: int, reason: str, name: str | None = None, row: int | None = None, place: str | None = None
-    ) -> None:
-        super().__init__(column, reason, name, row, place)
-        self.column, self.reason, self.name, self.row, self.place = column, reason, name, row, place
-
-    def put(self, **changed: Any) -> ColumnError:
-        """The same with other attributes."""
-        now = {name: getattr(self, name) for name in ("column", "reason", "name", "row", "place")}
-        return ColumnError(**{**now, **changed})
+    column: int
+    reason: str
+    name: str | None = None
+    row: int | None = None
+    place: str | None = None
 
     def __str__(self) -> str:
         reason = self.reason.replace("{row}", self.place or f"row {self.row}")
@@ -131,7 +131,8 @@ class ColumnError(ValueError):
 
 
 @final
-class RowError(ValueError):
+@frozen
+class RowError(Refusal, ValueError):
     """A row of the data cannot be fitted.
 
     Attributes:
@@ -143,22 +144,12 @@ class RowError(ValueError):
         part: Which part of the model says so, or None.
     """
 
-    def __init__(
-        self,
-        row: int,
-        reason: str,
-        column: int | None = None,
-        place: str | None = None,
-        name: str | None = None,
-        part: str | None = None,
-    ) -> None:
-        super().__init__(row, reason, column, place, name, part)
-        self.row, self.reason, self.column, self.place, self.name, self.part = row, reason, column, place, name, part
-
-    def put(self, **changed: Any) -> RowError:
-        """The same with other attributes."""
-        now = {name: getattr(self, name) for name in ("row", "reason", "column", "place", "name", "part")}
-        return RowError(**{**now, **changed})
+    row: int
+    reason: str
+    column: int | None = None
+    place: str | None = None
+    name: str | None = None
+    part: str | None = None
 
     def __str__(self) -> str:
         column = repr(self.name) if self.name is not None else str(self.column)
