@@ -67,8 +67,7 @@ def off(kernel, params, x):
     What the components of a row share is not compared, since a kernel may leave it out.
     """
     buffers = Buffers()
-    kernel.read(x, buffers)
-    ours, true = kernel.log_joint(x, buffers).copy(), exact(params, x)
+    ours, true = kernel.log_joint(x, kernel.read(x, buffers), buffers).copy(), exact(params, x)
     worst = 0.0
     for i in range(len(x)):
         errors = [mpmath.mpf(float(ours[j, i])) - true[j][i] for j in range(len(true))]
@@ -86,9 +85,8 @@ def test_the_stated_bound_holds_for_narrow_components_far_from_the_origin(struct
     x = np.vstack([rows_of(params, 9, rng), params.means])
     kernel = QuadraticKernel.of(params, np.zeros(3))
     reach = np.abs(x - kernel.origin).max(axis=0)
-    largest = np.empty((kernel.natural.shape[1], 1))
-    largest[1 : 1 + d, 0] = reach
-    kernel._complete(d, largest)
+    largest = np.ones((kernel.natural.shape[1], 1))
+    kernel.features((kernel.origin + reach)[None], largest[1:])
     bound = UNIT * (kernel.error @ largest).max()
     assert off(kernel, params, x) <= 2 * bound  # the error of one log density, and of another
 
@@ -114,7 +112,7 @@ def test_whitening_keeps_its_digits_at_any_distance(width):
     x = rows_of(params, 9, rng)
     kernel = WhitenedKernel.of(params, np.zeros(3))
     buffers = Buffers()
-    ours, true = kernel.log_joint(x, buffers), exact(params, x)
+    ours, true = kernel.log_joint(x, None, buffers), exact(params, x)
     for i in range(len(x)):
         own = i % 3
         assert abs(float(mpmath.mpf(float(ours[own, i])) - true[own][i])) < 1e-9
@@ -203,7 +201,7 @@ def test_whitened_moments_do_not_cancel_when_the_means_start_far_away():
     start = lem.Gaussian().params(np.full((1, 60), 1e7), np.eye(60)[None])
     kernel = WhitenedKernel.of(start, np.zeros(1))
     sums = kernel.sums()
-    kernel.add(x, np.ones((1, 500)), None, sums, Buffers())
+    kernel.add(x, None, np.ones((1, 500)), None, sums, Buffers())
     moments = kernel.statistics(sums)
     second = moments.about(moments.means()).second[0] / 500
     np.testing.assert_allclose(second, np.cov(x.T, bias=True), rtol=1e-9, atol=1e-12)

@@ -14,10 +14,9 @@ from attrs import frozen
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
 from latentem.family.base import Family, refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.covariance import Spherical
 from latentem.family.gaussian.moments import Moments
-from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
-from latentem.kernel.products import Buffers
+from latentem.family.gaussian.spherical import Spherical
+from latentem.kernel.base import FeatureKernel, Kernel, Sums
 from latentem.numerics.bessel import log_bessel, log_scaled_bessel
 from latentem.numerics.rng import generator
 
@@ -244,17 +243,12 @@ class DirectionKernel(FeatureKernel):
         constants = log_weights + params.peaks - params.concentrations
         return cls(own(np.column_stack([constants, params.concentrations[:, None] * params.directions])))
 
-    @property
-    def rows(self) -> int:
-        return block_rows(self.natural.shape[1], len(self.natural))
-
     def sound(self, low: Array, high: Array) -> bool:
         return True
 
-    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        refuse_other_columns(x, len(out) - 1)
-        out[0] = 1.0
-        out[1:] = _unit(x).T
+    def features(self, x: Array, out: Array) -> None:
+        refuse_other_columns(x, len(out))
+        out[...] = _unit(x).T
 
     def statistics(self, sums: Sums) -> Moments | None:
         count, total = sums.products[0], sums.products[1:].T

@@ -13,8 +13,7 @@ from attrs import evolve, fields, frozen
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
-from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
-from latentem.kernel.products import Buffers
+from latentem.kernel.base import FeatureKernel, Kernel, Sums
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
@@ -253,18 +252,12 @@ class NaturalKernel(FeatureKernel):
     def sound(self, low: Array, high: Array) -> bool:
         return self.family.sharp(low, high)
 
-    @property
-    def rows(self) -> int:
-        return block_rows(self.natural.shape[1], len(self.natural))
-
-    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
+    def features(self, x: Array, out: Array) -> None:
         features = self.family._features(x)
-        refuse_other_statistics(self.family, features.shape[1], len(out) - 1)
-        out[0] = 1.0
-        out[1:] = features.T
+        refuse_other_statistics(self.family, features.shape[1], len(out))
+        out[...] = features.T
 
-    def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
-        super().add(x, counts, weight, sums, buffers)
+    def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         if type(self.family).log_base is not ExponentialFamily.log_base:
             log_base = self.family.log_base(x)
             sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -18,7 +19,9 @@ from latentem.family.gaussian.full import Full
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor
+from latentem.family.gaussian.quadratic import QuadraticKernel
 from latentem.family.gaussian.structure import Structure
+from latentem.kernel import Kernel, SideBySide
 
 
 @final
@@ -60,6 +63,9 @@ class LogNormal(Family[Moments, GaussianParams]):
         logs = np.log(np.where(inside, x, 1.0))
         density = self.gaussian.log_density(params, logs) - logs.sum(axis=1, keepdims=True)
         return np.where(inside, density, -np.inf)
+
+    def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
+        return SideBySide.of([(QuadraticKernel.of(params, log_weights), _logs)], itemgetter(0))
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         return self.gaussian.statistics(np.log(np.where(x > 0, x, 1.0)), weights)
@@ -124,3 +130,9 @@ class LogNormal(Family[Moments, GaussianParams]):
 
     def describe(self, params: GaussianParams) -> Mapping[str, Array]:
         return {"mean of log": params.means, "sd of log": np.sqrt(params.variances())}
+
+
+def _logs(x: Array) -> Array:
+    """Logarithms of rows or of bounds of them; NaN and infinity, for which no kernel is sound, outside the support."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(x)

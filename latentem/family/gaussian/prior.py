@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 from typing import Any, final
 
 import numpy as np
@@ -10,8 +9,8 @@ from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, frozen_array
 from latentem.core import Value
+from latentem.family.gaussian.form import Form
 from latentem.family.gaussian.full import Full
-from latentem.family.gaussian.structure import Shape
 
 
 class CovariancePrior(Value):
@@ -19,25 +18,19 @@ class CovariancePrior(Value):
 
     __slots__ = ()
 
-    @abc.abstractmethod
     def floor(self, variances: Array) -> Array | None:
         """The least covariance for data with these variances, or None."""
+        return None
 
-    @abc.abstractmethod
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        """A second moment, in the structure's shape, and a count, added to those of every covariance."""
+    def pseudo(self, form: Form, d: int) -> tuple[Array, float]:
+        """A second moment in that form, and a count, added to those of every covariance."""
+        return np.zeros(form.one(d)), 0.0
 
 
 @final
 @frozen
 class Flat(CovariancePrior):
     """No prior and no floor: plain maximum likelihood, in which a component may collapse onto a row."""
-
-    def floor(self, variances: Array) -> Array | None:
-        return None
-
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        return np.zeros(shape.one(d)), 0.0
 
 
 def _small(instance: Any, attribute: Any, value: float) -> None:
@@ -58,9 +51,6 @@ class Floor(CovariancePrior):
 
     def floor(self, variances: Array) -> Array | None:
         return self.eps * variances
-
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        return np.zeros(shape.one(d)), 0.0
 
 
 def _above_minus_one(instance: Any, attribute: Any, value: float) -> None:
@@ -87,20 +77,17 @@ class InverseWishart(CovariancePrior):
 
     def __attrs_post_init__(self) -> None:
         square = self.scale.ndim == 2 and self.scale.shape[0] == self.scale.shape[1]
-        if not (Full().refuse(self.scale[None]) is None if square else self.scale.ndim < 2 and (self.scale > 0).all()):
+        if not (Full().unfit(self.scale[None]) is None if square else self.scale.ndim < 2 and (self.scale > 0).all()):
             raise ValueError(
                 f"the scale of InverseWishart was given as {self.scale}: give a positive number, a positive "
                 "diagonal (d,), or a positive definite matrix (d, d)"
             )
 
-    def floor(self, variances: Array) -> Array | None:
-        return None
-
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
+    def pseudo(self, form: Form, d: int) -> tuple[Array, float]:
         if self.scale.ndim and len(self.scale) != d:
             raise ValueError(f"the scale of InverseWishart has shape {self.scale.shape}: the data have {d} columns")
         count = self.dof + d + 1
-        if self.scale.ndim == 2 and shape == Full():
+        if self.scale.ndim == len(form.one(d)) == 2:
             return self.scale, count
         columns = np.diagonal(self.scale) if self.scale.ndim == 2 else np.broadcast_to(self.scale, (d,))
-        return shape.of_columns(columns), count
+        return form.of_columns(columns), count

@@ -152,13 +152,12 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
 
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
-        _, log_det = params.normal.factors
         count, scales = statistics.count, statistics.moments.count
         log_scales = scales - count - statistics.excess
         second = statistics.moments.second_about(params.means)
         normal = (
             d * log_scales.sum()
-            - count @ (d * LOG_2PI + log_det)
+            - count @ params.normal.log_partitions
             - self.structure.each.trace(params.normal.precisions, second).sum()
         )
         gamma = count @ params.log_gamma_constants - params.dof / 2 @ statistics.excess - log_scales.sum()

@@ -14,11 +14,11 @@ from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
 from latentem.family.base import Family, refuse_other_params
 from latentem.family.columns import constant, refuse_outlying, seen
-from latentem.family.gaussian.covariance import Diagonal
+from latentem.family.gaussian.diagonal import Diagonal
+from latentem.family.gaussian.form import VANISHED
 from latentem.family.gaussian.moments import ColumnMoments
 from latentem.family.gaussian.prior import CovariancePrior, Floor, InverseWishart
 from latentem.family.gaussian.scatter import or_flat
-from latentem.family.gaussian.structure import VANISHED
 from latentem.family.regression.canonical import rows_of_responses
 from latentem.family.regression.design import DEPENDENT
 from latentem.family.regression.line_moments import LineMoments
