@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -19,7 +20,7 @@ from latentem.family.gaussian.prior import CovariancePrior, Floor
 from latentem.family.gaussian.quadratic import QuadraticKernel
 from latentem.family.gaussian.scatter import ScatterFamily, or_flat
 from latentem.family.gaussian.structure import Structure, refuse_other_structure
-from latentem.family.gaussian.whitened import whitened_cost
+from latentem.family.gaussian.whitened import WhitenedKernel, whitened_cost
 from latentem.kernel.base import Kernel
 from latentem.numerics.rng import generator
 
@@ -69,9 +70,9 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
 
     def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
         products = QuadraticKernel.of(params, log_weights)
-        if products.otherwise is None or products.cost < whitened_cost(params, 1 / len(params.means)):
+        if not products.whitens or products.cost < whitened_cost(params, 1 / len(params.means)):
             return products  # cheaper even where all but one component are ruled out
-        whitened = products.otherwise
+        whitened = WhitenedKernel.of(params, log_weights)
         return products if products.cost < whitened_cost(params, whitened.share) else whitened
 
     def statistics(self, x: Array, weights: Array) -> Moments:
@@ -92,7 +93,11 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         return float(-0.5 * (statistics.count @ params.log_partitions + distances.sum()))
 
     def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
-        return [self._means(), self._covariances()]
+        return self._blocks
+
+    @cached_property
+    def _blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
+        return self._means(), self._covariances()
 
     def first(self, statistics: Moments) -> GaussianParams:
         return GaussianParams(*self._first(statistics), self.structure)

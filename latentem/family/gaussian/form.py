@@ -34,6 +34,9 @@ class Form(Structure):
     def each(self) -> Self:
         return self
 
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        return k, *self.one(d)
+
     def size(self, k: int, d: int) -> int:
         return k * self.free(d)
 

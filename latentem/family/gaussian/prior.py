@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
@@ -14,9 +14,15 @@ from latentem.family.gaussian.full import Full
 
 
 class CovariancePrior(Value):
-    """A floor, or pseudo-moments, or neither."""
+    """A floor, or pseudo-moments, or neither.
+
+    Class attribute that a prior may say:
+        flat: Whether its density is: `pseudo` then adds nothing.
+    """
 
     __slots__ = ()
+
+    flat: ClassVar[bool] = True
 
     def floor(self, variances: Array) -> Array | None:
         """The least covariance for data with these variances, or None."""
@@ -71,6 +77,8 @@ class InverseWishart(CovariancePrior):
         scale: A number (times the identity), a diagonal (d,), or a matrix (d, d), in squared data units.
         dof: Degrees of freedom.
     """
+
+    flat: ClassVar[bool] = False
 
     scale: Array = field(converter=frozen_array, eq=EQUAL, hash=False)
     dof: float = field(validator=_above_minus_one)

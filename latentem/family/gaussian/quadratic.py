@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self, final
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from latentem.arrays import Array, own
 from latentem.family.gaussian.form import Form
@@ -31,32 +31,33 @@ class QuadraticKernel(FeatureKernel):
         params: The means and covariances.
         log_weights: Shape (k,).
         origin: What the features are about, shape (d,).
+        form: That of one covariance.
+        tied: Whether the components have one.
         others: Some of those about other origins.
     """
 
     params: GaussianParams
     log_weights: Array
     origin: Array
+    form: Form
+    tied: bool
     others: dict[bytes, QuadraticKernel]
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,), about the mean of their means."""
-        return cls(params, log_weights, own(params.means.mean(axis=0)), {})
+        structure = params.structure
+        return cls(params, log_weights, params.means.mean(axis=0), structure.each, structure.tied, {})
 
     @cached_property
     def otherwise(self) -> WhitenedKernel | None:
         """For rows that are too far from the origin: whitening, where there is a matrix to whiten with."""
-        full = not self._tied and self._form == Full()
-        return WhitenedKernel.of(self.params, self.log_weights) if full else None
+        return WhitenedKernel.of(self.params, self.log_weights) if self.whitens else None
 
-    @cached_property
-    def _tied(self) -> bool:
-        return self.params.structure.tied
-
-    @cached_property
-    def _form(self) -> Form:
-        return self.params.structure.each
+    @property
+    def whitens(self) -> bool:
+        """Whether each component has a matrix to whiten with."""
+        return not self.tied and self.form == Full()
 
     @cached_property
     def natural(self) -> Array:
@@ -79,7 +80,7 @@ class QuadraticKernel(FeatureKernel):
             terms[:, 0] += constants
             terms[:, 1 : 1 + d] *= -1
             sizes = np.abs(whiteners)
-            sizes = self._half_squared(sizes, np.abs(apart), self._form.precision(sizes))
+            sizes = self._half_squared(sizes, np.abs(apart), self.form.precision(sizes))
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
             # What is taken off is the largest that a log joint can be.
             terms[:, 0] -= self.log_weights - np.max(self.log_weights - constants)
@@ -95,36 +96,36 @@ class QuadraticKernel(FeatureKernel):
             whitened = scales * apart
             linear = scales * whitened
         k, d = apart.shape
-        terms = np.empty((k, 1 + d if self._tied else 1 + d + self._form.free(d)))
+        terms = np.empty((k, 1 + d if self.tied else 1 + d + self.form.free(d)))
         terms[:, 0] = 0.5 * (whitened * whitened).sum(axis=1)
         terms[:, 1 : 1 + d] = linear
-        if not self._tied:
-            terms[:, 1 + d :] = 0.5 * self._form.quadratic(precisions)
+        if not self.tied:
+            terms[:, 1 + d :] = 0.5 * self.form.quadratic(precisions)
         return terms
 
     def about(self, centre: Array) -> QuadraticKernel:
         key = centre.tobytes()
         other = self.others.get(key)
         if other is None:
-            other = QuadraticKernel(self.params, self.log_weights, own(centre.copy()), self.others)
+            other = evolve(self, origin=centre.copy())
             if len(self.others) >= _OTHERS:
                 self.others.clear()
             self.others[key] = other
         return other
 
     def sums(self) -> Sums:
-        second = np.zeros(self._form.one(len(self.origin))) if self._tied else 0.0
+        second = np.zeros(self.form.one(len(self.origin))) if self.tied else 0.0
         return Sums(np.zeros(self.natural.T.shape), second)
 
     @property
     def bounded(self) -> bool:
-        return not self._tied
+        return not self.tied
 
     @property
     def cost(self) -> float:
         """About how many nanoseconds a row takes, as measured; docs/kernels.md."""
         k, d = self.params.means.shape
-        p = 1 + d + (0 if self._tied else self._form.free(d))
+        p = 1 + d + (0 if self.tied else self.form.free(d))
         return p * (2.2 + 0.083 * k) * (1 + p / 8000)
 
     def sound(self, low: Array, high: Array) -> bool:
@@ -132,26 +133,26 @@ class QuadraticKernel(FeatureKernel):
         largest = np.ones((self.natural.shape[1], 1))
         with np.errstate(over="ignore", invalid="ignore"):
             largest[1 : 1 + d, 0] = np.maximum(np.abs(low - self.origin), np.abs(high - self.origin))
-            if not self._tied:
-                self._form.squares(largest[1 : 1 + d], largest[1 + d :])
+            if not self.tied:
+                self.form.squares(largest[1 : 1 + d], largest[1 + d :])
             error = UNIT * (self.error @ largest).max()
         return bool(error <= _TOLERANCE * max(1.0, d / 2))
 
     def features(self, x: Array, out: Array) -> None:
         d = x.shape[1]
         np.subtract(x.T, self.origin[:, None], out=out[:d])
-        if not self._tied:
-            self._form.squares(out[:d], out[d:])
+        if not self.tied:
+            self.form.squares(out[:d], out[d:])
 
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
-        if self._tied:
-            sums.beside += self._form.scatter(features.T, np.ones(len(x)) if weight is None else weight)
+        if self.tied:
+            sums.beside += self.form.scatter(features.T, np.ones(len(x)) if weight is None else weight)
 
     def statistics(self, sums: Sums) -> Moments | None:
         d, (count, *_) = len(self.origin), (products := sums.products)
-        second = np.asarray(sums.beside)[None] if self._tied else self._form.second_of(products[1 + d :].T.copy(), d)
+        second = np.asarray(sums.beside)[None] if self.tied else self.form.second_of(products[1 + d :].T.copy(), d)
         origin = np.empty((products.shape[1], d))
         origin[:] = self.origin
         first = own(products[1 : 1 + d].T.copy())
-        moments = Moments(self._form, own(origin), own(count.copy()), first, own(second))
+        moments = Moments(self.form, own(origin), own(count.copy()), first, own(second))
         return moments if moments.keep(NARROWED, self.params.distinct, sums.rows <= FEW) else None

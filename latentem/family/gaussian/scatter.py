@@ -27,6 +27,7 @@ _NOTICED = 1e-11
 _SEEN = 1e-10
 """Of a standard deviation: rounding of a mean that is asked about."""
 _LARGEST, _SMALLEST = 1e140, 1e-140
+_NO_FLOOR = np.zeros(())
 _FAR = 1e12
 """How many times its range a column may be from zero where values are missing."""
 
@@ -81,12 +82,12 @@ class ScatterFamily(Family[S, P]):
         return len(params.means)
 
     def log_prior(self, params: P) -> float:
-        second, count = self.prior.pseudo(self.structure.each, params.means.shape[1])
-        if count == 0:
+        if self.prior.flat:
             return 0.0
-        normal = self._normal(params)
+        each, normal = self.structure.each, self._normal(params)
+        second, count = self.prior.pseudo(each, params.means.shape[1])
         (_, log_det), m = normal.factors, len(normal.distinct)
-        trace = self.structure.each.trace(normal.precisions[:m], second[None])
+        trace = each.trace(normal.precisions[:m], second[None])
         return float(-0.5 * (count * log_det[:m] + trace).sum())
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
@@ -153,7 +154,7 @@ class ScatterFamily(Family[S, P]):
         def maximize(statistics: S, params: P) -> Array:
             current, variances = self._normal(params).distinct, self._moments(statistics).variances()
             floor = self.prior.floor(variances)
-            new = self._estimate(statistics, params.means, current, np.zeros(()) if floor is None else floor)
+            new = self._estimate(statistics, params.means, current, _NO_FLOOR if floor is None else floor)
             if held:
                 free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
                 new = np.where(free, new, current)
@@ -176,10 +177,11 @@ class ScatterFamily(Family[S, P]):
         second, count = self._moments(statistics).second_about(means), self._counted(self._units(statistics))
         if len(second) > len(count):
             second = second.sum(axis=0, keepdims=True)
-        pseudo_second, pseudo_count = self.prior.pseudo(each, d)
-        count = count + pseudo_count
+        if not self.prior.flat:
+            pseudo_second, pseudo_count = self.prior.pseudo(each, d)
+            second, count = second + pseudo_second, count + pseudo_count
         known = count > 0
-        own = each.average(second + pseudo_second, np.where(known, count, 1.0), d)
+        own = each.average(second, np.where(known, count, 1.0), d)
         if not known.all():
             own = np.where(known.reshape(-1, *(1,) * (second.ndim - 1)), own, current)
         return self.structure.estimate(own, count, current, floor)
