@@ -257,10 +257,13 @@ class NaturalKernel(FeatureKernel):
         refuse_other_statistics(self.family, features.shape[1], len(out))
         out[...] = features.T
 
+    @property
+    def more(self) -> bool:
+        return type(self.family).log_base is not ExponentialFamily.log_base
+
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
-        if type(self.family).log_base is not ExponentialFamily.log_base:
-            log_base = self.family.log_base(x)
-            sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
+        log_base = self.family.log_base(x)
+        sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
 
     def statistics(self, sums: Sums) -> ExponentialStatistics:
         products = _but_nothing(sums.products)

@@ -135,6 +135,11 @@ class FeatureKernel(Kernel):
     def features(self, x: Array, out: Array) -> None:
         """Fill in the features beside the one that is one, of rows x: (n, d) -> (p - 1, n)."""
 
+    @property
+    def more(self) -> bool:
+        """Whether the statistics need more than features and counts: then `beside` adds it."""
+        return False
+
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         """Add what the statistics need of the rows whatever their component; features are as `features` filled in."""
 
@@ -159,7 +164,8 @@ class FeatureKernel(Kernel):
     def add(self, x: Array, read: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
         sums.products += accumulated(read, counts, buffers)
         sums.rows += len(x)
-        self.beside(x, read[1:], weight, sums)
+        if self.more:
+            self.beside(x, read[1:], weight, sums)
 
     def counts(self, sums: Sums) -> Array:
         return sums.products[0].copy()

@@ -71,9 +71,13 @@ class SideBySide(FeatureKernel):
     def sums(self) -> Sums:
         return Sums(np.zeros(self.natural.T.shape), [kernel.sums() for kernel, _ in self.parts])
 
+    @property
+    def more(self) -> bool:
+        return any(kernel.more for kernel, _ in self.parts)
+
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         for (kernel, view), edge, own_sums in zip(self.parts, self._edges, sums.beside, strict=True):
-            if type(kernel).beside is not FeatureKernel.beside:
+            if kernel.more:
                 kernel.beside(view(x), features[edge], weight, own_sums)
 
     def statistics(self, sums: Sums) -> Any:

@@ -144,9 +144,12 @@ class QuadraticKernel(FeatureKernel):
         if not self.tied:
             self.form.squares(out[:d], out[d:])
 
+    @property
+    def more(self) -> bool:
+        return self.tied
+
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
-        if self.tied:
-            sums.beside += self.form.scatter(features.T, np.ones(len(x)) if weight is None else weight)
+        sums.beside += self.form.scatter(features.T, np.ones(len(x)) if weight is None else weight)
 
     def statistics(self, sums: Sums) -> Moments | None:
         d, (count, *_) = len(self.origin), (products := sums.products)
