@@ -96,8 +96,8 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return True
 
     def log_density(self, params: Any, x: Array) -> Array:
-        features, natural = self._features(x), self._natural(params)
-        refuse_other_statistics(self, features.shape[1], natural.shape[1])
+        natural = self._natural(params)
+        features = self._features(x, natural.shape[1])
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
             return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
@@ -177,10 +177,15 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         plain = isinstance(params, np.ndarray) and params.ndim <= 2
         return numbered("parameter", params) if plain else numbered("natural", self._natural(params))
 
-    def _features(self, x: Array) -> Array:
+    def _features(self, x: Array, wanted: int | None = None) -> Array:
         features = self.T(x)
         if np.shape(features)[:1] != (len(x),) or np.ndim(features) != 2:
             refuse_shape(self, "T", features, f"({len(x)}, p), a row for each row of x")
+        if wanted is not None and features.shape[1] != wanted:
+            raise ValueError(
+                f"{type(self).__name__}: T(x) of these rows has {features.shape[1]} columns, natural(params) {wanted}: "
+                "the rows have another number of columns than those that the parameters were fitted to"
+            )
         return features
 
     def _base(self, x: Array) -> Array:
@@ -253,9 +258,7 @@ class NaturalKernel(FeatureKernel):
         return self.family.sharp(low, high)
 
     def features(self, x: Array, out: Array) -> None:
-        features = self.family._features(x)
-        refuse_other_statistics(self.family, features.shape[1], len(out))
-        out[...] = features.T
+        out[...] = self.family._features(x, len(out)).T
 
     @property
     def more(self) -> bool:
@@ -268,19 +271,6 @@ class NaturalKernel(FeatureKernel):
     def statistics(self, sums: Sums) -> ExponentialStatistics:
         products = _but_nothing(sums.products)
         return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
-
-
-def refuse_other_statistics(family: Any, given: int, wanted: int) -> None:
-    """Refuse rows whose T does not go with the natural parameters.
-
-    Raises:
-        ValueError: they have another number of columns.
-    """
-    if given != wanted:
-        raise ValueError(
-            f"{type(family).__name__}: T(x) of these rows has {given} columns, natural(params) {wanted}: "
-            "the rows have another number of columns than those that the parameters were fitted to"
-        )
 
 
 def _but_nothing(sums: Array) -> Array:

@@ -14,13 +14,13 @@ from latentem.arrays import Array, Labels, frozen_array
 from latentem.core import Block, ColumnError, Event, Path
 from latentem.family.base import Family
 from latentem.family.columns import POSITIVE, Mask, log_of_positive
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.family import Gaussian
-from latentem.family.gaussian.full import Full
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor
 from latentem.family.gaussian.quadratic import QuadraticKernel
-from latentem.family.gaussian.structure import Structure
 from latentem.kernel import Kernel, SideBySide
 
 

@@ -14,7 +14,7 @@ from latentem.arrays import EQUAL, Array, array, matrix, own
 from latentem.core import Degenerate, Value
 
 if TYPE_CHECKING:
-    from latentem.family.gaussian.form import Form
+    from latentem.family.gaussian.covariance.form import Form
 
 _LOG_2PI = float(np.log(2 * np.pi))
 

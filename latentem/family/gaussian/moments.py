@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive
-from latentem.family.gaussian.form import Form
+from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.missing import Completion
 
 _LEAST = np.finfo(float).tiny / np.finfo(float).eps

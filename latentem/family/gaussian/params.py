@@ -10,8 +10,8 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, array, matrix
 from latentem.core import Value
-from latentem.family.gaussian.full import Full
-from latentem.family.gaussian.structure import Structure
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure
 
 _LOG_2PI = float(np.log(2 * np.pi))
 

@@ -8,9 +8,9 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, frozen_array
-from latentem.core import Value
-from latentem.family.gaussian.form import Form
-from latentem.family.gaussian.full import Full
+from latentem.core import Event, Value
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
 
 
 class CovariancePrior(Value):
@@ -37,6 +37,11 @@ class CovariancePrior(Value):
 @frozen
 class Flat(CovariancePrior):
     """No prior and no floor: plain maximum likelihood, in which a component may collapse onto a row."""
+
+
+def or_flat(prior: CovariancePrior | None) -> CovariancePrior:
+    """A converter: no prior is a flat one."""
+    return Flat() if prior is None else prior
 
 
 def _small(instance: Any, attribute: Any, value: float) -> None:
@@ -99,3 +104,60 @@ class InverseWishart(CovariancePrior):
             return self.scale, count
         columns = np.diagonal(self.scale) if self.scale.ndim == 2 else np.broadcast_to(self.scale, (d,))
         return form.of_columns(columns), count
+
+
+AT_FLOOR = 1 + 1e-6
+"""Ratio to the floor up to which a variance is at it."""
+
+
+def of(component: int | None) -> str:
+    """Which components, in a message; None for all of them."""
+    return " of all components" if component is None else f" of component {component}"
+
+
+def lifted(ratio: Array, field: str, what: str, tied: bool = False) -> list[Event]:
+    """Events for what was given below the floor and raised to it.
+
+    Args:
+        ratio: Of what was given to the floor, one a component, or a single one where they are tied, (m,).
+        field: The field of the parameters.
+        what: What is in it, in the singular.
+        tied: Whether the components have one.
+    """
+    return [
+        Event(
+            "lifted",
+            f"the given {what}{of(component)} is below the floor and was raised to it",
+            "give a wider start, or another floor (prior=Floor(eps), or None)",
+            component,
+            field,
+        )
+        for component in (None if tied else j for j in np.flatnonzero(ratio < 1 / AT_FLOOR).tolist())
+    ]
+
+
+def held_up(
+    ratio: Array, count: Array, field: str, what: str, remedy: str, tied: bool = False, column: Array | None = None
+) -> list[Event]:
+    """Events for what is at its floor.
+
+    Args:
+        ratio: As in `lifted`.
+        count: Rows behind each, (m,).
+        field: The field of the parameters.
+        what: What is in it, in the singular.
+        remedy: What can be done.
+        tied: Whether the components have one.
+        column: The column nearest to the direction in which it is narrow, (m,), where that is known.
+    """
+    return [
+        Event(
+            "floor",
+            f"the {what}{of(None if tied else j)} is held up by its floor, with {count[j]:.4g} rows",
+            remedy,
+            None if tied else j,
+            field,
+            None if column is None else int(column[j]),
+        )
+        for j in np.flatnonzero(ratio <= AT_FLOOR).tolist()
+    ]

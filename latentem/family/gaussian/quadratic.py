@@ -9,8 +9,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from latentem.arrays import Array, own
-from latentem.family.gaussian.form import Form
-from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.whitened import WhitenedKernel

@@ -13,31 +13,25 @@ from attrs import evolve
 from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family, unobserved
-from latentem.family.columns import constant, seen
-from latentem.family.gaussian.form import VANISHED
+from latentem.family.columns import constant, refuse_wide, seen
+from latentem.family.gaussian.covariance.form import VANISHED
+from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Flat, Floor, InverseWishart
-from latentem.family.gaussian.structure import Structure
+from latentem.family.gaussian.prior import AT_FLOOR, CovariancePrior, Floor, held_up, lifted, of
 
-_AT_FLOOR = 1 + 1e-6
+_WIDER = "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows"
 _SAME = 1e-8
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 _SEEN = 1e-10
 """Of a standard deviation: rounding of a mean that is asked about."""
-_LARGEST, _SMALLEST = 1e140, 1e-140
 _NO_FLOOR = np.zeros(())
 _FAR = 1e12
 """How many times its range a column may be from zero where values are missing."""
 
 S = TypeVar("S", bound=Any)
 P = TypeVar("P", bound=Any)
-
-
-def or_flat(prior: CovariancePrior | None) -> CovariancePrior:
-    """A converter: no prior is a flat one."""
-    return Flat() if prior is None else prior
 
 
 class ScatterFamily(Family[S, P]):
@@ -166,10 +160,8 @@ class ScatterFamily(Family[S, P]):
             k, d = params.means.shape
             return self.structure.size(k - len(held), d)
 
-        def holding(more: tuple[int, ...]) -> Block[S, P]:
-            return self._covariances((*held, *more))
-
-        return Block(("covariances",), maximize, size, holding if self.structure.separate else None)
+        holding = None if not self.structure.separate else lambda more: self._covariances((*held, *more))
+        return Block(("covariances",), maximize, size, holding)
 
     def _estimate(self, statistics: S, means: Array, current: Array, floor: Array) -> Array:
         """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
@@ -212,17 +204,8 @@ class ScatterFamily(Family[S, P]):
             return params, ()
         raised = self.structure.estimate(given, np.ones(len(given)), given, floor)
         ratio, _ = self.structure.each.weakest(given, floor)
-        events = [
-            Event(
-                "lifted",
-                f"the given covariance{_of(self._component(j))} is below the floor and was raised to it",
-                "give a wider start, or another floor (prior=Floor(eps), or None)",
-                self._component(j),
-                "covariances",
-            )
-            for j in np.flatnonzero(ratio < 1 / _AT_FLOOR).tolist()  # nearer to it than that is rounding
-        ]
-        return evolve(params, covariances=self.structure.stored(raised)), events
+        lifted_params = evolve(params, covariances=self.structure.stored(raised))
+        return lifted_params, lifted(ratio, "covariances", "covariance", self.structure.tied)
 
     def rounding(self, params: P) -> float:
         """What a second moment loses when it is whitened, and a mean when it is rounded.
@@ -243,21 +226,11 @@ class ScatterFamily(Family[S, P]):
         moments, normal, each = self._moments(statistics), self._normal(params), self.structure.each
         events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
         floor, covariances = self.prior.floor(moments.variances()), normal.distinct
-        if floor is None or each.weakest_at_least(normal.precisions[: len(covariances)], floor) > 2 * _AT_FLOOR:
+        if floor is None or each.weakest_at_least(normal.precisions[: len(covariances)], floor) > 2 * AT_FLOOR:
             return events
         ratio, column = each.weakest(covariances, floor)
-        count = self._counted(self._units(statistics))
-        return events + [
-            Event(
-                "floor",
-                f"the covariance{_of(self._component(j))} is held up by its floor, with {count[j]:.4g} rows",
-                "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows",
-                self._component(j),
-                "covariances",
-                None if column is None else int(column[j]),
-            )
-            for j in np.flatnonzero(ratio <= _AT_FLOOR).tolist()
-        ]
+        count, tied = self._counted(self._units(statistics)), self.structure.tied
+        return events + held_up(ratio, count, "covariances", "covariance", _WIDER, tied, column)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         normal, each = self._normal(params), self.structure.each
@@ -270,7 +243,8 @@ class ScatterFamily(Family[S, P]):
             if len(near):
                 covariances, width = normal.one_each(), np.sqrt(normal.variances()[i : i + 1])
                 scale = each.product(width, width)[0]
-                pairs += [(i, j) for j in near.tolist() if _within(covariances[i] - covariances[j], _SAME * scale)]
+                apart = np.abs(covariances[near] - covariances[i]) <= _SAME * scale
+                pairs += [(i, j) for j in near[apart.reshape(len(near), -1).all(axis=1)].tolist()]
         return pairs
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
@@ -280,18 +254,9 @@ class ScatterFamily(Family[S, P]):
         if np.isnan(low).any():
             raise ColumnError(int(np.isnan(low).argmax()), "has no value in any row: leave it out")
         still = constant(low, high)
-        size = np.maximum(np.abs(low), np.abs(high))
-        with np.errstate(over="ignore"):
-            width = high - low
-        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~still)
-        if extreme.any():
-            column = int(extreme.argmax())
-            raise ColumnError(
-                column,
-                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
-                "give it in other units",
-            )
-        lost = np.any([missing for _, _, missing in ranges], axis=0) & (size > _FAR * width) & ~still
+        refuse_wide(low, high, still)
+        far = np.maximum(np.abs(low), np.abs(high)) > _FAR * (high - low)
+        lost = np.any([missing for _, _, missing in ranges], axis=0) & far & ~still
         if lost.any():
             column = int(lost.argmax())
             raise ColumnError(
@@ -299,11 +264,10 @@ class ScatterFamily(Family[S, P]):
                 f"runs from {low[column]:g} to {high[column]:g}, and what is expected of its missing values would have "
                 "no digits: subtract its mean",
             )
-        if ("covariances",) in held or isinstance(self.prior, InverseWishart):
+        if ("covariances",) in held or not self.prior.flat:
             return
-        if (
-            self.structure.each.kept(np.where(still, 0.0, 1.0)) == 0
-        ).any():  # where one variance is for all, some column must vary
+        moving = self.structure.each.kept(np.where(still, 0.0, 1.0))  # where one variance is for all, some must vary
+        if not moving.all():
             column = int(still.argmax())
             raise ColumnError(
                 column,
@@ -315,7 +279,7 @@ class ScatterFamily(Family[S, P]):
         covariances = self._normal(params).distinct
         for j in range(len(covariances)):
             if (why := self.structure.each.unfit(covariances[j : j + 1])) is not None:
-                raise ValueError(f"the covariance{_of(self._component(j))} is {why}: give positive definite ones")
+                raise ValueError(f"the covariance{of(self._component(j))} is {why}: give positive definite ones")
         if (why := self.structure.refuse(covariances)) is not None:
             raise ValueError(f"the covariances are {why}: give those that its estimate of them leaves as they are")
 
@@ -331,11 +295,3 @@ def _but(mask: Any, held: tuple[int, ...]) -> Any:
     mask = mask.copy()
     mask[list(held)] = False
     return mask
-
-
-def _within(differences: Array, most: Array) -> bool:
-    return bool((np.abs(differences) <= most).all())
-
-
-def _of(component: int | None) -> str:
-    return " of all components" if component is None else f" of component {component}"

@@ -12,13 +12,13 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, array, matrix, own, vector
 from latentem.core import Additive, Block, Hidden, Identified, Value
 from latentem.family.base import refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Floor
+from latentem.family.gaussian.prior import CovariancePrior, Floor, or_flat
 from latentem.family.gaussian.scales import GammaScales
-from latentem.family.gaussian.scatter import ScatterFamily, or_flat
-from latentem.family.gaussian.structure import Structure, refuse_other_structure
+from latentem.family.gaussian.scatter import ScatterFamily
 from latentem.numerics.log_gamma import LOG_2PI, log_less_digamma, stirling
 from latentem.numerics.rng import generator
 

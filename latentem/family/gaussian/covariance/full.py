@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dtrtri
 
 from latentem.arrays import Array, Labels
 from latentem.core import Degenerate
-from latentem.family.gaussian.form import VANISHED, Form
+from latentem.family.gaussian.covariance.form import VANISHED, Form
 from latentem.family.gaussian.missing import Completion, Mask, correlated
 
 _ASYMMETRY = 1e-10

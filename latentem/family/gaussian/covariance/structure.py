@@ -10,7 +10,7 @@ import numpy as np
 from latentem.arrays import Array
 
 if TYPE_CHECKING:
-    from latentem.family.gaussian.form import Form
+    from latentem.family.gaussian.covariance.form import Form
 
 _ALIKE = 1e-6
 """Relative difference from the nearest covariances of a structure, above which given ones are not of it."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from latentem.arrays import Array
 from latentem.core import Degenerate
+from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.missing import Completion, Mask, uncorrelated
-from latentem.family.gaussian.structure import Structure
 
 VANISHED = 1e-24
 """Variance relative to the data's below which a component has collapsed: its width is 1e-12 of theirs."""

@@ -1,4 +1,4 @@
-"""Diagonal covariances: columns that do not correlate."""
+"""Spherical covariances: one variance, the same in every direction."""
 
 from __future__ import annotations
 
@@ -8,48 +8,50 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array
-from latentem.family.gaussian.form import Form, refuse_nonpositive
+from latentem.family.gaussian.covariance.form import Form, refuse_nonpositive
 
 
 @final
 @frozen
-class Diagonal(Form):
-    """A variance for each column of each component; covariances (k, d)."""
+class Spherical(Form):
+    """One variance for each component; covariances (k,)."""
 
     def one(self, d: int) -> tuple[int, ...]:
-        return (d,)
+        return ()
 
     def free(self, d: int) -> int:
-        return d
+        return 1
 
     def product(self, a: Array, b: Array) -> Array:
-        return a * b
+        return (a * b).sum(axis=1)
 
     def scatter(self, y: Array, weight: Array) -> Array:
-        return weight @ (y * y)
+        return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
 
     def average(self, second: Array, count: Array, d: int) -> Array:
-        return second / count[:, None]
+        return second / (count * d)
 
     def of_columns(self, variances: Array) -> Array:
-        return variances
+        return np.asarray(variances.sum())
+
+    def kept(self, columns: Array) -> Array:
+        return np.asarray(columns.sum())
 
     def squares(self, y: Array, out: Array) -> None:
-        np.multiply(y, y, out=out)
+        np.einsum("dn,dn->n", y, y, out=out[0])
 
     def quadratic(self, precisions: Array) -> Array:
-        return precisions
+        return precisions[:, None]
 
     def second_of(self, squares: Array, d: int) -> Array:
-        return squares
+        return squares[:, 0]
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
-        refuse_nonpositive(covariances.min(axis=1))
-        return 1 / np.sqrt(covariances), np.log(covariances).sum(axis=1)
+        refuse_nonpositive(covariances)
+        return 1 / np.sqrt(covariances), d * np.log(covariances)
 
     def trace(self, precisions: Array, second: Array) -> Array:
-        return (precisions * second).sum(axis=1)
+        return precisions * second
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
-        ratio = covariances / reference
-        return ratio.min(axis=1), ratio.argmin(axis=1)
+        return covariances / reference, None

@@ -1,4 +1,4 @@
-"""Spherical covariances: one variance, the same in every direction."""
+"""Diagonal covariances: columns that do not correlate."""
 
 from __future__ import annotations
 
@@ -8,50 +8,48 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array
-from latentem.family.gaussian.form import Form, refuse_nonpositive
+from latentem.family.gaussian.covariance.form import Form, refuse_nonpositive
 
 
 @final
 @frozen
-class Spherical(Form):
-    """One variance for each component; covariances (k,)."""
+class Diagonal(Form):
+    """A variance for each column of each component; covariances (k, d)."""
 
     def one(self, d: int) -> tuple[int, ...]:
-        return ()
+        return (d,)
 
     def free(self, d: int) -> int:
-        return 1
+        return d
 
     def product(self, a: Array, b: Array) -> Array:
-        return (a * b).sum(axis=1)
+        return a * b
 
     def scatter(self, y: Array, weight: Array) -> Array:
-        return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
+        return weight @ (y * y)
 
     def average(self, second: Array, count: Array, d: int) -> Array:
-        return second / (count * d)
+        return second / count[:, None]
 
     def of_columns(self, variances: Array) -> Array:
-        return np.asarray(variances.sum())
-
-    def kept(self, columns: Array) -> Array:
-        return np.asarray(columns.sum())
+        return variances
 
     def squares(self, y: Array, out: Array) -> None:
-        np.einsum("dn,dn->n", y, y, out=out[0])
+        np.multiply(y, y, out=out)
 
     def quadratic(self, precisions: Array) -> Array:
-        return precisions[:, None]
+        return precisions
 
     def second_of(self, squares: Array, d: int) -> Array:
-        return squares[:, 0]
+        return squares
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
-        refuse_nonpositive(covariances)
-        return 1 / np.sqrt(covariances), d * np.log(covariances)
+        refuse_nonpositive(covariances.min(axis=1))
+        return 1 / np.sqrt(covariances), np.log(covariances).sum(axis=1)
 
     def trace(self, precisions: Array, second: Array) -> Array:
-        return precisions * second
+        return (precisions * second).sum(axis=1)
 
     def weakest(self, covariances: Array, reference: Array) -> tuple[Array, Array | None]:
-        return covariances / reference, None
+        ratio = covariances / reference
+        return ratio.min(axis=1), ratio.argmin(axis=1)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, final
 from attrs import field, frozen
 
 from latentem.arrays import Array
-from latentem.family.gaussian.form import Form
-from latentem.family.gaussian.full import Full
-from latentem.family.gaussian.structure import Structure
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure
 
 
 def _a_form(instance: Any, attribute: Any, value: Any) -> None:
