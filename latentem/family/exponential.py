@@ -84,7 +84,10 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         """
 
     def mean(self, params: Any) -> Array | None:
-        """E[T(x) | z = k], shape (k, p), by which components that are one are told from others; None if not written."""
+        """E[T(x) | z = k], shape (k, p); None where the family does not write it.
+
+        Two components are one distribution where natural parameters and means hardly differ.
+        """
         return None
 
     def free(self, params: Any) -> int:
@@ -92,7 +95,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return self._natural(params).shape[1]
 
     def sharp(self, low: Array, high: Array) -> bool:
-        """Whether products of T and natural parameters have the digits, for rows between these bounds, (d,)."""
+        """Whether no digits are lost in T(x) . natural - log partition, for rows between these bounds, (d,)."""
         return True
 
     def log_density(self, params: Any, x: Array) -> Array:

@@ -13,18 +13,18 @@ from latentem.kernel.products import Buffers, accumulated, multiplied
 UNIT = float(np.finfo(float).eps) / 2
 """The unit roundoff u of float64."""
 NEVER = -1e300
-"""Stands for the log of zero where infinity would make a NaN of zero times it."""
+"""Stands for the log of zero: zero times infinity would be NaN."""
 FAINTEST = -700.0
-"""The least log joint that is told from others: exponentials of less take ten times as long, or are subnormal."""
+"""Log joints below it are raised to it: their exponentials would be subnormal, or take ten times as long."""
 LOWEST = float(np.exp(-100.0))
-"""The least total of a row for which the faintest is nothing."""
+"""The least sum of a row's exponentials beside which the exponential of `FAINTEST` is nothing."""
 NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
-"""What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
+"""The exponential of `FAINTEST`. It is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
-"""What must be left of the variance of a column after a step; else moments are taken about the next means."""
+"""Share of a column's variance that must be left after a step; where less is, moments about a common origin cancel."""
 FEW = 1000
-"""Rows of a chunk up to which it must be left in every direction: so few may be all of the data, and a component have
-hardly more of them than columns."""
+"""Rows of a chunk up to which that share must be left in every direction, for so few may be all of the data: then a
+component may have hardly more rows than columns."""
 _NUMBERS = 2**20
 """Numbers in what is computed of a block, about. Smaller blocks would stay in cache, but threads wait for the
 interpreter between two calls, some 40 microseconds on a virtual machine: longer than they would compute."""

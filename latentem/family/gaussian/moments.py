@@ -258,7 +258,9 @@ class Moments(Additive):
         self, count: Array, first: Array, second: Array, observed: ColumnMoments | None, seen: Array | None
     ) -> Self:
         """Moments about the same origins, of arrays that were just made."""
-        return type(self)(self.shape, self.origin, own(count), own(first), own(second), observed, seen)
+        for made in (count, first, second):
+            made.flags.writeable = False
+        return type(self)(self.shape, self.origin, count, first, second, observed, seen)
 
 
 def _summed(second: Array, length: int) -> Array:

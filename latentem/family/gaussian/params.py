@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, array, matrix
 from latentem.core import Value
+from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure
 
@@ -46,6 +47,11 @@ class GaussianParams(Value):
                 raise ValueError(f"{name} hold NaN or infinity: every value must be finite")
 
     @cached_property
+    def form(self) -> Form:
+        """The form of one covariance."""
+        return self.structure.each
+
+    @cached_property
     def distinct(self) -> Array:
         """The covariances, one a component, or a single one where they are tied, (m, ...)."""
         return self.structure.spread(self.covariances)
@@ -53,8 +59,8 @@ class GaussianParams(Value):
     @cached_property
     def factors(self) -> tuple[Array, Array]:
         """Whiteners, (k, ...), and log determinants, (k,): once a pass, not once a chunk."""
-        whiteners, log_det = self.structure.each.factor(self.distinct, self.means.shape[1])
-        return self._one_each(whiteners), self._one_each(log_det)
+        whiteners, log_det = self.form.factor(self.distinct, self.means.shape[1])
+        return (self._one_each(whiteners), self._one_each(log_det)) if self.structure.tied else (whiteners, log_det)
 
     @cached_property
     def log_partitions(self) -> Array:
@@ -66,17 +72,18 @@ class GaussianParams(Value):
     def precisions(self) -> Array:
         """Inverse covariances, in their form, one a component even where they are tied, (k, ...)."""
         whiteners, _ = self.factors
-        return self._one_each(self.structure.each.precision(whiteners[: len(self.distinct)]))
+        precisions = self.form.precision(whiteners[: len(self.distinct)])
+        return self._one_each(precisions) if self.structure.tied else precisions
 
     @cached_property
     def condition(self) -> float:
         """By how much whitening magnifies rounding, at most: the condition of the correlations."""
-        return float(self.structure.each.condition(self.distinct).max())
+        return float(self.form.condition(self.distinct).max())
 
     @cached_property
     def condition_at_most(self) -> float:
         """A bound on that condition, which takes no eigenvalues."""
-        return self.structure.each.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
+        return self.form.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
 
     def one_each(self) -> Array:
         """The covariances in their form, one a component even where they are tied, (k, ...)."""
@@ -84,7 +91,7 @@ class GaussianParams(Value):
 
     def dense(self) -> Array:
         """Covariances as matrices, shape (k, d, d), whatever their form."""
-        return self._one_each(self.structure.each.dense(self.distinct, self.means.shape[1]))
+        return self._one_each(self.form.dense(self.distinct, self.means.shape[1]))
 
     def variances(self) -> Array:
         """Variances of the columns, shape (k, d), without forming a matrix that is not there."""
@@ -92,7 +99,7 @@ class GaussianParams(Value):
 
     @cached_property
     def _variances(self) -> Array:
-        columns = self.structure.each.columns(self.distinct)
+        columns = self.form.columns(self.distinct)
         return np.broadcast_to(columns.reshape(len(columns), -1), self.means.shape)
 
     def _one_each(self, values: Array) -> Array:

@@ -46,8 +46,7 @@ class QuadraticKernel(FeatureKernel):
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,), about the mean of their means."""
-        structure = params.structure
-        return cls(params, log_weights, params.means.mean(axis=0), structure.each, structure.tied, {})
+        return cls(params, log_weights, params.means.mean(axis=0), params.form, params.structure.tied, {})
 
     @cached_property
     def otherwise(self) -> WhitenedKernel | None:
@@ -95,12 +94,12 @@ class QuadraticKernel(FeatureKernel):
             scales = whiteners.reshape(len(apart), -1)
             whitened = scales * apart
             linear = scales * whitened
-        k, d = apart.shape
-        terms = np.empty((k, 1 + d if self.tied else 1 + d + self.form.free(d)))
+        squares = np.empty((len(apart), 0)) if self.tied else 0.5 * self.form.quadratic(precisions)
+        d = apart.shape[1]
+        terms = np.empty((len(apart), 1 + d + squares.shape[1]))
         terms[:, 0] = 0.5 * (whitened * whitened).sum(axis=1)
         terms[:, 1 : 1 + d] = linear
-        if not self.tied:
-            terms[:, 1 + d :] = 0.5 * self.form.quadratic(precisions)
+        terms[:, 1 + d :] = squares
         return terms
 
     def about(self, centre: Array) -> QuadraticKernel:

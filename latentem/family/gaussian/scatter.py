@@ -165,8 +165,8 @@ class ScatterFamily(Family[S, P]):
 
     def _estimate(self, statistics: S, means: Array, current: Array, floor: Array) -> Array:
         """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
-        each, d = self.structure.each, means.shape[1]
-        second, count = self._moments(statistics).second_about(means), self._counted(self._units(statistics))
+        moments, d = self._moments(statistics), means.shape[1]
+        each, second, count = moments.shape, moments.second_about(means), self._counted(self._units(statistics))
         if len(second) > len(count):
             second = second.sum(axis=0, keepdims=True)
         if not self.prior.flat:
@@ -223,7 +223,8 @@ class ScatterFamily(Family[S, P]):
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
-        moments, normal, each = self._moments(statistics), self._normal(params), self.structure.each
+        moments, normal = self._moments(statistics), self._normal(params)
+        each = moments.shape
         events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
         floor, covariances = self.prior.floor(moments.variances()), normal.distinct
         if floor is None or each.weakest_at_least(normal.precisions[: len(covariances)], floor) > 2 * AT_FLOOR:
@@ -233,8 +234,8 @@ class ScatterFamily(Family[S, P]):
         return events + held_up(ratio, count, "covariances", "covariance", _WIDER, tied, column)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
-        normal, each = self._normal(params), self.structure.each
-        whiteners, _ = normal.factors
+        normal = self._normal(params)
+        each, (whiteners, _) = normal.form, normal.factors
         pairs = []
         for i in range(len(normal.means) - 1):
             with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart

@@ -32,7 +32,7 @@ class Full(Form):
         return a[:, :, None] * b[:, None, :]
 
     def twice(self, a: Array, b: Array) -> Array:
-        product = self.product(a, b)
+        product = a[:, :, None] * b[:, None, :]
         return product + product.transpose(0, 2, 1)
 
     def of_columns(self, variances: Array) -> Array:
