@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import cmp_using, field
+from attrs import Converter, cmp_using, field
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-
 
 _TEXT = "; leave text out, or code it as 0, 1, ... for a Categorical"
 _WAYS_OUT = {
@@ -32,7 +32,14 @@ def frozen_array(values: Any) -> Array:
     Raises:
         TypeError: the values are not real numbers.
     """
-    if _sealed(values) and not getattr(values.base, "flags", values.flags).writeable:
+    if (
+        isinstance(values, np.ndarray)
+        and not (flags := values.flags).writeable
+        and flags.c_contiguous  # another layout is added up in another order, and does not survive pickling
+        and values.dtype == np.float64
+        and not getattr(values.base, "flags", flags).writeable
+        and not isinstance(values, np.ma.MaskedArray)
+    ):
         return values
     array = real_numbers(values, "an array")
     copy = np.array(array, dtype=np.float64, order="C")
@@ -77,19 +84,11 @@ def frozen_shares(values: Any) -> Array:
     return own(np.where(rounded, array / np.where(rounded, total, 1.0), array))
 
 
-def _sealed(values: Any) -> bool:
-    return (
-        isinstance(values, np.ndarray)
-        and values.dtype == np.float64
-        and not values.flags.writeable
-        and values.flags.c_contiguous  # another layout is added up in another order, and does not survive pickling
-        and not isinstance(values, np.ma.MaskedArray)
-    )
-
-
 def viewed_array(values: Any) -> Array:
     """The same for data, which may be large: a read-only view is taken as it is, though its owner may write to it."""
-    return values if _sealed(values) else frozen_array(values)
+    plain = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
+    sealed = plain and values.dtype == np.float64 and values.flags.c_contiguous and not values.flags.writeable
+    return values if sealed else frozen_array(values)
 
 
 def rounded_mean(x: Array) -> Array:
@@ -145,13 +144,25 @@ def axes(dimensions: int, shape: str) -> Any:
     return check
 
 
-def _sized(dimensions: int, shape: str) -> Any:
-    return field(converter=frozen_array, validator=axes(dimensions, shape), eq=EQUAL, hash=False)
+def _sized(dimensions: int, shape: str, convert: Callable[[Any], Array] = frozen_array) -> Any:
+    check = axes(dimensions, shape)
+
+    def sized(values: Any, attribute: Any) -> Array:
+        array: Array = values
+        # An array that `own` has marked needs no call: values are made all the time.
+        plain = type(values) is np.ndarray and values.base is None and values.dtype == np.float64
+        if not plain or values.flags.writeable or not values.flags.c_contiguous:
+            array = convert(values)
+        if array.ndim != dimensions:
+            check(None, attribute, array)
+        return array
+
+    return field(converter=Converter(sized, takes_field=True), eq=EQUAL, hash=False)
 
 
 def shares(dimensions: int, shape: str) -> Any:
     """A field that holds probabilities along its last axis."""
-    return field(converter=frozen_shares, validator=axes(dimensions, shape), eq=EQUAL, hash=False)
+    return _sized(dimensions, shape, frozen_shares)
 
 
 def vector(shape: str = "(n,)") -> Any:

@@ -67,8 +67,7 @@ def off(kernel, params, x):
     What the components of a row share is not compared, since a kernel may leave it out.
     """
     buffers = Buffers()
-    kernel.read(x, buffers)
-    ours, true = kernel.log_joint(x, buffers).copy(), exact(params, x)
+    ours, true = kernel.log_joint(x, kernel.read(x, buffers), buffers).copy(), exact(params, x)
     worst = 0.0
     for i in range(len(x)):
         errors = [mpmath.mpf(float(ours[j, i])) - true[j][i] for j in range(len(true))]
@@ -86,9 +85,8 @@ def test_the_stated_bound_holds_for_narrow_components_far_from_the_origin(struct
     x = np.vstack([rows_of(params, 9, rng), params.means])
     kernel = QuadraticKernel.of(params, np.zeros(3))
     reach = np.abs(x - kernel.origin).max(axis=0)
-    largest = np.empty((kernel.natural.shape[1], 1))
-    largest[1 : 1 + d, 0] = reach
-    kernel._complete(d, largest)
+    largest = np.ones((kernel.natural.shape[1], 1))
+    kernel.features((kernel.origin + reach)[None], largest[1:])
     bound = UNIT * (kernel.error @ largest).max()
     assert off(kernel, params, x) <= 2 * bound  # the error of one log density, and of another
 
@@ -114,7 +112,7 @@ def test_whitening_keeps_its_digits_at_any_distance(width):
     x = rows_of(params, 9, rng)
     kernel = WhitenedKernel.of(params, np.zeros(3))
     buffers = Buffers()
-    ours, true = kernel.log_joint(x, buffers), exact(params, x)
+    ours, true = kernel.log_joint(x, None, buffers), exact(params, x)
     for i in range(len(x)):
         own = i % 3
         assert abs(float(mpmath.mpf(float(ours[own, i])) - true[own][i])) < 1e-9
@@ -203,7 +201,7 @@ def test_whitened_moments_do_not_cancel_when_the_means_start_far_away():
     start = lem.Gaussian().params(np.full((1, 60), 1e7), np.eye(60)[None])
     kernel = WhitenedKernel.of(start, np.zeros(1))
     sums = kernel.sums()
-    kernel.add(x, np.ones((1, 500)), None, sums, Buffers())
+    kernel.add(x, None, np.ones((1, 500)), None, sums, Buffers())
     moments = kernel.statistics(sums)
     second = moments.about(moments.means()).second[0] / 500
     np.testing.assert_allclose(second, np.cov(x.T, bias=True), rtol=1e-9, atol=1e-12)
@@ -397,3 +395,60 @@ def test_components_with_few_rows_in_a_chunk_do_not_send_it_the_slow_way(k, d, n
         model.expectation(params, chunk)
     assert left
     assert not any(stretches for *_, stretches in left)
+
+
+def composed(rng, n):
+    """Families of parts of a row, each with parameters of two components and rows drawn from them."""
+    labels = np.arange(n) % 2
+    pairs = {d: {s: gaussians(s, 2, d, rng) for s in STRUCTURES} for d in (2, 3)}
+    counts = rng.poisson(np.array([2.0, 9.0])[labels])[:, None].astype(float)
+    for structure in STRUCTURES:
+        gaussian, params = lem.Gaussian(structure), pairs[3][structure]
+        x, narrow = rows_of(params, n, rng), lem.LogNormal(structure)
+        yield gaussian.on(2, 0, 1), params, x[:, [1, 2, 0]]
+        yield narrow, pairs[2][structure], np.exp(rows_of(pairs[2][structure], n, rng))
+        product = lem.Product(gaussian.on(1, 2, 3), lem.Poisson().on(0), narrow.on(5, 4))
+        logs = np.exp(rows_of(pairs[2][structure], n, rng))[:, ::-1]
+        rates = np.array([[2.0], [9.0]])
+        yield product, product.params(params, rates, pairs[2][structure]), np.hstack([counts, x, logs])
+        nested = lem.Product(product.on(*range(6)), lem.Exponential().on(7))
+        rows = np.hstack([counts, x, logs, np.full((n, 1), np.nan), rng.exponential(size=(n, 1))])
+        yield nested, nested.params(product.params(params, rates, pairs[2][structure]), np.array([[1.0], [2.0]])), rows
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_parts_of_a_row_side_by_side_are_one_kernel(weighted):
+    """Columns, logarithms and products of families, nested too, go through two matrix products with the same answer."""
+    rng, n = np.random.default_rng(8), 600
+    for family, components, x in composed(rng, n):
+        model = lem.Mixture(family, 2)
+        params = model.params([0.4, 0.6], components)
+        allowed = rng.random((n, 2)) < 0.7
+        allowed[np.arange(n), np.arange(n) % 2] = True
+        chunk = lem.Rows(x, rng.exponential(size=n), allowed) if weighted else lem.Rows(x)
+        kernel = family.kernel(components, np.log([0.4, 0.6]))
+        *_, left = fused(kernel, chunk)
+        assert not left, family
+        agree(model, params, chunk)
+
+
+def test_a_part_that_lacks_a_value_sends_its_block_another_way():
+    """A missing cell of one part, or a value outside the support of another, is left to the composed step."""
+    rng = np.random.default_rng(9)
+    x = np.column_stack([rng.standard_normal((200_000, 1)), rng.exponential(size=200_000)])
+    x[5, 0] = np.nan
+    family = lem.Product(lem.Gaussian().on(0), lem.LogNormal().on(1))
+    one = lem.Gaussian().params([[0.0], [1.0]], [[[1.0]], [[2.0]]])
+    model = lem.Mixture(family, 2)
+    params = model.params([0.5, 0.5], family.params(one, one))
+    *_, left = fused(family.kernel(params.components, np.zeros(2)), lem.Rows(x))
+    assert sum(map(len, left)) < len(x)
+    agree(model, params, lem.Rows(x))
+
+
+def test_a_part_without_features_leaves_the_whole_without_a_kernel():
+    """Student has no kernel, so a product with it has none, and the composed step is taken."""
+    family = lem.Product(lem.Gaussian().on(0), lem.Student().on(1))
+    one = lem.Gaussian().params([[0.0], [1.0]], [[[1.0]], [[2.0]]])
+    other = lem.Student().params([[0.0], [1.0]], [[[1.0]], [[2.0]]], 5.0)
+    assert family.kernel(family.params(one, other), np.zeros(2)) is None

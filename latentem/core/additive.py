@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import attrs
@@ -17,7 +18,7 @@ class Value(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fie
     __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(_fields(self))
+        return type(self), tuple(getattr(self, name) for name in _names(type(self)))
 
 
 class Vector(Protocol):
@@ -34,10 +35,10 @@ class Additive(Value):
     __slots__ = ()
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(a + b for a, b in zip(_fields(self), _fields(other), strict=True)))
+        return type(self)(*[getattr(self, name) + getattr(other, name) for name in _names(type(self))])
 
     def __rmul__(self, factor: float) -> Self:
-        return type(self)(*(factor * a for a in _fields(self)))
+        return type(self)(*[factor * getattr(self, name) for name in _names(type(self))])
 
     def __sub__(self, other: Self) -> Self:
         return self + (-1.0) * other
@@ -102,5 +103,7 @@ class Numbers(Protocol):
     def tobytes(self) -> bytes: ...
 
 
-def _fields(value: Any) -> list[Any]:
-    return [getattr(value, field.name) for field in attrs.fields(type(value))]
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The names of the fields of a class of values."""
+    return tuple(field.name for field in attrs.fields(kind))

@@ -11,14 +11,17 @@ from latentem.family.composite.product import Product
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
 from latentem.family.discrete import Bernoulli, Binomial, Geometric, Poisson
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
-from latentem.family.gaussian.covariance import Diagonal, Spherical, Tied
+from latentem.family.gaussian.covariance.diagonal import Diagonal
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.spherical import Spherical
+from latentem.family.gaussian.covariance.structure import Structure
+from latentem.family.gaussian.covariance.tied import Tied
 from latentem.family.gaussian.family import Gaussian
-from latentem.family.gaussian.full import Full
 from latentem.family.gaussian.lognormal import LogNormal
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Flat, Floor, InverseWishart
-from latentem.family.gaussian.structure import Shape, Structure
 from latentem.family.gaussian.student import Student, StudentParams
 from latentem.family.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from latentem.family.positive import Exponential, Gamma, GammaParams
@@ -43,6 +46,7 @@ __all__ = [
     "Family",
     "Flat",
     "Floor",
+    "Form",
     "Full",
     "Gamma",
     "GammaParams",
@@ -65,7 +69,6 @@ __all__ = [
     "PoissonRegression",
     "Product",
     "SampleFamily",
-    "Shape",
     "Spherical",
     "Structure",
     "Student",

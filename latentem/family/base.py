@@ -71,14 +71,19 @@ class Family(Learnable[S, P]):
         return None
 
     def expected(self, x: Array, weights: Array, hidden: Any) -> S:
-        """The statistics as `infer` leaves them expected, where a component has latents of its own."""
+        """The expected statistics, where `infer` gave latents of the components' own: those are `hidden`."""
         return self.statistics(x, weights)
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
-        """The statistics of components that have only a share of the rows x, whose weights are (n,) in all.
+        """The statistics of a family that has only a share of the data, with what it must know of all of them.
 
-        Where a constraint is relative to all the data, as a floor is, this says what they are: responsibilities
-        that sum to one would have said so themselves.
+        Responsibilities then sum to less than one, so that statistics do not say how wide all the data are; a floor
+        is relative to that.
+
+        Args:
+            statistics: Of the share.
+            x: All the rows, shape (n, d).
+            weight: Their weights, shape (n,).
         """
         return statistics
 

@@ -117,6 +117,23 @@ def refuse_extreme(chunks: Sequence[Array]) -> None:
         )
 
 
+def refuse_wide(low: Array, high: Array, still: Mask) -> None:
+    """Refuse columns, from low to high and not `still`, whose variance is beyond the range of floats.
+
+    Raises:
+        ColumnError: naming the column.
+    """
+    with np.errstate(over="ignore"):
+        extreme = (np.maximum(np.abs(low), np.abs(high)) > _LARGEST) | ((high - low < _SMALLEST) & ~still)
+    if extreme.any():
+        column = int(extreme.argmax())
+        raise ColumnError(
+            column,
+            f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
+            "give it in other units",
+        )
+
+
 def refuse_outlying(chunks: Sequence[Array]) -> None:
     """Refuse covariates whose rows have no digits in a linear predictor: beside one far out, or beside their offset.
 

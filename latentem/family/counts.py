@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from scipy.special import gammaln
 
 from latentem.arrays import Array
 from latentem.core import RowError
@@ -17,6 +18,7 @@ MOST = 1e12
 """The largest count that is taken: at that, sums of log probabilities still have three digits after the point."""
 SMALL = 1e5
 """Counts up to which natural parameters times T have the digits, and are quicker."""
+_LOG_FACTORIALS = gammaln(np.arange(4096.0) + 1)
 _DRAWN = 1e15
 """Means up to which numpy draws Poisson counts; above, a normal one has all the digits that a float has."""
 
@@ -24,6 +26,13 @@ _DRAWN = 1e15
 def counted(x: Array) -> Any:
     """Which values are counts that can be told from their neighbours and scored, boolean of the same shape."""
     return whole(x) & (x <= MOST)
+
+
+def log_factorial(x: Array) -> Array:
+    """log x! of counts, from a table where all of them are small: gammaln takes fifteen times as long."""
+    if x.max(initial=0.0) < len(_LOG_FACTORIALS):
+        return _LOG_FACTORIALS[x.astype(np.intp)]
+    return np.asarray(gammaln(x + 1))
 
 
 def refuse_large(chunks: Iterable[Array]) -> None:

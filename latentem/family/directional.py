@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from math import log, pi
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,9 @@ from attrs import frozen
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
 from latentem.family.base import Family, refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.covariance import Spherical
+from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.moments import Moments
-from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
-from latentem.kernel.products import Buffers
+from latentem.kernel.base import FeatureKernel, Kernel, Sums
 from latentem.numerics.bessel import log_bessel, log_scaled_bessel
 from latentem.numerics.rng import generator
 
@@ -125,7 +124,10 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return np.where(_on_sphere(x)[:, None], params.peaks - 0.5 * params.concentrations * density, -np.inf)
 
     def kernel(self, params: VonMisesFisherParams, log_weights: Array) -> Kernel | None:
-        return DirectionKernel.of(params, log_weights) if params.concentrations.max() <= _BROAD else None
+        if params.concentrations.max() > _BROAD:
+            return None
+        constants = log_weights + params.peaks - params.concentrations
+        return DirectionKernel(own(np.column_stack([constants, params.concentrations[:, None] * params.directions])))
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         return Moments.of(_unit(x), weights, Spherical())
@@ -168,8 +170,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
 
     def _concentrations(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
         def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
-            kept = statistics.count == 0
-            kept[list(held)] = True
+            kept = (statistics.count == 0) | np.isin(np.arange(len(statistics.count)), held)
             gap = statistics.second_about(params.directions) / (2 * np.where(kept, 1.0, statistics.count))
             new = _concentrations(np.where(kept, 1.0, gap), params.directions.shape[1])
             return np.where(kept, params.concentrations, new)
@@ -238,31 +239,19 @@ class DirectionKernel(FeatureKernel):
 
     natural: Array
 
-    @classmethod
-    def of(cls, params: VonMisesFisherParams, log_weights: Array) -> Self:
-        """Of these densities, with these log weights, shape (k,)."""
-        constants = log_weights + params.peaks - params.concentrations
-        return cls(own(np.column_stack([constants, params.concentrations[:, None] * params.directions])))
-
-    @property
-    def rows(self) -> int:
-        return block_rows(self.natural.shape[1], len(self.natural))
-
     def sound(self, low: Array, high: Array) -> bool:
         return True
 
-    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        refuse_other_columns(x, len(out) - 1)
-        out[0] = 1.0
-        out[1:] = _unit(x).T
+    def features(self, x: Array, out: Array) -> None:
+        refuse_other_columns(x, len(out))
+        out[...] = _unit(x).T
 
     def statistics(self, sums: Sums) -> Moments | None:
         count, total = sums.products[0], sums.products[1:].T
         gap = count - np.linalg.norm(total, axis=1)
         if not (total.shape[1] * count <= 2 * _BROAD * gap)[count > 0].all():
             return None  # the next ones will be more concentrated than products can tell
-        origin = np.zeros(total.shape)
-        return Moments(Spherical(), own(origin), own(count.copy()), own(total.copy()), own(count.copy()))
+        return Moments(Spherical(), np.zeros(total.shape), count, total, count)
 
 
 def _on_sphere(x: Array) -> Any:

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
-from scipy.special import betaln, gammaln
+from scipy.special import betaln
 
 from latentem.arrays import Array, Labels, frozen_array, own
 from latentem.core import Event, Path
 from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, whole, whole_numbers
-from latentem.family.counts import SMALL, log_poisson, poisson, refuse_large
+from latentem.family.counts import SMALL, log_factorial, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
@@ -44,7 +44,9 @@ class Poisson(ColumnFamily):
 
     def log_base(self, x: Array) -> Array:
         inside = whole(x)
-        return np.where(inside, -gammaln(np.where(inside, x, 0) + 1), -np.inf).sum(axis=1)
+        if inside.all():
+            return -log_factorial(x).sum(axis=1)
+        return np.where(inside, -log_factorial(np.where(inside, x, 0)), -np.inf).sum(axis=1)
 
     def natural(self, params: Array) -> Array:
         return np.log(params)

@@ -13,8 +13,7 @@ from attrs import evolve, fields, frozen
 from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
 from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
-from latentem.kernel.base import FeatureKernel, Kernel, Sums, block_rows
-from latentem.kernel.products import Buffers
+from latentem.kernel.base import FeatureKernel, Kernel, Sums
 
 _SAME = 1e-4
 """Relative difference of natural parameters below which two components are one: its square is what EM sees of it."""
@@ -85,7 +84,10 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         """
 
     def mean(self, params: Any) -> Array | None:
-        """E[T(x) | z = k], shape (k, p), by which components that are one are told from others; None if not written."""
+        """E[T(x) | z = k], shape (k, p); None where the family does not write it.
+
+        Two components are one distribution where natural parameters and means hardly differ.
+        """
         return None
 
     def free(self, params: Any) -> int:
@@ -93,12 +95,12 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return self._natural(params).shape[1]
 
     def sharp(self, low: Array, high: Array) -> bool:
-        """Whether products of T and natural parameters have the digits, for rows between these bounds, (d,)."""
+        """Whether no digits are lost in T(x) . natural - log partition, for rows between these bounds, (d,)."""
         return True
 
     def log_density(self, params: Any, x: Array) -> Array:
-        features, natural = self._features(x), self._natural(params)
-        refuse_other_statistics(self, features.shape[1], natural.shape[1])
+        natural = self._natural(params)
+        features = self._features(x, natural.shape[1])
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
             return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
@@ -178,10 +180,15 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         plain = isinstance(params, np.ndarray) and params.ndim <= 2
         return numbered("parameter", params) if plain else numbered("natural", self._natural(params))
 
-    def _features(self, x: Array) -> Array:
+    def _features(self, x: Array, wanted: int | None = None) -> Array:
         features = self.T(x)
         if np.shape(features)[:1] != (len(x),) or np.ndim(features) != 2:
             refuse_shape(self, "T", features, f"({len(x)}, p), a row for each row of x")
+        if wanted is not None and features.shape[1] != wanted:
+            raise ValueError(
+                f"{type(self).__name__}: T(x) of these rows has {features.shape[1]} columns, natural(params) {wanted}: "
+                "the rows have another number of columns than those that the parameters were fitted to"
+            )
         return features
 
     def _base(self, x: Array) -> Array:
@@ -253,38 +260,20 @@ class NaturalKernel(FeatureKernel):
     def sound(self, low: Array, high: Array) -> bool:
         return self.family.sharp(low, high)
 
+    def features(self, x: Array, out: Array) -> None:
+        out[...] = self.family._features(x, len(out)).T
+
     @property
-    def rows(self) -> int:
-        return block_rows(self.natural.shape[1], len(self.natural))
+    def more(self) -> bool:
+        return type(self.family).log_base is not ExponentialFamily.log_base
 
-    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        features = self.family._features(x)
-        refuse_other_statistics(self.family, features.shape[1], len(out) - 1)
-        out[0] = 1.0
-        out[1:] = features.T
-
-    def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
-        super().add(x, counts, weight, sums, buffers)
-        if type(self.family).log_base is not ExponentialFamily.log_base:
-            log_base = self.family.log_base(x)
-            sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
+    def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
+        log_base = self.family.log_base(x)
+        sums.beside += float(log_base.sum() if weight is None else log_base[weight > 0] @ weight[weight > 0])
 
     def statistics(self, sums: Sums) -> ExponentialStatistics:
         products = _but_nothing(sums.products)
         return ExponentialStatistics(products[0], products[1:].T, float(sums.beside))
-
-
-def refuse_other_statistics(family: Any, given: int, wanted: int) -> None:
-    """Refuse rows whose T does not go with the natural parameters.
-
-    Raises:
-        ValueError: they have another number of columns.
-    """
-    if given != wanted:
-        raise ValueError(
-            f"{type(family).__name__}: T(x) of these rows has {given} columns, natural(params) {wanted}: "
-            "the rows have another number of columns than those that the parameters were fitted to"
-        )
 
 
 def _but_nothing(sums: Array) -> Array:

@@ -3,5 +3,6 @@
 from latentem.kernel.base import NEVER, FeatureKernel, Kernel
 from latentem.kernel.passes import densities, fused, weighted_statistics
 from latentem.kernel.products import Buffers
+from latentem.kernel.side_by_side import SideBySide
 
-__all__ = ["NEVER", "Buffers", "FeatureKernel", "Kernel", "densities", "fused", "weighted_statistics"]
+__all__ = ["NEVER", "Buffers", "FeatureKernel", "Kernel", "SideBySide", "densities", "fused", "weighted_statistics"]

@@ -13,23 +13,23 @@ from latentem.kernel.products import Buffers, accumulated, multiplied
 UNIT = float(np.finfo(float).eps) / 2
 """The unit roundoff u of float64."""
 NEVER = -1e300
-"""Stands for the log of zero where infinity would make a NaN of zero times it."""
+"""Stands for the log of zero: zero times infinity would be NaN."""
 FAINTEST = -700.0
-"""The least log joint that is told from others: exponentials of less take ten times as long, or are subnormal."""
+"""Log joints below it are raised to it: their exponentials would be subnormal, or take ten times as long."""
 LOWEST = float(np.exp(-100.0))
-"""The least total of a row for which the faintest is nothing."""
+"""The least sum of a row's exponentials beside which the exponential of `FAINTEST` is nothing."""
 NOTHING = float(np.exp(np.full(64, FAINTEST)).max())
-"""What the exponential gives for the faintest; it is taken off again, so a share is zero or has all its digits."""
+"""The exponential of `FAINTEST`. It is taken off again, so a share is zero or has all its digits."""
 NARROWED = 1e-3
-"""What must be left of the variance of a column after a step; else moments are taken about the next means."""
+"""Share of a column's variance that must be left after a step; where less is, moments about a common origin cancel."""
 FEW = 1000
-"""Rows of a chunk up to which it must be left in every direction: so few may be all of the data, and a component have
-hardly more of them than columns."""
-_NUMBERS, _FEWEST, _MANY, _MOST = 2**20, 64, 4000, 2**17
-"""Numbers in what is computed of a block, about; rows in it, at least, at least where twice the numbers allow it, and
-at most. Smaller blocks would stay in
-cache, but with them threads that wait for the interpreter between two calls, some 40 microseconds on a virtual machine,
-wait longer than they compute."""
+"""Rows of a chunk up to which that share must be left in every direction, for so few may be all of the data: then a
+component may have hardly more rows than columns."""
+_NUMBERS = 2**20
+"""Numbers in what is computed of a block, about. Smaller blocks would stay in cache, but threads wait for the
+interpreter between two calls, some 40 microseconds on a virtual machine: longer than they would compute."""
+_FEWEST, _MANY, _MOST = 64, 4000, 2**17
+"""Rows in a block: at least; at least where that makes no more than twice the numbers; and at most."""
 
 
 @final
@@ -37,8 +37,8 @@ class Sums:
     """What a kernel adds up over the blocks of a chunk.
 
     Attributes:
-        products: Features times weights, shape (p, k).
-        beside: What the kernel needs of the rows whatever their component.
+        products: (1, features) times weights, shape (p, k).
+        beside: What the statistics need of the rows whatever their component.
         rows: How many they were.
     """
 
@@ -51,7 +51,8 @@ class Sums:
 class Kernel(abc.ABC):
     """k weighted densities at some parameters, arranged for speed. It is made once a pass.
 
-    A block of rows goes through `read`, and then `log_joint` or `add` or both, in one thread and with the same buffers.
+    A block of rows goes through `read`; `log_joint` and `add` are given what it returned, in the same thread and with
+    the same buffers, before the next block is read.
     """
 
     __slots__ = ()
@@ -84,11 +85,11 @@ class Kernel(abc.ABC):
         """Whether rounding stays below the tolerance for all rows between these bounds, (d,); not if they are NaN."""
 
     @abc.abstractmethod
-    def read(self, x: Array, buffers: Buffers) -> None:
-        """Take in a block of rows, (n, d): what is computed of them whatever their components."""
+    def read(self, x: Array, buffers: Buffers) -> Any:
+        """What is computed of a block of rows, (n, d), whatever their components; it may be in the buffers."""
 
     @abc.abstractmethod
-    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
+    def log_joint(self, x: Array, read: Any, buffers: Buffers, negligible: bool = False) -> Array:
         """Log weight plus log density of rows x, (n, d) -> (k, n), in nats, in a buffer that may be written to.
 
         A term that the components of a row share may be left out. So may, as `NEVER`, what is negligible beside
@@ -96,11 +97,12 @@ class Kernel(abc.ABC):
         """
 
     @abc.abstractmethod
-    def add(self, x: Array, counts: Array, weight: Array | None, sums: Any, buffers: Buffers) -> None:
-        """Add the statistics of the rows that were read last.
+    def add(self, x: Array, read: Any, counts: Array, weight: Array | None, sums: Any, buffers: Buffers) -> None:
+        """Add the statistics of a block of rows.
 
         Args:
             x: The rows, shape (n, d).
+            read: What `read` computed of them.
             counts: Weight of each row in each component, shape (k, n).
             weight: Their sums over the components, shape (n,); None where all are one.
             sums: What is added to.
@@ -117,9 +119,9 @@ class Kernel(abc.ABC):
 
 
 class FeatureKernel(Kernel):
-    """Densities that are linear in features of a row: log p = natural . features, but for what the components share.
+    """Densities that are linear in features of a row: log p = natural . (1, features), but for what components share.
 
-    The first feature is one. The E-step is natural @ features, the statistics are features @ counts'.
+    The E-step is one matrix product, natural @ features, and the statistics are another, features @ counts'.
     """
 
     __slots__ = ()
@@ -130,24 +132,40 @@ class FeatureKernel(Kernel):
         """Natural parameters, shape (k, p), all finite; the first is the constant, the log weight in it."""
 
     @abc.abstractmethod
-    def features(self, x: Array, out: Array, buffers: Buffers) -> None:
-        """Fill in the features of rows x, (n, d) -> (p, n)."""
+    def features(self, x: Array, out: Array) -> None:
+        """Fill in the features beside the one that is one, of rows x: (n, d) -> (p - 1, n)."""
+
+    @property
+    def more(self) -> bool:
+        """Whether the statistics need more than features and counts: then `beside` adds it."""
+        return False
+
+    def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
+        """Add what the statistics need of the rows whatever their component; features are as `features` filled in."""
+
+    @property
+    def rows(self) -> int:
+        k, p = self.natural.shape
+        return block_rows(p, k)
 
     def sums(self) -> Sums:
         return Sums(np.zeros(self.natural.T.shape), 0.0)
 
-    def read(self, x: Array, buffers: Buffers) -> None:
-        self.features(x, buffers.array("features", self.natural.shape[1], len(x)), buffers)
-
-    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
-        k, p = self.natural.shape
-        features = buffers.array("features", p, len(x))
-        return multiplied(self.natural, features, out=buffers.array("density", k, len(x)))
-
-    def add(self, x: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
+    def read(self, x: Array, buffers: Buffers) -> Array:
         features = buffers.array("features", self.natural.shape[1], len(x))
-        sums.products += accumulated(features, counts, buffers)
+        features[0] = 1.0
+        self.features(x, features[1:])
+        return features
+
+    def log_joint(self, x: Array, read: Array, buffers: Buffers, negligible: bool = False) -> Array:
+        natural = self.natural
+        return multiplied(natural, read, out=buffers.array("density", len(natural), len(x)))
+
+    def add(self, x: Array, read: Array, counts: Array, weight: Array | None, sums: Sums, buffers: Buffers) -> None:
+        sums.products += accumulated(read, counts, buffers)
         sums.rows += len(x)
+        if self.more:
+            self.beside(x, read[1:], weight, sums)
 
     def counts(self, sums: Sums) -> Array:
         return sums.products[0].copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,12 @@ _buffers = Buffers()
 
 
 def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
-    """Counts, (k,), statistics and entropy over the rows of a chunk, and the stretches that the kernel is not for."""
+    """The E-step of a mixture on a chunk of rows, where the kernel is sound.
+
+    Returns:
+        The counts, shape (k,), the family's statistics, and the entropy of the labels in nats, of the rows for which
+        the kernel is sound; and the other rows, in stretches: they need another kernel, or none.
+    """
     kernel = kernel.about(chunk.centre)
     sums, entropy = kernel.sums(), 0.0
     left: list[slice] = []
@@ -34,8 +38,8 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
     if statistics is None:
         sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
         statistics = kernel.statistics(sums)
-    stretches = [chunk if part == slice(0, len(chunk)) else chunk[part] for part in left]
-    return kernel.counts(sums), statistics, entropy, stretches
+    whole = [slice(0, len(chunk))]
+    return kernel.counts(sums), statistics, entropy, [chunk] if left == whole else [chunk[part] for part in left]
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
@@ -43,12 +47,11 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
     x, weight = chunk.x[part], None if chunk.weight is None else chunk.weight[part]
     if not (sound or kernel.sound(x.min(axis=0), x.max(axis=0))):
         return None
-    kernel.read(x, _buffers)
-    found = None
+    read, found = kernel.read(x, _buffers), None
     free = chunk.allowed is None or chunk.allowed[part].all()
     # Shifted, the share of the only component that a row may have is one to the bit.
     for shares in (unshifted, shifted) if kernel.bounded and free else (shifted,):
-        log_joint = kernel.log_joint(x, _buffers, negligible=chunk.allowed is None)
+        log_joint = kernel.log_joint(x, read, _buffers, negligible=chunk.allowed is None)
         if chunk.allowed is not None:
             np.copyto(log_joint, NEVER, where=~chunk.allowed[part].T)
         found = shares(log_joint, weight, _buffers)
@@ -57,7 +60,7 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
     if found is None:
         return None
     counts, entropy = found
-    kernel.add(x, counts, weight, sums, _buffers)
+    kernel.add(x, read, counts, weight, sums, _buffers)
     return entropy
 
 
@@ -66,8 +69,7 @@ def densities(kernel: Kernel, x: Array) -> Array:
     found = []
     for part in blocks(len(x), kernel.rows):
         block = x[part]
-        kernel.read(block, _buffers)
-        found.append(kernel.log_joint(block, _buffers).T.copy())
+        found.append(kernel.log_joint(block, kernel.read(block, _buffers), _buffers).T.copy())
     return np.concatenate(found)
 
 
@@ -75,17 +77,18 @@ def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
     """The family's statistics of rows, (n, d), with weights by component, (n, k); None where digits would be lost."""
     sums = kernel.sums()
     for part in blocks(len(x), kernel.rows):
-        kernel.read(x[part], _buffers)
-        kernel.add(x[part], np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
+        read = kernel.read(x[part], _buffers)
+        kernel.add(x[part], read, np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
     return kernel.statistics(sums)
 
 
-def blocks(n: int, most: int) -> Iterator[slice]:
+def blocks(n: int, most: int) -> list[slice]:
     """Stretches of n rows, of about equal lengths, at most so long but for the few that fill a line of the cache."""
     count = -(-n // most)
-    edges = [n * i // count // LINE * LINE for i in range(count)]
-    edges.append(n)
-    return (slice(begin, end) for begin, end in pairwise(edges))
+    if count == 1:
+        return [slice(0, n)]
+    edges = [*(n * i // count // LINE * LINE for i in range(count)), n]
+    return [slice(begin, end) for begin, end in pairwise(edges)]
 
 
 def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
@@ -104,7 +107,7 @@ def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[A
 
 
 def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
-    """The same where no log joint is above zero; None where all of a row's are so low that digits would be lost."""
+    """What `shifted` gives, where no log joint is above zero; None where all of a row's are so low that digits go."""
     k, n = log_joint.shape
     counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
     faint = log_joint.min() < FAINTEST

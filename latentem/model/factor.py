@@ -12,7 +12,7 @@ from latentem.arrays import Array, own, plain_int
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
 from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
-from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Gaussian, InverseWishart, Shape, Spherical
+from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Form, Gaussian, InverseWishart, Spherical
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
 from latentem.model.components import number_of
@@ -48,7 +48,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     """
 
     m: int = field(converter=plain_int, validator=number_of("factors"))
-    noise: Shape = field(factory=Diagonal)
+    noise: Form = field(factory=Diagonal)
     prior: CovariancePrior = field(factory=Floor, converter=_or_flat)
 
     def __attrs_post_init__(self) -> None:
@@ -256,7 +256,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     def _estimate(self, second: Array, count: float, d: int) -> Array:
         """The maximisers without a floor, shape (d,) or ()."""
         pseudo_second, pseudo_count = self.prior.pseudo(self.noise, d)
-        return self.noise.estimate((second + pseudo_second)[None], np.array([count + pseudo_count]), d)[0]
+        return self.noise.average((second + pseudo_second)[None], np.array([count + pseudo_count]), d)[0]
 
     def _free_noise(self, params: FactorParams) -> int:
         """What is left of the d (d + 1) / 2 numbers of a covariance, if that is less (Ledermann, 1937)."""

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive, Degenerate, Value
-from latentem.family import Shape
+from latentem.family import Form
 from latentem.posterior.normal import NormalPosterior
 
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -24,8 +24,8 @@ class FactorParams(Value):
     """Mean, loadings and noise variances of x = mean + loadings z + noise, z ~ N(0, I).
 
     Attributes:
-        mean: Shape (d,).
-        loadings: Shape (d, m). They are known up to a rotation: compare `covariance()`, or `canonical()`.
+        mean: Form (d,).
+        loadings: Form (d, m). They are known up to a rotation: compare `covariance()`, or `canonical()`.
         noise: Variances, shape (d,) for diagonal noise, () for spherical.
 
     Raises:
@@ -114,14 +114,14 @@ class FactorStatistics(Additive):
     loadings cost digits: docs/mathematics.md. A sum keeps the origin of the operand with the larger |count|.
     """
 
-    shape: Shape
+    shape: Form
     origin: Array = matrix("(d, 1 + m)")
     gram: Array = matrix("(1 + m, 1 + m)")
     cross: Array = matrix("(d, 1 + m)")
     second: Array = array()
 
     @classmethod
-    def of(cls, x: Array, posterior: NormalPosterior, shape: Shape) -> Self:
+    def of(cls, x: Array, posterior: NormalPosterior, shape: Form) -> Self:
         """Of rows x, shape (n, d), under q."""
         weight, z, root = posterior.multiplicity, posterior.means, posterior.root
         (n, m), d, count = z.shape, x.shape[1], float(weight.sum())
@@ -144,7 +144,7 @@ class FactorStatistics(Additive):
 
     @classmethod
     def of_scatter(
-        cls, count: float, mean: Array, first: Array, scatter: Array, params: FactorParams, shape: Shape
+        cls, count: float, mean: Array, first: Array, scatter: Array, params: FactorParams, shape: Form
     ) -> Self | None:
         """Of rows of which only these are known, under the posterior: what `of` gives, in less than a pass over them.
 
@@ -221,6 +221,6 @@ class FactorStatistics(Additive):
         return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second)
 
 
-def _pair(shape: Shape, a: Array, b: Array) -> Array:
+def _pair(shape: Form, a: Array, b: Array) -> Array:
     """A b' of two matrices (d, p), in the structure's shape: its diagonal, (d,), or its trace, ()."""
     return shape.product(a.T, b.T).sum(axis=0)

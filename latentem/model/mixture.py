@@ -120,13 +120,12 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         if kernel is None:
             return tree_sum(super(Mixture, self).expectation(params, part) for part in self._blocks(chunk))
         counts, statistics, entropy, left = fused(kernel, chunk)
-        if left and left[0] is chunk:
+        found = MixtureStatistics(own(counts), statistics)
+        if not left:
+            return Expectation(found, entropy, chunk.observations)
+        if left[0] is chunk:
             return self._fused(kernel.otherwise, params, chunk)
-        mine = Expectation(
-            MixtureStatistics(own(counts), statistics),
-            entropy,
-            chunk.observations - sum(part.observations for part in left),
-        )
+        mine = Expectation(found, entropy, chunk.observations - sum(part.observations for part in left))
         return tree_sum([mine, *(self._fused(kernel.otherwise, params, part) for part in left)])
 
     def _blocks(self, chunk: Rows) -> list[Rows]:

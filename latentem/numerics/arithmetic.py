@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import wraps
-from typing import Literal, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -18,8 +18,12 @@ def own_arithmetic(function: Callable[Given, T]) -> Callable[Given, T]:
     @wraps(function)
     def computed(*args: Given.args, **kwargs: Given.kwargs) -> T:
         told = np.geterr()
-        divide, over, invalid = (_at_most_warn(told[kind]) for kind in ("divide", "over", "invalid"))
-        with np.errstate(divide=divide, over=over, invalid=invalid, under="ignore"):
+        with np.errstate(
+            divide="ignore" if told["divide"] == "ignore" else "warn",
+            over="ignore" if told["over"] == "ignore" else "warn",
+            invalid="ignore" if told["invalid"] == "ignore" else "warn",
+            under="ignore",
+        ):
             return function(*args, **kwargs)
 
     return computed
@@ -43,7 +47,3 @@ def own_steps(function: Callable[Given, Generator[T, None, None]]) -> Callable[G
             values.close()
 
     return stepped
-
-
-def _at_most_warn(told: str) -> Literal["ignore", "warn"]:
-    return "ignore" if told == "ignore" else "warn"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
+from operator import itemgetter
 from typing import Any, final
 
 import numpy as np
@@ -15,6 +16,7 @@ from latentem.arrays import Array, Labels, own
 from latentem.core import ColumnError, Event, Hidden, Path, RowError, Unavailable, Whole
 from latentem.core.learnable import Found, Name
 from latentem.family.base import Family
+from latentem.kernel import Kernel, SideBySide
 from latentem.numerics.rng import generator
 
 _COLUMN = re.compile(r"\bx(\d+)\b")
@@ -77,6 +79,9 @@ class Part(Family[Any, Any], Whole[Any, Any]):
 
     def infer(self, params: Any, x: Array) -> tuple[Array, Hidden | None]:
         return self.family.infer(params, self._present(x))
+
+    def kernel(self, params: Any, log_weights: Array) -> Kernel | None:
+        return SideBySide.of([(self.family.kernel(params, log_weights), self._own)], itemgetter(0))
 
     def expected(self, x: Array, weights: Array, hidden: Any) -> Any:
         return self.family.expected(self._own(x), weights, hidden)

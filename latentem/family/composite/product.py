@@ -14,6 +14,7 @@ from latentem.core import Hidden, Path, Whole
 from latentem.family.base import Family, brief
 from latentem.family.composite.on import Part, drawn
 from latentem.family.composite.parts import Parts, Together
+from latentem.kernel import Kernel, SideBySide
 
 
 def _parts(those: Iterable[Any]) -> tuple[Part, ...]:
@@ -96,6 +97,13 @@ class Product(Family[Parts, Parts], Whole[Parts, Parts]):
     def infer(self, params: Parts, x: Array) -> tuple[Array, Hidden | None]:
         densities, hidden = zip(*self._each(lambda part, own: part.infer(own, x), params), strict=True)
         return np.add.reduce(densities), Together.of(hidden)
+
+    def kernel(self, params: Parts, log_weights: Array) -> Kernel | None:
+        def one(part: Part, own: Any) -> tuple[Kernel | None, Any]:
+            weights = log_weights if part is self.parts[0] else np.zeros_like(log_weights)
+            return part.family.kernel(own, weights), part._own
+
+        return SideBySide.of(self._each(one, params), Parts)
 
     def expected(self, x: Array, weights: Array, hidden: Together) -> Parts:
         def one(part: Part, hidden: Hidden | None) -> Any:

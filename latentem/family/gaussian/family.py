@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -11,19 +12,17 @@ from attrs import field, frozen
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
 from latentem.family.base import refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.missing import Completion, available
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Floor
+from latentem.family.gaussian.prior import CovariancePrior, Floor, or_flat
 from latentem.family.gaussian.quadratic import QuadraticKernel
-from latentem.family.gaussian.scatter import ScatterFamily, or_flat
-from latentem.family.gaussian.structure import Structure, refuse_other_structure
-from latentem.family.gaussian.whitened import WhitenedKernel
+from latentem.family.gaussian.scatter import ScatterFamily
+from latentem.family.gaussian.whitened import WhitenedKernel, whitened_cost
 from latentem.kernel.base import Kernel
 from latentem.numerics.rng import generator
-
-_LOG_2PI = float(np.log(2 * np.pi))
 
 
 @final
@@ -66,17 +65,15 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         refuse_other_columns(x, d)
         missing = np.isnan(x)
         if missing.any():
-            return self.structure.each.complete(x, missing, params.means, self.structure.spread(params.covariances))
-        _, log_det = params.factors
-        return -0.5 * (d * _LOG_2PI + log_det + self._distances(params, x)), None
+            return self.structure.each.complete(x, missing, params.means, params.distinct)
+        return -0.5 * (params.log_partitions + self._distances(params, x)), None
 
     def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
-        if self.structure != Full():
-            return QuadraticKernel.of(params, log_weights)
+        products = QuadraticKernel.of(params, log_weights)
+        if not products.whitens or products.cost < whitened_cost(params, 1 / len(params.means)):
+            return products  # cheaper even where all but one component are ruled out
         whitened = WhitenedKernel.of(params, log_weights)
-        products = QuadraticKernel.of(params, log_weights, whitened)
-        least = whitened.cost_at(1 / len(params.means))  # where all but one component are ruled out
-        return products if products.cost < least or products.cost < whitened.cost_at(whitened.share) else whitened
+        return products if products.cost < whitened_cost(params, whitened.share) else whitened
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         missing = np.isnan(x)
@@ -91,14 +88,16 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         return moments.together() if self.structure.tied else moments
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
-        d = params.means.shape[1]
-        _, log_det = params.factors
         second = statistics.second_about(params.means)
-        distances = self.structure.each.trace(params.precisions[: len(second)], second)
-        return float(-0.5 * (statistics.count @ (d * _LOG_2PI + log_det) + distances.sum()))
+        distances = statistics.shape.trace(params.precisions[: len(second)], second)
+        return float(-0.5 * (statistics.count @ params.log_partitions + distances.sum()))
 
     def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
-        return [self._means(), self._covariances()]
+        return self._blocks
+
+    @cached_property
+    def _blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
+        return self._means(), self._covariances()
 
     def first(self, statistics: Moments) -> GaussianParams:
         return GaussianParams(*self._first(statistics), self.structure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,12 +14,14 @@ from latentem.arrays import Array, Labels, frozen_array
 from latentem.core import ColumnError, Path, Whole
 from latentem.family.base import Family
 from latentem.family.columns import POSITIVE, Mask, log_of_positive
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.family import Gaussian
-from latentem.family.gaussian.full import Full
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor
-from latentem.family.gaussian.structure import Structure
+from latentem.family.gaussian.quadratic import QuadraticKernel
+from latentem.kernel import Kernel, SideBySide
 
 
 @final
@@ -67,6 +70,9 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
         density = self.gaussian.log_density(params, logs) - logs.sum(axis=1, keepdims=True)
         return np.where(inside, density, -np.inf)
 
+    def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
+        return SideBySide.of([(QuadraticKernel.of(params, log_weights), _logs)], itemgetter(0))
+
     def statistics(self, x: Array, weights: Array) -> Moments:
         return self.gaussian.statistics(np.log(np.where(x > 0, x, 1.0)), weights)
 
@@ -109,3 +115,9 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
 
     def describe(self, params: GaussianParams) -> Mapping[str, Array]:
         return {"mean of log": params.means, "sd of log": np.sqrt(params.variances())}
+
+
+def _logs(x: Array) -> Array:
+    """Logarithms of rows or of bounds of them; NaN and infinity, for which no kernel is sound, outside the support."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(x)

@@ -14,7 +14,7 @@ from latentem.arrays import EQUAL, Array, array, matrix, own
 from latentem.core import Degenerate, Value
 
 if TYPE_CHECKING:
-    from latentem.family.gaussian.structure import Shape
+    from latentem.family.gaussian.covariance.form import Form
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -43,7 +43,7 @@ class Completion(Value):
         """The rows, (n, d), with the expectations under one component in their missing cells."""
 
     @abc.abstractmethod
-    def added(self, weight: Array, component: int, shape: Shape) -> Array:
+    def added(self, weight: Array, component: int, shape: Form) -> Array:
         """Sum of weight, (n,), times the covariance of the missing cells, as a second moment of that shape."""
 
     @abc.abstractmethod
@@ -69,7 +69,7 @@ class IndependentCells(Completion):
     def filled(self, x: Array, component: int) -> Array:
         return np.where(self.missing, self.means[component], x)
 
-    def added(self, weight: Array, component: int, shape: Shape) -> Array:
+    def added(self, weight: Array, component: int, shape: Form) -> Array:
         return shape.of_columns((weight @ self.missing) * self.variances[component])
 
     def entropies(self) -> Array:
@@ -128,7 +128,7 @@ class CorrelatedCells(Completion):
             rows[block.rows[:, None], block.columns[block.pattern]] = block.means[component]
         return rows
 
-    def added(self, weight: Array, component: int, shape: Shape) -> Array:
+    def added(self, weight: Array, component: int, shape: Form) -> Array:
         d = self.shape[2]
         total = np.zeros((d, d))
         for block in self.blocks:

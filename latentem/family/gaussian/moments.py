@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Self, final
 
 import numpy as np
@@ -9,13 +10,13 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive
+from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.missing import Completion
-from latentem.family.gaussian.structure import Shape
 
 _LEAST = np.finfo(float).tiny / np.finfo(float).eps
+"""The smallest sum of weights: below, a ratio of sums has no digits."""
 _FAINT = 1e-12
 """Share of the weight below which a component has next to nothing: what its moments lack is lost in the others'."""
-"""The smallest sum of weights: below, a ratio of sums has no digits."""
 
 
 @final
@@ -24,21 +25,21 @@ class ColumnMoments(Additive):
     """Moments of the observed cells, column by column, whatever the component: the data's alone, and not q's.
 
     Attributes:
-        shape: The structure of one covariance.
+        shape: The form of one covariance.
         origin: What each column's moments are about, shape (d,).
         count: Sum of the weights of the rows in which it is observed, shape (d,).
         first: Sum of weight (x - origin), shape (d,).
-        second: Sum of weight (x - origin)^2, shape (d,), or over all columns where the structure keeps only that.
+        second: Sum of weight (x - origin)^2, shape (d,), or over all columns where the form keeps only that.
     """
 
-    shape: Shape
+    shape: Form
     origin: Array = vector("(d,)")
     count: Array = vector("(d,)")
     first: Array = vector("(d,)")
     second: Array = array()
 
     @classmethod
-    def of(cls, x: Array, weight: Array, shape: Shape) -> Self:
+    def of(cls, x: Array, weight: Array, shape: Form) -> Self:
         """Of rows x, shape (n, d), NaN where a cell is missing, with weights (n,)."""
         if not len(x):
             nothing = np.zeros(x.shape[1])
@@ -60,7 +61,7 @@ class ColumnMoments(Additive):
         return evolve(self, origin=origin, first=self.first + self.count * shift, second=self.second + added)
 
     def variances(self) -> Array:
-        """Variances of the columns, (d,), or over all cells where the structure keeps only that; 0 where unknown."""
+        """Variances of the columns, (d,), or over all cells where the form keeps only that; 0 where unknown."""
         total = self.shape.kept(self.count)
         spread = self.first**2 / np.where(self.count == 0, 1.0, self.count)
         return np.asarray((self.second - self.shape.kept(spread)) / np.where(total == 0, 1.0, total))
@@ -80,11 +81,11 @@ class Moments(Additive):
     """Weighted zeroth, first and second moments of each component, about an origin of its own.
 
     Attributes:
-        shape: The structure of one covariance.
+        shape: The form of one covariance.
         origin: What each component's moments are about, shape (k, d).
         count: Sum of weights, shape (k,).
         first: Sum of weight (x - origin), shape (k, d).
-        second: Sum of weight (x - origin)(x - origin)', in that structure's own shape, (k, ...); or (1, ...), summed
+        second: Sum of weight (x - origin)(x - origin)', in that form, (k, ...); or (1, ...), summed
             over the components, which is all that a covariance shared by them needs.
         observed: Those of the data themselves, column by column, where they do not follow from these: where cells
             are missing or weights are not the responsibilities alone. None elsewhere.
@@ -94,7 +95,7 @@ class Moments(Additive):
     keeps for each component the origin of the operand with the larger |count|.
     """
 
-    shape: Shape
+    shape: Form
     origin: Array = matrix("(k, d)")
     count: Array = vector("(k,)")
     first: Array = matrix("(k, d)")
@@ -103,7 +104,7 @@ class Moments(Additive):
     seen: Array | None = None
 
     @classmethod
-    def of(cls, x: Array, weights: Array, shape: Shape, completion: Completion | None = None) -> Self:
+    def of(cls, x: Array, weights: Array, shape: Form, completion: Completion | None = None) -> Self:
         """Of rows x, shape (n, d), with weights (n, k); expected ones where cells are missing and completed."""
         count = weights.sum(axis=0)
         live = count > _LEAST
@@ -131,8 +132,6 @@ class Moments(Additive):
 
     def about(self, origin: Array) -> Self:
         """The same moments about another origin, shape (k, d) or (d,)."""
-        if origin is self.origin:
-            return self
         shift = self.origin - origin
         if not shift.any():
             return self
@@ -144,6 +143,8 @@ class Moments(Additive):
 
     def second_about(self, origin: Array) -> Array:
         """The second moments about another origin, shape (k, d) or (d,): (k, ...) or (1, ...), as they are kept."""
+        if origin is self._means:
+            return self.centred
         shift = self.origin - origin
         return self._second_after(shift, self.first + self.count[:, None] * shift)
 
@@ -151,7 +152,9 @@ class Moments(Additive):
         """The second moments once the origin has moved by -shift and the first ones have become `first`."""
         if not shift.any():
             return self.second
-        added = _summed(self.shape.twice(0.5 * (self.first + first), shift), len(self.second))
+        added = self.shape.twice(0.5 * (self.first + first), shift)
+        if len(self.second) < len(added):
+            added = added.sum(axis=0, keepdims=True)
         added += self.second
         return added
 
@@ -161,7 +164,17 @@ class Moments(Additive):
 
     def means(self) -> Array:
         """Mean of each component, shape (k, d); its origin where the count is zero."""
-        return self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None]
+        return self._means
+
+    @cached_property
+    def _means(self) -> Array:
+        return own(self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None])
+
+    @cached_property
+    def centred(self) -> Array:
+        """The second moments about the means, as they are kept: a step asks for them more than once."""
+        shift = self.origin - self._means
+        return own(self._second_after(shift, self.first + self.count[:, None] * shift))
 
     def away(self, means: Array) -> Array:
         """By how much some means miss those of the moments, (k, d): what rounding far from zero leaves between them."""
@@ -175,8 +188,7 @@ class Moments(Additive):
         """
         count = self.count if len(self.second) == len(self.count) else self.count.sum(keepdims=True)
         live = count > _FAINT * count.sum()
-        centred = self.second_about(self.means())[live]
-        after = self.shape.estimate(centred, count[live], self.origin.shape[1])
+        after = self.shape.average(self.centred[live], count[live], self.origin.shape[1])
         if directions:
             return self.shape.surely_keep(part, covariances[live], after)
         return bool((self.shape.columns(after) >= part * self.shape.columns(covariances[live])).all())
@@ -192,10 +204,14 @@ class Moments(Additive):
         return self.second_about(mean).sum(axis=0), float(total)
 
     def variances(self) -> Array:
-        """Variances of the columns of all the data, (d,), or their mean where the structure keeps only that.
+        """Variances of the columns of all the data, (d,), or their mean where the form keeps only that.
 
         A column that does not vary counts as having variance one: there is no scale to be relative to.
         """
+        return self._variances
+
+    @cached_property
+    def _variances(self) -> Array:
         if self.observed is not None:
             variances = self.observed.variances()
         else:
@@ -217,12 +233,15 @@ class Moments(Additive):
         if origin is not other.origin and not np.array_equal(origin, other.origin):
             larger = (np.abs(other.count) > np.abs(self.count))[:, None]
             origin = own(np.where(larger, other.origin, self.origin))
-        a, b = self.about(origin), other.about(origin)
+        a = self if origin is self.origin else self.about(origin)
+        b = other if origin is other.origin else other.about(origin)
         known = self.observed is not None or other.observed is not None
         return a._with(
             a.count + b.count,
             a.first + b.first,
-            _summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
+            a.second + b.second
+            if len(a.second) == len(b.second)
+            else _summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
             self.columns() + other.columns() if known else None,
             None if self.seen is None and other.seen is None else own(self._seen() + other._seen()),
         )
@@ -239,7 +258,9 @@ class Moments(Additive):
         self, count: Array, first: Array, second: Array, observed: ColumnMoments | None, seen: Array | None
     ) -> Self:
         """Moments about the same origins, of arrays that were just made."""
-        return type(self)(self.shape, self.origin, own(count), own(first), own(second), observed, seen)
+        for made in (count, first, second):
+            made.flags.writeable = False
+        return type(self)(self.shape, self.origin, count, first, second, observed, seen)
 
 
 def _summed(second: Array, length: int) -> Array:

@@ -10,8 +10,11 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, array, matrix
 from latentem.core import Value
-from latentem.family.gaussian.full import Full
-from latentem.family.gaussian.structure import Structure
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure
+
+_LOG_2PI = float(np.log(2 * np.pi))
 
 
 @final
@@ -21,8 +24,8 @@ class GaussianParams(Value):
 
     Attributes:
         means: Shape (k, d).
-        covariances: (k, d, d) full, (k, d) diagonal, (k,) spherical; (d, d), (d,) or () if tied.
-        structure: Which of these it is.
+        covariances: (k, d, d) where their form is full, (k, d) diagonal, (k,) spherical; (d, d), (d,) or () if tied.
+        structure: What they have in common.
 
     Raises:
         ValueError: shapes disagree, or a value is not finite.
@@ -44,43 +47,61 @@ class GaussianParams(Value):
                 raise ValueError(f"{name} hold NaN or infinity: every value must be finite")
 
     @cached_property
+    def form(self) -> Form:
+        """The form of one covariance."""
+        return self.structure.each
+
+    @cached_property
+    def distinct(self) -> Array:
+        """The covariances, one a component, or a single one where they are tied, (m, ...)."""
+        return self.structure.spread(self.covariances)
+
+    @cached_property
     def factors(self) -> tuple[Array, Array]:
         """Whiteners, (k, ...), and log determinants, (k,): once a pass, not once a chunk."""
-        k, d = self.means.shape
-        whiteners, log_det = self.structure.each.factor(self.structure.spread(self.covariances), d)
-        return np.broadcast_to(whiteners, (k, *whiteners.shape[1:])), np.broadcast_to(log_det, (k,))
+        whiteners, log_det = self.form.factor(self.distinct, self.means.shape[1])
+        return (self._one_each(whiteners), self._one_each(log_det)) if self.structure.tied else (whiteners, log_det)
+
+    @cached_property
+    def log_partitions(self) -> Array:
+        """Twice the log partition of each in nats, shape (k,): d log 2 pi + log det covariance."""
+        _, log_det = self.factors
+        return np.asarray(self.means.shape[1] * _LOG_2PI + log_det)
 
     @cached_property
     def precisions(self) -> Array:
-        """Inverse covariances, in the structure's own shape, one a component even where they are tied, (k, ...)."""
+        """Inverse covariances, in their form, one a component even where they are tied, (k, ...)."""
         whiteners, _ = self.factors
-        each = self.structure.each.precision(whiteners[:1] if self.structure.tied else whiteners)
-        return np.broadcast_to(each, whiteners.shape)
+        precisions = self.form.precision(whiteners[: len(self.distinct)])
+        return self._one_each(precisions) if self.structure.tied else precisions
 
     @cached_property
     def condition(self) -> float:
         """By how much whitening magnifies rounding, at most: the condition of the correlations."""
-        return float(self.structure.each.condition(self.structure.spread(self.covariances)).max())
+        return float(self.form.condition(self.distinct).max())
 
     @cached_property
     def condition_at_most(self) -> float:
         """A bound on that condition, which takes no eigenvalues."""
-        each = self.structure.spread(self.covariances)
-        return self.structure.each.condition_at_most(each, self.precisions[: len(each)])
+        return self.form.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
 
     def one_each(self) -> Array:
-        """The covariances in the structure's own shape, one a component even where they are tied, (k, ...)."""
-        each = self.structure.spread(self.covariances)
-        return np.broadcast_to(each, (len(self.means), *each.shape[1:]))
+        """The covariances in their form, one a component even where they are tied, (k, ...)."""
+        return self._one_each(self.distinct)
 
     def dense(self) -> Array:
-        """Covariances as matrices, shape (k, d, d), whatever the structure."""
-        k, d = self.means.shape
-        dense = self.structure.each.dense(self.structure.spread(self.covariances), d)
-        return np.broadcast_to(dense, (k, d, d))
+        """Covariances as matrices, shape (k, d, d), whatever their form."""
+        return self._one_each(self.form.dense(self.distinct, self.means.shape[1]))
 
     def variances(self) -> Array:
         """Variances of the columns, shape (k, d), without forming a matrix that is not there."""
-        each = self.structure.spread(self.covariances)
-        columns = np.diagonal(each, axis1=1, axis2=2) if each.ndim == 3 else each.reshape(len(each), -1)
-        return np.broadcast_to(columns, self.means.shape)
+        return self._variances
+
+    @cached_property
+    def _variances(self) -> Array:
+        columns = self.form.columns(self.distinct)
+        return np.broadcast_to(columns.reshape(len(columns), -1), self.means.shape)
+
+    def _one_each(self, values: Array) -> Array:
+        k = len(self.means)
+        return values if len(values) == k else np.broadcast_to(values, (k, *values.shape[1:]))

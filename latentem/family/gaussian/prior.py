@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import abc
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, frozen_array
-from latentem.core import Value
-from latentem.family.gaussian.full import Full
-from latentem.family.gaussian.structure import Shape
+from latentem.core import Event, Value
+from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
 
 
 class CovariancePrior(Value):
-    """A floor, or pseudo-moments, or neither."""
+    """A floor, or pseudo-moments, or neither.
+
+    Class attribute that a prior may say:
+        flat: Whether its density is: `pseudo` then adds nothing.
+    """
 
     __slots__ = ()
 
-    @abc.abstractmethod
+    flat: ClassVar[bool] = True
+
     def floor(self, variances: Array) -> Array | None:
         """The least covariance for data with these variances, or None."""
+        return None
 
-    @abc.abstractmethod
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        """A second moment, in the structure's shape, and a count, added to those of every covariance."""
+    def pseudo(self, form: Form, d: int) -> tuple[Array, float]:
+        """A second moment in that form, and a count, added to those of every covariance."""
+        return np.zeros(form.one(d)), 0.0
 
 
 @final
@@ -33,11 +38,10 @@ class CovariancePrior(Value):
 class Flat(CovariancePrior):
     """No prior and no floor: plain maximum likelihood, in which a component may collapse onto a row."""
 
-    def floor(self, variances: Array) -> Array | None:
-        return None
 
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        return np.zeros(shape.one(d)), 0.0
+def or_flat(prior: CovariancePrior | None) -> CovariancePrior:
+    """A converter: no prior is a flat one."""
+    return Flat() if prior is None else prior
 
 
 def _small(instance: Any, attribute: Any, value: float) -> None:
@@ -59,9 +63,6 @@ class Floor(CovariancePrior):
     def floor(self, variances: Array) -> Array | None:
         return self.eps * variances
 
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
-        return np.zeros(shape.one(d)), 0.0
-
 
 def _above_minus_one(instance: Any, attribute: Any, value: float) -> None:
     if not -1 < value < float("inf"):
@@ -82,25 +83,81 @@ class InverseWishart(CovariancePrior):
         dof: Degrees of freedom.
     """
 
+    flat: ClassVar[bool] = False
+
     scale: Array = field(converter=frozen_array, eq=EQUAL, hash=False)
     dof: float = field(validator=_above_minus_one)
 
     def __attrs_post_init__(self) -> None:
         square = self.scale.ndim == 2 and self.scale.shape[0] == self.scale.shape[1]
-        if not (Full().refuse(self.scale[None]) is None if square else self.scale.ndim < 2 and (self.scale > 0).all()):
+        if not (Full().unfit(self.scale[None]) is None if square else self.scale.ndim < 2 and (self.scale > 0).all()):
             raise ValueError(
                 f"the scale of InverseWishart was given as {self.scale}: give a positive number, a positive "
                 "diagonal (d,), or a positive definite matrix (d, d)"
             )
 
-    def floor(self, variances: Array) -> Array | None:
-        return None
-
-    def pseudo(self, shape: Shape, d: int) -> tuple[Array, float]:
+    def pseudo(self, form: Form, d: int) -> tuple[Array, float]:
         if self.scale.ndim and len(self.scale) != d:
             raise ValueError(f"the scale of InverseWishart has shape {self.scale.shape}: the data have {d} columns")
         count = self.dof + d + 1
-        if self.scale.ndim == 2 and shape == Full():
+        if self.scale.ndim == len(form.one(d)) == 2:
             return self.scale, count
         columns = np.diagonal(self.scale) if self.scale.ndim == 2 else np.broadcast_to(self.scale, (d,))
-        return shape.of_columns(columns), count
+        return form.of_columns(columns), count
+
+
+AT_FLOOR = 1 + 1e-6
+"""Ratio to the floor up to which a variance is at it."""
+
+
+def of(component: int | None) -> str:
+    """Which components, in a message; None for all of them."""
+    return " of all components" if component is None else f" of component {component}"
+
+
+def lifted(ratio: Array, field: str, what: str, tied: bool = False) -> list[Event]:
+    """Events for what was given below the floor and raised to it.
+
+    Args:
+        ratio: Of what was given to the floor, one a component, or a single one where they are tied, (m,).
+        field: The field of the parameters.
+        what: What is in it, in the singular.
+        tied: Whether the components have one.
+    """
+    return [
+        Event(
+            "lifted",
+            f"the given {what}{of(component)} is below the floor and was raised to it",
+            "give a wider start, or another floor (prior=Floor(eps), or None)",
+            component,
+            field,
+        )
+        for component in (None if tied else j for j in np.flatnonzero(ratio < 1 / AT_FLOOR).tolist())
+    ]
+
+
+def held_up(
+    ratio: Array, count: Array, field: str, what: str, remedy: str, tied: bool = False, column: Array | None = None
+) -> list[Event]:
+    """Events for what is at its floor.
+
+    Args:
+        ratio: As in `lifted`.
+        count: Rows behind each, (m,).
+        field: The field of the parameters.
+        what: What is in it, in the singular.
+        remedy: What can be done.
+        tied: Whether the components have one.
+        column: The column nearest to the direction in which it is narrow, (m,), where that is known.
+    """
+    return [
+        Event(
+            "floor",
+            f"the {what}{of(None if tied else j)} is held up by its floor, with {count[j]:.4g} rows",
+            remedy,
+            None if tied else j,
+            field,
+            None if column is None else int(column[j]),
+        )
+        for j in np.flatnonzero(ratio <= AT_FLOOR).tolist()
+    ]

@@ -13,20 +13,20 @@ from attrs import evolve
 from latentem.arrays import Array
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family, unobserved
-from latentem.family.columns import constant, seen
-from latentem.family.gaussian.covariance import Spherical
+from latentem.family.columns import constant, refuse_wide, seen
+from latentem.family.gaussian.covariance.form import VANISHED
+from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Flat, Floor, InverseWishart
-from latentem.family.gaussian.structure import VANISHED, Structure
+from latentem.family.gaussian.prior import AT_FLOOR, CovariancePrior, Floor, held_up, lifted, of
 
-_AT_FLOOR = 1 + 1e-6
+_WIDER = "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows"
 _SAME = 1e-8
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 _SEEN = 1e-10
 """Of a standard deviation: rounding of a mean that is asked about."""
-_LARGEST, _SMALLEST = 1e140, 1e-140
+_NO_FLOOR = np.zeros(())
 _FAR = 1e12
 """How many times its range a column may be from zero where values are missing."""
 
@@ -34,15 +34,10 @@ S = TypeVar("S", bound=Any)
 P = TypeVar("P", bound=Any)
 
 
-def or_flat(prior: CovariancePrior | None) -> CovariancePrior:
-    """A converter: no prior is a flat one."""
-    return Flat() if prior is None else prior
-
-
 class ScatterFamily(Family[S, P]):
     """k densities of a quadratic form (x - mean)' inverse covariance (x - mean).
 
-    Parameters have the fields `means` and `covariances`, the latter in the structure's own shape.
+    Parameters have the fields `means` and `covariances`, the latter as the structure stores them.
     """
 
     __slots__ = ()
@@ -81,13 +76,13 @@ class ScatterFamily(Family[S, P]):
         return len(params.means)
 
     def log_prior(self, params: P) -> float:
-        each, d = self.structure.each, params.means.shape[1]
-        second, count = self.prior.pseudo(each, d)
-        if count == 0:
+        if self.prior.flat:
             return 0.0
-        normal, own = self._normal(params), len(self.structure.spread(params.covariances))
-        _, log_det = normal.factors
-        return float(-0.5 * (count * log_det[:own] + each.trace(normal.precisions[:own], second[None])).sum())
+        each, normal = self.structure.each, self._normal(params)
+        second, count = self.prior.pseudo(each, params.means.shape[1])
+        (_, log_det), m = normal.factors, len(normal.distinct)
+        trace = each.trace(normal.precisions[:m], second[None])
+        return float(-0.5 * (count * log_det[:m] + trace).sum())
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
         moments = self._moments(statistics)
@@ -127,21 +122,22 @@ class ScatterFamily(Family[S, P]):
         each, d = self.structure.each, moments.origin.shape[1]
         least = Floor().eps * moments.variances()
         pooled, _ = moments.pooled()
-        wide = each.raised(each.estimate(pooled[None], self._units(statistics).sum(keepdims=True), d), least)
+        wide = each.raised(each.average(pooled[None], self._units(statistics).sum(keepdims=True), d), least)
+        if not self.structure.tied:
+            wide = np.repeat(wide, len(moments.count), axis=0)
         means = moments.means()
-        covariances = each.raised(self._estimate(statistics, means, wide), least)
-        return means, self._stored(covariances)
+        return means, self.structure.stored(self._estimate(statistics, means, wide, least))
 
     def _means(self, held: tuple[int, ...] = ()) -> Block[S, P]:
         def maximize(statistics: S, params: P) -> Array:
             moments = self._moments(statistics)
-            live = _but((moments.count > 0), held)
+            live = _but(moments.count > 0, held)
             means = moments.means()
             away = moments.away(means)
             if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
                 # Far from the origin the float next to the mean is no better than another: then it stays.
                 live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
-            return np.where(live[:, None], means, params.means)
+            return means if live.all() else np.where(live[:, None], means, params.means)
 
         def size(params: P) -> int:
             return (len(params.means) - len(held)) * cast(int, params.means.shape[1])
@@ -150,45 +146,41 @@ class ScatterFamily(Family[S, P]):
 
     def _covariances(self, held: tuple[int, ...] = ()) -> Block[S, P]:
         def maximize(statistics: S, params: P) -> Array:
-            current = self.structure.spread(params.covariances)
-            new = self._estimate(statistics, params.means, current)
-            variances = self._moments(statistics).variances()
+            current, variances = self._normal(params).distinct, self._moments(statistics).variances()
             floor = self.prior.floor(variances)
-            if floor is not None:
-                new = self.structure.each.raised(new, floor)
-            free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
-            new = np.where(free, new, current)
-            self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
-            return self._stored(new)
+            new = self._estimate(statistics, params.means, current, _NO_FLOOR if floor is None else floor)
+            if held:
+                free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
+                new = np.where(free, new, current)
+            if floor is None:
+                self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
+            return self.structure.stored(new)
 
         def size(params: P) -> int:
             k, d = params.means.shape
             return self.structure.size(k - len(held), d)
 
-        def holding(more: tuple[int, ...]) -> Block[S, P]:
-            return self._covariances((*held, *more))
+        holding = None if not self.structure.separate else lambda more: self._covariances((*held, *more))
+        return Block(("covariances",), maximize, size, holding)
 
-        return Block(("covariances",), maximize, size, None if self.structure.tied else holding)
-
-    def _estimate(self, statistics: S, means: Array, current: Array) -> Array:
-        """The maximisers without a floor, one an axis entry; `current` where nothing is known."""
-        each, d = self.structure.each, means.shape[1]
-        second, count = self._moments(statistics).second_about(means), self._units(statistics)
-        if self.structure.tied:
-            second, count = second.sum(axis=0, keepdims=True), count.sum(keepdims=True)
-        pseudo_second, pseudo_count = self.prior.pseudo(each, d)
-        count = count + pseudo_count
-        known = (count > 0).reshape(-1, *(1,) * (second.ndim - 1))
-        return np.where(known, each.estimate(second + pseudo_second, np.where(count > 0, count, 1.0), d), current)
-
-    def _stored(self, covariances: Array) -> Array:
-        return covariances[0] if self.structure.tied else covariances
+    def _estimate(self, statistics: S, means: Array, current: Array, floor: Array) -> Array:
+        """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
+        moments, d = self._moments(statistics), means.shape[1]
+        each, second, count = moments.shape, moments.second_about(means), self._counted(self._units(statistics))
+        if len(second) > len(count):
+            second = second.sum(axis=0, keepdims=True)
+        if not self.prior.flat:
+            pseudo_second, pseudo_count = self.prior.pseudo(each, d)
+            second, count = second + pseudo_second, count + pseudo_count
+        known = count > 0
+        own = each.average(second, np.where(known, count, 1.0), d)
+        if not known.all():
+            own = np.where(known.reshape(-1, *(1,) * (second.ndim - 1)), own, current)
+        return self.structure.estimate(own, count, current, floor)
 
     def _refuse_collapse(
         self, covariances: Array, variances: Array, units: Array, means: Array, held: tuple[int, ...]
     ) -> None:
-        if isinstance(self.prior, Floor):
-            return
         each = self.structure.each
         # Far from the origin the data have no digits of what is narrower than the floats are apart.
         apart = (np.finfo(float).eps * np.abs(means).max(axis=0)) ** 2
@@ -197,7 +189,7 @@ class ScatterFamily(Family[S, P]):
         collapsed = np.flatnonzero(_but(vanished, held))
         if len(collapsed):
             j = int(collapsed[0])
-            smallest = self.structure.each.weakest(covariances, variances)[0][j]
+            smallest = each.weakest(covariances, variances)[0][j]
             raise Degenerate(
                 self._component(j),
                 "covariances",
@@ -207,25 +199,13 @@ class ScatterFamily(Family[S, P]):
             )
 
     def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        floor = self.prior.floor(self._moments(statistics).variances())
-        if floor is None:
+        floor, given = self.prior.floor(self._moments(statistics).variances()), self._normal(params).distinct
+        if floor is None or np.array_equal(self.structure.each.raised(given, floor), given):
             return params, ()
-        given = self.structure.spread(params.covariances)
-        raised = self.structure.each.raised(given, floor)
-        if np.array_equal(raised, given):
-            return params, ()
+        raised = self.structure.estimate(given, np.ones(len(given)), given, floor)
         ratio, _ = self.structure.each.weakest(given, floor)
-        events = [
-            Event(
-                "lifted",
-                f"the given covariance{_of(self._component(j))} is below the floor and was raised to it",
-                "give a wider start, or another floor (prior=Floor(eps), or None)",
-                self._component(j),
-                "covariances",
-            )
-            for j in np.flatnonzero(ratio < 1 / _AT_FLOOR).tolist()  # nearer to it than that is rounding
-        ]
-        return evolve(params, covariances=self._stored(raised)), events
+        lifted_params = evolve(params, covariances=self.structure.stored(raised))
+        return lifted_params, lifted(ratio, "covariances", "covariance", self.structure.tied)
 
     def rounding(self, params: P) -> float:
         """What a second moment loses when it is whitened, and a mean when it is rounded.
@@ -243,42 +223,29 @@ class ScatterFamily(Family[S, P]):
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
-        floor = self.prior.floor(self._moments(statistics).variances())
-        each, covariances = self.structure.each, self.structure.spread(params.covariances)
-        moments = self._moments(statistics)
+        moments, normal = self._moments(statistics), self._normal(params)
+        each = moments.shape
         events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
-        if floor is None:
-            return events
-        precisions = self._normal(params).precisions[: len(covariances)]
-        if each.weakest_at_least(precisions, floor) > 2 * _AT_FLOOR:
+        floor, covariances = self.prior.floor(moments.variances()), normal.distinct
+        if floor is None or each.weakest_at_least(normal.precisions[: len(covariances)], floor) > 2 * AT_FLOOR:
             return events
         ratio, column = each.weakest(covariances, floor)
-        count = self._counted(self._units(statistics))
-        return events + [
-            Event(
-                "floor",
-                f"the covariance{_of(self._component(j))} is held up by its floor, with {count[j]:.4g} rows",
-                "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows",
-                self._component(j),
-                "covariances",
-                None if column is None else int(column[j]),
-            )
-            for j in np.flatnonzero(ratio <= _AT_FLOOR).tolist()
-        ]
+        count, tied = self._counted(self._units(statistics)), self.structure.tied
+        return events + held_up(ratio, count, "covariances", "covariance", _WIDER, tied, column)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         normal = self._normal(params)
-        whiteners, _ = normal.factors
-        covariances, widths = normal.one_each(), np.sqrt(normal.variances())
-        scale = self.structure.each.product(widths, widths)
+        each, (whiteners, _) = normal.form, normal.factors
         pairs = []
         for i in range(len(normal.means) - 1):
             with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart
-                away = self.structure.each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i])
-                apart = (away**2).sum(axis=1)
-            for j in i + 1 + np.flatnonzero(apart < _SAME):
-                if (np.abs(covariances[i] - covariances[j]) <= _SAME * scale[i]).all():
-                    pairs.append((i, int(j)))
+                away = each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i])
+                near = i + 1 + np.flatnonzero((away**2).sum(axis=1) < _SAME)
+            if len(near):
+                covariances, width = normal.one_each(), np.sqrt(normal.variances()[i : i + 1])
+                scale = each.product(width, width)[0]
+                apart = np.abs(covariances[near] - covariances[i]) <= _SAME * scale
+                pairs += [(i, j) for j in near[apart.reshape(len(near), -1).all(axis=1)].tolist()]
         return pairs
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
@@ -288,18 +255,9 @@ class ScatterFamily(Family[S, P]):
         if np.isnan(low).any():
             raise ColumnError(int(np.isnan(low).argmax()), "has no value in any row: leave it out")
         still = constant(low, high)
-        size = np.maximum(np.abs(low), np.abs(high))
-        with np.errstate(over="ignore"):
-            width = high - low
-        extreme = (size > _LARGEST) | ((width < _SMALLEST) & ~still)
-        if extreme.any():
-            column = int(extreme.argmax())
-            raise ColumnError(
-                column,
-                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
-                "give it in other units",
-            )
-        lost = np.any([missing for _, _, missing in ranges], axis=0) & (size > _FAR * width) & ~still
+        refuse_wide(low, high, still)
+        far = np.maximum(np.abs(low), np.abs(high)) > _FAR * (high - low)
+        lost = np.any([missing for _, _, missing in ranges], axis=0) & far & ~still
         if lost.any():
             column = int(lost.argmax())
             raise ColumnError(
@@ -307,9 +265,10 @@ class ScatterFamily(Family[S, P]):
                 f"runs from {low[column]:g} to {high[column]:g}, and what is expected of its missing values would have "
                 "no digits: subtract its mean",
             )
-        if ("covariances",) in held or isinstance(self.prior, InverseWishart):
+        if ("covariances",) in held or not self.prior.flat:
             return
-        if still.all() if self.structure.each == Spherical() else still.any():
+        moving = self.structure.each.kept(np.where(still, 0.0, 1.0))  # where one variance is for all, some must vary
+        if not moving.all():
             column = int(still.argmax())
             raise ColumnError(
                 column,
@@ -318,10 +277,12 @@ class ScatterFamily(Family[S, P]):
             )
 
     def check_params(self, params: P, k: int) -> None:
-        covariances = self.structure.spread(params.covariances)
+        covariances = self._normal(params).distinct
         for j in range(len(covariances)):
-            if (why := self.structure.each.refuse(covariances[j : j + 1])) is not None:
-                raise ValueError(f"the covariance{_of(self._component(j))} is {why}: give positive definite ones")
+            if (why := self.structure.each.unfit(covariances[j : j + 1])) is not None:
+                raise ValueError(f"the covariance{of(self._component(j))} is {why}: give positive definite ones")
+        if (why := self.structure.refuse(covariances)) is not None:
+            raise ValueError(f"the covariances are {why}: give those that its estimate of them leaves as they are")
 
     def _component(self, j: int) -> int | None:
         return None if self.structure.tied else j
@@ -335,7 +296,3 @@ def _but(mask: Any, held: tuple[int, ...]) -> Any:
     mask = mask.copy()
     mask[list(held)] = False
     return mask
-
-
-def _of(component: int | None) -> str:
-    return " of all components" if component is None else f" of component {component}"

@@ -12,13 +12,13 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, array, matrix, own, vector
 from latentem.core import Additive, Block, Hidden, Identified, Value
 from latentem.family.base import refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Floor
+from latentem.family.gaussian.prior import CovariancePrior, Floor, or_flat
 from latentem.family.gaussian.scales import GammaScales
-from latentem.family.gaussian.scatter import ScatterFamily, or_flat
-from latentem.family.gaussian.structure import Structure, refuse_other_structure
+from latentem.family.gaussian.scatter import ScatterFamily
 from latentem.numerics.log_gamma import LOG_2PI, log_less_digamma, stirling
 from latentem.numerics.rng import generator
 
@@ -152,13 +152,12 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
 
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
-        _, log_det = params.normal.factors
         count, scales = statistics.count, statistics.moments.count
         log_scales = scales - count - statistics.excess
         second = statistics.moments.second_about(params.means)
         normal = (
             d * log_scales.sum()
-            - count @ (d * LOG_2PI + log_det)
+            - count @ params.normal.log_partitions
             - self.structure.each.trace(params.normal.precisions, second).sum()
         )
         gamma = count @ params.log_gamma_constants - params.dof / 2 @ statistics.excess - log_scales.sum()

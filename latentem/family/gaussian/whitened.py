@@ -14,7 +14,6 @@ from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel.base import FEW, NARROWED, NEVER, Kernel
 from latentem.kernel.products import Buffers
 
-_LOG_2PI = float(np.log(2 * np.pi))
 _NEGLIGIBLE = 70.0
 """Nats below a row's most probable component under which another has none of it: a share of less than 1e-30."""
 _SMALL = 1e-24
@@ -62,18 +61,12 @@ class WhitenedKernel(Kernel):
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,)."""
-        whiteners, log_det = params.factors
-        constants = log_weights - 0.5 * (params.means.shape[1] * _LOG_2PI + log_det)
-        return cls(params, whiteners, own(constants))
+        whiteners, _ = params.factors
+        return cls(params, whiteners, own(log_weights - 0.5 * params.log_partitions))
 
     @property
     def rows(self) -> int:
         return max(500, min(4000, _BLOCK // self.params.means.shape[1]))
-
-    def cost_at(self, share: float) -> float:
-        """About how many nanoseconds a row takes where so many densities are needed, as measured; docs/kernels.md."""
-        k, d = self.params.means.shape
-        return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * share))
 
     @cached_property
     def share(self) -> float:
@@ -97,7 +90,7 @@ class WhitenedKernel(Kernel):
     def read(self, x: Array, buffers: Buffers) -> None:
         return None
 
-    def log_joint(self, x: Array, buffers: Buffers, negligible: bool = False) -> Array:
+    def log_joint(self, x: Array, read: None, buffers: Buffers, negligible: bool = False) -> Array:
         out = buffers.array("density", len(self.params.means), len(x))
         if not negligible or self.share > _MOST:
             for j in range(len(out)):
@@ -140,7 +133,7 @@ class WhitenedKernel(Kernel):
             np.matmul(y[:, :end], self._turned[j, :end, begin:end], out=z[:, begin:end])
         return self.constants[j] - 0.5 * np.einsum("nd,nd->n", z, z)
 
-    def add(self, x: Array, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
+    def add(self, x: Array, read: None, counts: Array, weight: Array | None, sums: Scatter, buffers: Buffers) -> None:
         sums.rows += len(x)
         for j, each in enumerate(counts):
             largest = each.max()
@@ -169,7 +162,13 @@ class WhitenedKernel(Kernel):
         origin = np.where(np.isnan(sums.origin), self.params.means, sums.origin)
         each, count = self.params.structure.each, own(sums.count.copy())
         moments = Moments(each, own(origin), count, own(sums.first), own(sums.second))
-        return moments if moments.keep(NARROWED, self.params.covariances, sums.rows <= FEW) else None
+        return moments if moments.keep(NARROWED, self.params.distinct, sums.rows <= FEW) else None
+
+
+def whitened_cost(params: GaussianParams, share: float) -> float:
+    """About how many nanoseconds a row takes where so many densities are needed, as measured; docs/kernels.md."""
+    k, d = params.means.shape
+    return k * (60 + d * d * (0.016 + (0.1 + 9 / d) * share))
 
 
 def _quarter(d: int) -> int:

@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, matrix, own
 from latentem.core import Additive
-from latentem.family.gaussian.covariance import Diagonal
-from latentem.family.gaussian.full import Full
+from latentem.family.gaussian.covariance.diagonal import Diagonal
+from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.regression.predictor import level
 from latentem.numerics.solve import rank_of, solve

@@ -13,12 +13,11 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
 from latentem.family.base import Family, refuse_other_params
-from latentem.family.columns import constant, refuse_outlying, seen
-from latentem.family.gaussian.covariance import Diagonal
+from latentem.family.columns import constant, refuse_outlying, refuse_wide, seen
+from latentem.family.gaussian.covariance.diagonal import Diagonal
+from latentem.family.gaussian.covariance.form import VANISHED
 from latentem.family.gaussian.moments import ColumnMoments
-from latentem.family.gaussian.prior import CovariancePrior, Floor, InverseWishart
-from latentem.family.gaussian.scatter import or_flat
-from latentem.family.gaussian.structure import VANISHED
+from latentem.family.gaussian.prior import CovariancePrior, Floor, held_up, lifted, or_flat
 from latentem.family.regression.canonical import rows_of_responses
 from latentem.family.regression.design import DEPENDENT
 from latentem.family.regression.line_moments import LineMoments
@@ -27,12 +26,10 @@ from latentem.numerics.rng import generator
 
 _EPS = float(np.finfo(float).eps)
 _LOG_2PI = float(np.log(2 * np.pi))
-_AT_FLOOR = 1 + 1e-6
 _NOTICED = 1e-11
 _SAME = 1e-10
 _NEAR, _ALIKE = 1e-2, 1e-8
 """Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
-_LARGEST, _SMALLEST = 1e140, 1e-140
 
 
 @final
@@ -140,20 +137,11 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         chunks = list(chunks)
         ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
         low, high = ranges[:, 0].min(axis=0), ranges[:, 1].max(axis=0)
-        with np.errstate(over="ignore"):
-            width = high - low
-        extreme = (np.maximum(np.abs(low), np.abs(high)) > _LARGEST) | ((width < _SMALLEST) & (width > 0))
-        if extreme.any():
-            column = int(extreme.argmax())
-            raise ColumnError(
-                column,
-                f"runs from {low[column]:g} to {high[column]:g}, and its variance is beyond the range of floats: "
-                "give it in other units",
-            )
+        refuse_wide(low, high, low == high)
         refuse_outlying([x[:, :-1] for x in chunks])
-        if constant(low, high)[-1] and ("variances",) not in held and not isinstance(self.prior, InverseWishart):
+        if constant(low, high)[-1] and ("variances",) not in held and self.prior.flat:
             raise ColumnError(
-                len(width) - 1,
+                len(low) - 1,
                 f"is constant{seen(float(low[-1]), float(high[-1]))}, and it is the response: give another column "
                 "last, fix the variances, or give an InverseWishart prior",
             )
@@ -178,33 +166,17 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         self, params: LinearRegressionParams, statistics: LineMoments
     ) -> tuple[LinearRegressionParams, Sequence[Event]]:
         floor = self._floor(statistics)
-        low = params.variances < floor
-        if not low.any():
+        if not (params.variances < floor).any():
             return params, ()
-        events = [
-            Event(
-                "lifted",
-                f"the given variance of component {j} is below the floor and was raised to it",
-                "give a wider start, or another floor (prior=Floor(eps), or None)",
-                j,
-                "variances",
-            )
-            for j in np.flatnonzero(params.variances * _AT_FLOOR < floor).tolist()  # nearer is rounding
-        ]
-        return evolve(params, variances=np.maximum(params.variances, floor)), events
+        raised = evolve(params, variances=np.maximum(params.variances, floor))
+        return raised, lifted(params.variances / floor, "variances", "variance")
 
     def diagnose(self, params: LinearRegressionParams, statistics: LineMoments) -> Sequence[Event]:
         floor = self._floor(statistics)
-        return [
-            Event(
-                "floor",
-                f"the variance of component {j} is held up by its floor, with {statistics.count[j]:.4g} rows",
-                "use fewer components or another Floor(eps), or look for repeated rows or rows on a line",
-                j,
-                "variances",
-            )
-            for j in np.flatnonzero(params.variances <= floor * _AT_FLOOR).tolist()
-        ]
+        if floor == 0:
+            return ()
+        remedy = "use fewer components or another Floor(eps), or look for repeated rows or rows on a line"
+        return held_up(params.variances / floor, statistics.count, "variances", "variance", remedy)
 
     def coincident(self, params: LinearRegressionParams) -> list[tuple[int, int]]:
         numbers = np.column_stack([params.coefficients, params.variances])

@@ -11,15 +11,15 @@ from scipy.linalg.lapack import dtrtri
 
 from latentem.arrays import Array, Labels
 from latentem.core import Degenerate
+from latentem.family.gaussian.covariance.form import VANISHED, Form
 from latentem.family.gaussian.missing import Completion, Mask, correlated
-from latentem.family.gaussian.structure import VANISHED, Shape
 
 _ASYMMETRY = 1e-10
 
 
 @final
 @frozen
-class Full(Shape):
+class Full(Form):
     """Any positive definite matrix for each component; covariances (k, d, d)."""
 
     def one(self, d: int) -> tuple[int, ...]:
@@ -32,7 +32,7 @@ class Full(Shape):
         return a[:, :, None] * b[:, None, :]
 
     def twice(self, a: Array, b: Array) -> Array:
-        product = self.product(a, b)
+        product = a[:, :, None] * b[:, None, :]
         return product + product.transpose(0, 2, 1)
 
     def of_columns(self, variances: Array) -> Array:
@@ -58,17 +58,11 @@ class Full(Shape):
         second[:, i, j] = second[:, j, i] = squares
         return second
 
-    def estimate(self, second: Array, count: Array, d: int) -> Array:
+    def average(self, second: Array, count: Array, d: int) -> Array:
         return second / count[:, None, None]
-
-    def variances(self, second: Array, count: float, d: int) -> Array:
-        return np.diagonal(second) / count
 
     def columns(self, second: Array) -> Array:
         return np.diagonal(second, axis1=-2, axis2=-1)
-
-    def kept(self, columns: Array) -> Array:
-        return columns
 
     def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
         return correlated(x, missing, means, covariances)
@@ -100,6 +94,7 @@ class Full(Shape):
         return float(1 / _norms(precisions * (root[:, None] * root)).max())
 
     def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
+        """Whether in no direction a variance is as small as so many times `reference`; False where that is close."""
         root = np.sqrt(reference)
         return _surely_exceed(covariances / (root[:, None] * root), times)
 
@@ -127,7 +122,7 @@ class Full(Shape):
         return float(_norms(precisions * roots[:, :, None] * roots[:, None, :]).max())
 
     def raised(self, covariances: Array, floor: Array) -> Array:
-        if self.surely_above(covariances, floor, 1.0):
+        if not floor.any() or self.surely_above(covariances, floor, 1.0):
             return covariances
         root = np.sqrt(floor)
         values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
@@ -145,7 +140,7 @@ class Full(Shape):
     def dense(self, covariances: Array, d: int) -> Array:
         return covariances
 
-    def refuse(self, covariances: Array) -> str | None:
+    def unfit(self, covariances: Array) -> str | None:
         scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (np.diagonal(covariances, axis1=1, axis2=2),))))
         if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():
             return "not symmetric"

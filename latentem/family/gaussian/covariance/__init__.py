@@ -1,0 +1,1 @@
+"""Covariance structures, one a file, and the forms of one covariance."""
