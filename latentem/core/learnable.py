@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Generic, TypeVar, final
 
 from attrs import evolve
@@ -121,27 +120,42 @@ class Whole(Learnable[S, P]):
             identified=identified,
         )
 
+    # Loops rather than sums of generators: each step of EM asks all of these several times.
+
     def log_joint(self, params: P, statistics: S) -> float:
-        return sum(self._each(lambda part, own, its: part.log_joint(own, its), params, statistics))
+        total = 0.0
+        for name, part in self.pieces().items():
+            total += part.log_joint(_own(params, name), _own(statistics, name))
+        return total
+
+    def log_prior(self, params: P) -> float:
+        total = 0.0
+        for name, part in self.pieces().items():
+            total += part.log_prior(_own(params, name))
+        return total
+
+    def rounding(self, params: P) -> float:
+        largest = 0.0
+        for name, part in self.pieces().items():
+            largest = max(largest, part.rounding(_own(params, name)))
+        return largest
+
+    def cancellation(self, params: P, statistics: S) -> float:
+        total = 0.0
+        for name, part in self.pieces().items():
+            total += part.cancellation(_own(params, name), _own(statistics, name))
+        return total
 
     def blocks(self) -> Sequence[Block[S, P]]:
         return [self.block(name, block) for name, part in self.pieces().items() for block in part.blocks()]
 
     def first(self, statistics: S) -> P:
-        firsts = self._each(lambda part, its: part.first(its), statistics)
-        return self.assemble(dict(zip(self.pieces(), firsts, strict=True)))
-
-    def log_prior(self, params: P) -> float:
-        return sum(self._each(lambda part, own: part.log_prior(own), params))
-
-    def rounding(self, params: P) -> float:
-        return max(self._each(lambda part, own: part.rounding(own), params))
-
-    def cancellation(self, params: P, statistics: S) -> float:
-        return sum(self._each(lambda part, own, its: part.cancellation(own, its), params, statistics))
+        parts = self.pieces().items()
+        return self.assemble({name: self._of(name, part.first, _own(statistics, name)) for name, part in parts})
 
     def contradictions(self, params: P) -> Iterable[str]:
-        return chain.from_iterable(self._each(lambda part, own: part.contradictions(own), params))
+        for name, part in self.pieces().items():
+            yield from part.contradictions(_own(params, name))
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         return [
