@@ -12,7 +12,8 @@ from attrs import frozen
 
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
 from latentem.data.readers.parquet import Parquet
-from latentem.data.readers.reader import Columns, RawFile, Reader, Table, chosen, refuse_unreal
+from latentem.data.readers.raw import RawFile
+from latentem.data.readers.reader import Columns, Reader, Table, chosen, refuse_unreal
 from latentem.data.readers.text import Csv
 from latentem.data.values import columns_of, table
 
