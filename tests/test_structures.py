@@ -57,7 +57,7 @@ def test_a_structure_from_outside_passes_the_contract_under_each_prior(form, pri
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_other_models_take_it_too(form):
-    """Student, hidden Markov models and missing cells: the audit finds no loss, and the covariances are proportional."""
+    """Student, hidden Markov models and missing cells: no loss, and the covariances are proportional."""
     structure, lacking = Proportional(form), X.copy()
     lacking[::7, 1] = np.nan
     lacking[3::11, 0] = np.nan
