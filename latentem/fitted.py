@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, final
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from latentem import summary
+from latentem.answers import each, joint, marginals, paths
 from latentem.arrays import Array, Labels
 from latentem.core import (
-    ColumnError,
-    Degenerate,
     Event,
     Expectation,
-    HasLabels,
-    HasPaths,
     InOrder,
     LatentModel,
-    RowError,
     Unavailable,
     evidence_of,
     log_likelihood,
     observations,
-    place_of,
-    row_count,
     tree_sum,
     unweighted,
 )
@@ -111,7 +104,7 @@ class Fit(Generic[P]):
             data, weights, allowed = source, None, None
         chunks = model.chunks(data, weights, allowed)
         model.check_params(params)
-        expectation = tree_sum(_each(model.expectation, params, chunks))
+        expectation = tree_sum(each(model.expectation, params, chunks))
         state = Ledger(model, passes=1).record(Turn("start", Pass.of(model, params, expectation)))
         evidence = log_evidence(model, params, InOrder(chunks))
         gap = contradiction(model, params, expectation, evidence, InOrder(chunks))
@@ -202,7 +195,7 @@ class Fit(Generic[P]):
         Of sequences: for each row the state that the most probable path (Viterbi) has there, which need not be the
         most probable state of the row; that is `predict_proba(data).argmax(axis=1)`.
         """
-        labels: Labels = np.concatenate(_each(self.model.labels, self.params, self.model.chunks(self._bare(data))))
+        labels: Labels = np.concatenate(each(self.model.labels, self.params, self.model.chunks(self._bare(data))))
         return labels
 
     def decode(self, data: Any) -> list[Labels]:
@@ -211,29 +204,23 @@ class Fit(Generic[P]):
         Raises:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
-
-        def paths(params: P, chunk: Any) -> list[Labels]:
-            posterior = self.model.posterior(params, chunk)
-            if not isinstance(posterior, HasPaths):
-                raise Unavailable(f"{self.model!r} has no decode: its units are no sequences; use predict(data)")
-            found: list[Labels] = posterior.paths()
-            return found
-
-        return list(chain.from_iterable(_each(paths, self.params, self.model.chunks(self._bare(data)))))
+        return list(
+            chain.from_iterable(each(partial(paths, self.model), self.params, self.model.chunks(self._bare(data))))
+        )
 
     def predict_proba(self, data: Any) -> Array:
         """The posterior probability of each component for each row, shape (n, k).
 
         Of sequences: of each state at each row, given all rows of its sequence (smoothing).
         """
-        return np.concatenate(_each(self._marginals, self.params, self.model.chunks(self._bare(data))))
+        return np.concatenate(each(partial(marginals, self.model), self.params, self.model.chunks(self._bare(data))))
 
     def score_samples(self, data: Any) -> Array:
         """log p(unit | params) of each unit in nats, shape (units,).
 
         A unit is a row; where the data are sequences it is a sequence.
         """
-        return np.concatenate(_each(partial(evidence_of, self.model), self.params, self.model.chunks(self._bare(data))))
+        return np.concatenate(each(partial(evidence_of, self.model), self.params, self.model.chunks(self._bare(data))))
 
     def log_joint(self, data: Any, labels: Any = None) -> Array:
         """log p(unit, labels | params) of each unit in nats, shape (units,).
@@ -247,35 +234,8 @@ class Fit(Generic[P]):
             ValueError: there is not one label for each row, or a label is no component's number.
             Unavailable: the latents are no labels, or the model has no `log_evidence`.
         """
-        if labels is None:
-            labels = self.predict(data)
-        elif isinstance(labels, list | tuple) and labels and np.ndim(labels[0]) == 1:
-            labels = np.concatenate(labels)
-        given, begin = np.asarray(labels), 0
-        if given.ndim != 1 or given.dtype.kind not in "iu":
-            raise ValueError(
-                f"labels of shape {given.shape} and type {given.dtype} were given: give a whole number a row"
-            )
-
-        def joint(params: P, chunk: Any) -> Array:
-            nonlocal begin
-            n, k = self._marginals(params, chunk).shape
-            mine, begin = given[begin : begin + n], begin + n
-            if len(mine) < n:
-                raise ValueError(f"{len(given)} labels were given, of more rows: give one for each")
-            if mine.min() < 0 or mine.max() >= k:
-                raise ValueError(f"labels hold {mine.min() if mine.min() < 0 else mine.max()}: give 0 to {k - 1}")
-            try:
-                certain = evolve(chunk, allowed=np.eye(k, dtype=bool)[mine])
-            except TypeError as error:
-                raise Unavailable(f"{self.model!r} has no log_joint: its chunks take no known labels") from error
-            evidence: Array = self.model.log_evidence(params, certain)
-            return evidence
-
-        found = np.concatenate(_each(joint, self.params, self.model.chunks(self._bare(data))))
-        if begin < len(given):
-            raise ValueError(f"{len(given)} labels were given for {begin} rows: give one for each")
-        return found
+        chunks = self.model.chunks(self._bare(data))
+        return joint(self.model, self.params, chunks, self.predict(data) if labels is None else labels)
 
     @own_arithmetic
     def score(self, data: Any) -> float:
@@ -295,15 +255,6 @@ class Fit(Generic[P]):
 
     def __str__(self) -> str:
         return summary.text(self)
-
-    def _marginals(self, params: P, chunk: Any) -> Array:
-        posterior = self.model.posterior(params, chunk)
-        if not isinstance(posterior, HasLabels):
-            raise Unavailable(
-                f"{self.model!r} has no probabilities of labels: its latents are others; use posterior(data)"
-            )
-        marginals: Array = posterior.marginals()
-        return marginals
 
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""
@@ -328,18 +279,3 @@ class Fit(Generic[P]):
                 "fit the model without Hard, Tempered or Sampled"
             )
         return self.log_likelihood
-
-
-@own_arithmetic
-def _each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T]:
-    """What a method of a model gives for each chunk; an error that names a row says where in the data it is."""
-    answers = []
-    for i, chunk in enumerate(chunks):
-        try:
-            answers.append(ask(params, chunk))
-        except (Degenerate, ColumnError, RowError) as error:
-            if error.row is None:
-                raise
-            before = sum(row_count(chunks[j]) for j in range(i))
-            raise error.put(place=place_of(before + error.row, chunks)) from None
-    return answers

@@ -5,7 +5,8 @@ from latentem.run.anderson import Anderson, Squarem
 from latentem.run.course import STOP
 from latentem.run.em import EM
 from latentem.run.memory import Memory
-from latentem.run.restarts import Start, StartReport, hits, run_all
+from latentem.run.ranking import StartReport, hits
+from latentem.run.restarts import Start, run_all
 from latentem.run.runner import Runner
 from latentem.run.step import Ending, History, State, Status, Step
 from latentem.run.stop import (

@@ -9,10 +9,10 @@ from typing import Any, final
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate, Event, LatentModel, Placed, placed
-from latentem.run.audit import ROUNDING
+from latentem.core import Degenerate, LatentModel, Placed, placed
 from latentem.run.checkpoint import Checkpoint, Standing
 from latentem.run.course import Callback, Course
+from latentem.run.ranking import StartReport, first_best, in_order, is_behind, is_clean
 from latentem.run.runner import Run, Runner, answered
 from latentem.run.step import Ending, State, Status
 from latentem.run.together import advance
@@ -20,10 +20,6 @@ from latentem.run.together import advance
 FINALISTS = 3
 EARLIEST = 100
 """Steps after which a finalist may be left behind; it is asked again whenever they have doubled."""
-TIMES = 1000.0
-"""As often a finalist would have to gain again what its later half of steps has gained, to be left behind."""
-SAME_MODE = 1e-7
-"""Nats an observation within which two ends are the same mode."""
 
 
 @final
@@ -38,28 +34,6 @@ class Start:
 
     name: str
     make: Callable[[], Any]
-
-
-@final
-@frozen
-class StartReport:
-    """What became of one start.
-
-    Attributes:
-        name: How its parameters were made.
-        status: How its run ended.
-        objective: At its end, in nats; NaN where the start itself was degenerate.
-        steps: How many it took.
-        events: What was degenerate at its end.
-        clean: Whether nothing was.
-    """
-
-    name: str
-    status: Status
-    objective: float
-    steps: int
-    events: tuple[Event, ...]
-    clean: bool
 
 
 def run_all(
@@ -95,10 +69,10 @@ def run_all(
         halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
         runs.save()
     except KeyboardInterrupt:  # between two steps
-        if not _ranked(runs.courses):
+        if not in_order(runs.courses):
             raise
         halted = Status(Ending.INTERRUPTED, "by Ctrl-C; this is the best so far")
-    ranked = _ranked(runs.courses)
+    ranked = in_order(runs.courses)
     if not ranked:
         raise next(course.standing for course in runs.courses if isinstance(course.standing, Degenerate))
     begun = [(start, run) for start, run in zip(starts, runs.courses, strict=True) if run.standing is not None]
@@ -109,7 +83,7 @@ def run_all(
         as_it_ended = best.cut_short or len(starts) == 1  # its own sentence says more; a single run may have ended
         return best.result() if as_it_ended else attrs.evolve(best.result(), status=halted), reports
     ended = [course for course in runs.courses if course in ranked and not course.under_way]
-    return _first_best(ended).result(), reports
+    return first_best(ended).result(), reports
 
 
 @final
@@ -151,20 +125,20 @@ class _Runs:
     def finals(self) -> Status | None:
         """Take the best to their ends; how all was halted, if it was."""
         if self._order is None:
-            self._order = tuple(self.courses.index(course) for course in _ranked(self.courses))
+            self._order = tuple(self.courses.index(course) for course in in_order(self.courses))
         first = [self.courses[number] for number in self._order[:FINALISTS]]
         self._visited = max(self._visited, len(first))
         halted = self._finish(first)
-        finished = Counter(map(_is_clean, first))
+        finished = Counter(map(is_clean, first))
         for place, number in enumerate(self._order[FINALISTS:], FINALISTS):
             course = self.courses[number]
             if halted is not None:
                 break
-            if place >= self._visited and (finished[True] == FINALISTS or not _is_clean(course)):
+            if place >= self._visited and (finished[True] == FINALISTS or not is_clean(course)):
                 break
             self._visited = max(self._visited, place + 1)
             halted = self._finish([course])
-            finished[_is_clean(course)] += 1
+            finished[is_clean(course)] += 1
         return halted
 
     def _finish(self, courses: Sequence[Course]) -> Status | None:
@@ -188,7 +162,7 @@ class _Runs:
         ended = [state.step.objective for course, state in known if state.clean and not course.under_way]
         if not ended or any(state.step.index > until for _, state in known):
             return
-        behind = [course for course in visited if course.under_way and _is_behind(course, max(ended))]
+        behind = [course for course in visited if course.under_way and is_behind(course, max(ended))]
         self._left |= set(map(self.courses.index, behind))
         self.save()
 
@@ -197,7 +171,7 @@ class _Runs:
 
     def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
         for course, error in self._taken_on(courses, until):
-            if isinstance(error, KeyboardInterrupt) and _ranked(self.courses):
+            if isinstance(error, KeyboardInterrupt) and in_order(self.courses):
                 number = self.courses.index(course) + 1
                 return Status(Ending.INTERRUPTED, f"by Ctrl-C at start {number} of {len(self.courses)}")
             if error is not None and not isinstance(error, Degenerate):
@@ -251,54 +225,9 @@ def _run(
         yield from runner.stepwise(model, start.make(), chunks)
 
 
-def hits(reports: Sequence[StartReport], best: float, observations: float) -> tuple[int, int]:
-    """How many of the starts that ran to convergence reached the best mode, and how many did so run."""
-    ended = [report for report in reports if report.status.converged]
-    reached = [report for report in ended if abs(report.objective - best) <= SAME_MODE * observations]
-    return len(reached), len(ended)
-
-
-def _is_clean(course: Course) -> bool:
-    return course.state is not None and course.state.clean
-
-
-def _is_behind(course: Course, best: float) -> bool:
-    """Whether a run is far below another and gains next to nothing."""
-    assert course.state is not None
-    history, observations = course.state.history, course.state.expectation.observations
-    gained = history[-1].objective - history[len(history) // 2].objective
-    lacking = best - history[-1].objective
-    return lacking > SAME_MODE * observations and TIMES * gained < lacking
-
-
-def _ranked(courses: Sequence[Course]) -> list[Course]:
-    return sorted((course for course in courses if course.state is not None), key=_rank)
-
-
-def _rank(course: Course) -> tuple[bool, float]:
-    assert course.state is not None
-    return not _is_clean(course), -course.state.step.objective
-
-
-def _first_best(ended: Sequence[Course]) -> Course:
-    """The first of those that are as good as the best: which of them is ahead by its last bits is chance."""
-    best = _ranked(ended)[0]
-    assert best.state is not None
-    step, observations = best.state.step, best.state.expectation.observations
-    rounding = ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
-    level = step.objective - min(rounding, SAME_MODE * observations)
-
-    def as_good(course: Course) -> bool:
-        state = course.state
-        return state is not None and state.clean == _is_clean(best) and state.step.objective >= level
-
-    equal = [course for course in ended if as_good(course)] or [best]
-    return next((course for course in equal if course.result().converged), equal[0])
-
-
 def _report(start: Start, course: Course, left: str) -> StartReport:
     if isinstance(course.standing, Degenerate):
         return StartReport(start.name, Status(Ending.DEGENERATE, str(course.standing)), float("nan"), 0, (), False)
     end = course.result(left)
     assert end.status is not None
-    return StartReport(start.name, end.status, end.objective, end.step.index, end.events, _is_clean(course))
+    return StartReport(start.name, end.status, end.objective, end.step.index, end.events, is_clean(course))
