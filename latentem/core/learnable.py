@@ -117,7 +117,7 @@ class Whole(Learnable[S, P]):
             size=lambda params: block.size(_own(params, name)),
             holding=None if holding is None else lambda components: self.block(name, holding(components)),
             place=block.place,
-            identified=identified,
+            identified=None if block.identified is None else identified,
         )
 
     # Loops rather than sums of generators: each step of EM asks all of these several times.
