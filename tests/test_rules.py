@@ -103,6 +103,30 @@ def test_the_loop_in_the_docs_is_that_of_the_source():
     assert [block.strip() for block in quoted] == [inspect.getsource(em.e_and_audit).strip(), loop]
 
 
+def test_no_protocol_is_unwritten():
+    """Outside of transform/ nobody walks the layers of a model, or asks whether it is one of the library's models.
+
+    What a model can do stands in `LatentModel`; what a chunk has, in `Chunk` (tests/test_chunks.py).
+    """
+    concrete = {
+        name
+        for name in lem.__all__
+        if inspect.isclass(getattr(lem, name))
+        and issubclass(getattr(lem, name), lem.LatentModel)
+        and getattr(getattr(lem, name), "__final__", False)
+    }
+    assert {"Mixture", "KMeans", "Frozen"} <= concrete
+    for path in ROOT.rglob("*.py"):
+        if path.parent.name == "transform":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("layers", "innermost"), f"{path.name}, line {node.lineno}"
+                if node.func.id in ("isinstance", "issubclass"):
+                    asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+                    assert not asked & concrete, f"{path.name}, line {node.lineno}"
+
+
 def own_classes():
     seen = {}
     for module in MODULES:
