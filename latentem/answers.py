@@ -1,4 +1,4 @@
-"""What a model says of data at given parameters, chunk by chunk."""
+"""Answers of a model about data, at given parameters, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @own_arithmetic
 def each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T]:
-    """What a method of a model gives for each chunk; an error that names a row says where in the data it is."""
+    """The answers of a method for each chunk; an error that names a row says where in the data it is."""
     answers = []
     for i, chunk in enumerate(chunks):
         try:

@@ -1,4 +1,4 @@
-"""What is found about the parameters in which a fit ends, beside what the model itself says of them."""
+"""Findings about the parameters in which a fit ends, beside those of the model itself."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def contradiction(
 
 
 def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunks: Placed[Any]) -> Iterator[Event]:
-    """What the data do not determine of the parameters."""
+    """Events: numbers in the parameters that the data do not determine."""
     total = 0
     for block in model.blocks():
         free, size = block.free(expectation.statistics, params), block.size(params)
@@ -71,7 +71,7 @@ def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunk
 
 
 def drawn(model: Model) -> Iterator[Event]:
-    """What is held, and nobody has said at what: a random start has decided."""
+    """Events: fields that are held at a value which a random start has drawn."""
     for name in model.drawn():
         what = f"{name} is held at what the first random start drew"
         yield Event("held", what, "hold it at a value, Fixed(value), or give a start", field=name)

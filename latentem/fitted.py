@@ -87,7 +87,7 @@ class Fit(Generic[P]):
         weights: Any = None,
         allowed: Any = None,
     ) -> Fit[P]:
-        """What parameters given by hand make of the data, without a step: to score, predict, draw and print.
+        """A fit of parameters given by hand, without a step: to score, predict, draw and print.
 
         Args:
             model: The model.
@@ -132,7 +132,7 @@ class Fit(Generic[P]):
 
     @property
     def objective(self) -> float:
-        """What both half steps raised, in nats: Q + temperature x H + log prior."""
+        """The objective that both half steps raised, in nats: Q + temperature x H + log prior."""
         return self.history[-1].objective
 
     @property

@@ -32,7 +32,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def text(fit: Any) -> str:
-    """What `print(fit)` shows."""
+    """The summary that `print(fit)` shows."""
     described = fit.model.describe(fit.params, fit.expectation.statistics)
     steps = counted(fit.history[-1].index, "step")
     given = fit.status.ending is Ending.GIVEN
@@ -155,6 +155,6 @@ def number(value: float) -> str:
 
 
 def gain(value: float, step: Step) -> str:
-    """What a half step gained, to three digits; what is rounding of its books is nothing."""
+    """The gain of a half step, to three digits; one that is rounding of its books is shown as 0."""
     rounding = 16 * np.finfo(float).eps * (abs(step.expected_log_joint) + abs(step.entropy))
     return "0" if abs(value) <= rounding else f"{value:#.3g}"

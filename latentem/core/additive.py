@@ -22,7 +22,7 @@ class Value(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fie
 
 
 class Vector(Protocol):
-    """What the library asks of sufficient statistics: a float or an array will do."""
+    """Sufficient statistics: values that add and scale. A float or an array will do."""
 
     def __add__(self, other: Any, /) -> Any: ...
     def __sub__(self, other: Any, /) -> Any: ...

@@ -72,7 +72,7 @@ class Block(Generic[S, P]):
 
 
 def get(value: Any, path: Path) -> Any:
-    """What stands at `path` in a nested value."""
+    """The value at `path` in a nested value."""
     for part in path:
         value = _part(value, part)
     return value

@@ -1,4 +1,4 @@
-"""What random starts ask of a model whose units carry labels."""
+"""Clusterings: how random starts are made for a model whose units carry labels."""
 
 from __future__ import annotations
 

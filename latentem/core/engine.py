@@ -12,7 +12,7 @@ X = TypeVar("X")
 T = TypeVar("T")
 V = TypeVar("V", bound=Vector)
 Cache = MutableMapping[str, Any]
-"""What an engine keeps beside a chunk between passes; it may be emptied at any time, and changes no answer by a bit."""
+"""A store beside a chunk between passes; it may be emptied at any time, and changes no answer by a bit."""
 
 
 class Placed(abc.ABC, Generic[X]):
@@ -42,7 +42,7 @@ class Placed(abc.ABC, Generic[X]):
 
     @abc.abstractmethod
     def each(self, task: Callable[[X], T]) -> list[T]:
-        """What the task gives for every chunk, in their order. Meant for small answers."""
+        """The answers of the task for all chunks, in their order. Meant for small ones."""
 
 
 class Engine(abc.ABC):

@@ -1,4 +1,4 @@
-"""What can go wrong on finite data, said by name."""
+"""Events and errors: what can go wrong on finite data, by name."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Event:
 
     @property
     def subject(self) -> tuple[str, int | None, str | None]:
-        """What the event is about: two events with one subject are the same event, seen twice."""
+        """The subject of the event: two events with one subject are the same event, seen twice."""
         return self.kind, self.component, self.field
 
     def describe(self, columns: Sequence[str] | None = None) -> str:
@@ -75,7 +75,7 @@ class Refusal(Value, Exception):
     """An exception that is a value: whoever knows more of what was found, its name or its place, puts it in."""
 
     def put(self, **changed: Any) -> Self:
-        """The same with other attributes."""
+        """A copy with other attributes."""
         return evolve(self, **changed)
 
 

@@ -1,4 +1,4 @@
-"""What an E-step leaves behind."""
+"""The outcome of an E-step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ S = TypeVar("S", bound=Vector)
 @final
 @frozen
 class Expectation(Additive, Generic[S]):
-    """What an E-step leaves behind: q itself is dropped.
+    """The statistics and the entropy of an E-step: q itself is dropped.
 
     Attributes:
         statistics: Expected sufficient statistics.

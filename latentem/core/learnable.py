@@ -59,11 +59,11 @@ class Learnable(abc.ABC, Generic[S, P]):
         return 0.0
 
     def contradictions(self, params: P) -> Iterable[str]:
-        """What is claimed and these parameters belie, in sentences; `check_model` asks."""
+        """Claims that these parameters belie, in sentences; `check_model` asks."""
         return ()
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
-        """What is degenerate about these parameters: at a floor, empty, coincident. Pure; sees no data."""
+        """Events: components at a floor, empty, coincident. Pure; sees no data."""
         return ()
 
     def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
@@ -93,7 +93,7 @@ class Whole(Learnable[S, P]):
         return True
 
     def told(self, name: Name, found: Found) -> Found:
-        """What a part has found, as the whole says it: a numbered part has its number before the name of the field."""
+        """A finding of a part in the whole's words: a numbered part has its number before the name of the field."""
         if found.field is None or not isinstance(name, int):
             return found
         return evolve(found, field=f"{name}.{found.field}")
@@ -178,7 +178,7 @@ class Whole(Learnable[S, P]):
 
     @final
     def _each(self, function: Callable[..., Any], *values: Any) -> list[Any]:
-        """What a function gives for each part and its own of some values, in the order of the parts."""
+        """The answers of a function for each part and its own share of some values, in the order of the parts."""
         return [
             self._of(name, function, part, *[_own(value, name) for value in values])
             for name, part in self.pieces().items()
@@ -186,7 +186,7 @@ class Whole(Learnable[S, P]):
 
     @final
     def _of(self, name: Name, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function of a part gives; what it finds degenerate is told as the whole says it."""
+        """The answer of a function of a part; a Degenerate is told in the whole's words."""
         try:
             return function(*arguments)
         except Degenerate as error:
@@ -194,7 +194,7 @@ class Whole(Learnable[S, P]):
 
 
 def _own(value: Any, name: Name) -> Any:
-    """What of a value is a part's: as `get` says, but quickly, since each step asks it tens of times."""
+    """The part's share of a value: as `get` has it, but quickly, since each step asks it tens of times."""
     if isinstance(name, str):
         return getattr(value, name)
     return value if name == () else value[name]

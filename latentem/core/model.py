@@ -116,11 +116,11 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
 
     @property
     def noun(self) -> str:
-        """What a reader calls one of the things that `describe` tabulates: a component, a state, a factor."""
+        """The reader's word for a row of the table of `describe`: a component, a state, a factor."""
         return "component"
 
     def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
-        """What a table of components should show: names to arrays of shape (k,) or (k, d); empty if there are none."""
+        """The columns of a table of components: names to arrays of shape (k,) or (k, d); empty if there are none."""
         return {}
 
     def figures(self, params: P, statistics: S) -> Mapping[str, float]:
@@ -152,7 +152,7 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
     def repair(
         self, model: LatentModel[Any, Any, Any, Any], before: P, params: P, statistics: S, chunks: Placed[X]
     ) -> tuple[P, Sequence[Event]]:
-        """What a run does to its parameters after an M half, and events; it is audited with the M half.
+        """The parameters after a repair that follows an M half, and events; both are audited together.
 
         Args:
             model: The model that is fitted, which may be made of this one.

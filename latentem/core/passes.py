@@ -69,7 +69,7 @@ def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectatio
 
 
 def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Expectation[S]) -> float:
-    """What both half steps raise, in nats: Q + temperature x H + log prior, the hidden part of H taken once."""
+    """The objective that both half steps raise, in nats: Q + temperature x H + log prior, the hidden H taken once."""
     tempered = model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
     return model.log_joint(params, expectation.statistics) + tempered + model.log_prior(params)
 

@@ -1,4 +1,4 @@
-"""What a posterior can do. It is a value: it knows q, and never the parameters."""
+"""Posteriors, by what they can do. One is a value: it knows q, and never the parameters."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Any)
 
 _LIVES = 3
-"""How many processes in a row may be lost at the same work, before it is taken for their murderer."""
+"""So many processes lost in a row at the same chunk, and the chunk is taken for the cause."""
 _PATIENCE = 1.0
 """Seconds between two looks at whether a worker that says nothing is still there."""
 _forking = threading.Lock()
@@ -233,7 +233,7 @@ def _stop(workers: list[_Worker]) -> None:
 
 
 def _serve(connection: Connection, parents: list[Connection], share: _Share, inherited: Any) -> None:
-    """What a worker does, until its parent is gone."""
+    """The loop of a worker: it ends when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this
     for parent in parents:
         parent.close()  # an end that a sibling keeps open would hide that the parent is gone

@@ -181,7 +181,7 @@ class Family(Learnable[S, P]):
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the family")
 
     def describe(self, params: P) -> Mapping[str, Array]:
-        """What a table of components should show: names to arrays of shape (k, d) or (k,).
+        """The columns of a table of components: names to arrays of shape (k, d) or (k,).
 
         NaN where there is nothing to show. In a name, x0 is the first column: it is put in words where it has a name.
         """

@@ -1,4 +1,4 @@
-"""What the families of independent columns share."""
+"""Families of independent columns."""
 
 from __future__ import annotations
 

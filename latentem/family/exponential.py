@@ -24,7 +24,7 @@ _CLAIMED = 1e-6
 _LEAST = float(np.log(np.finfo(float).smallest_subnormal))
 """What minus infinity counts as where it is compared: the log of the smallest positive float."""
 _LEAST_MEAN = float(np.finfo(float).tiny)
-"""What a mean is that underflows: a zero would be another thing."""
+"""The mean that stands for one that underflows: zero would be another distribution."""
 _BLURRED = 1e-9
 """Nats a row from which a kernel is not made: log densities are computed term by term instead."""
 _NOTHING = float(np.finfo(float).tiny / np.finfo(float).eps)

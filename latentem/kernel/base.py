@@ -34,7 +34,7 @@ _FEWEST, _MANY, _MOST = 64, 4000, 2**17
 
 @final
 class Sums:
-    """What a kernel adds up over the blocks of a chunk.
+    """Sums of a kernel over the blocks of a chunk.
 
     Attributes:
         products: (1, features) times weights, shape (p, k).

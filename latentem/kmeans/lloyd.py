@@ -22,7 +22,7 @@ _EPOCHS = 32
 _DISPLACED = 2**17
 """Numbers in the table of past centres of a chunk: what it costs to see how far each has moved."""
 _AHEAD = 8.0
-"""How many movements like the last the rows that are not near may stay unseen."""
+"""Bounds are made wide enough for so many more steps, each as long as the last, before a far row is looked at."""
 _NEAR = 0.25
 """The share of rows up to which it pays to look among the near ones only."""
 _MOST = 0.75
@@ -41,7 +41,7 @@ def nearest(centres: Array, chunk: Rows) -> Labels:
 
 
 def recalled(centres: Array, chunk: Rows, cache: Cache) -> Memory:
-    """What is known of a chunk once each row is at its nearest centre.
+    """The labels, sums and bounds of a chunk whose rows are all at their nearest centres.
 
     Args:
         centres: Shape (k, d).

@@ -80,7 +80,7 @@ def _by_column(x: Array) -> tuple[Array, Array, Array]:
 @final
 @frozen(eq=False)
 class Addends:
-    """What each row of a chunk adds to its cluster: w (x - origin), w |x - centre|^2 and w; a function of the chunk.
+    """The addends of each row to its cluster: w (x - origin), w |x - centre|^2 and w; a function of the chunk.
 
     Attributes:
         x: The rows, shape (n, d).

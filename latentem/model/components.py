@@ -1,4 +1,4 @@
-"""What all models over a family share: units, or time steps, that each belong to one of k components."""
+"""Models over a family: units, or time steps, that each belong to one of k components."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ P = TypeVar("P", bound=Any)
 
 
 Kernels = dict[int, tuple[Family[Any, Any], Kernel | None]]
-"""By the identity of their families, which are kept too: else another could be given the same one."""
+"""Kernels by `id(family)`. The family is kept too: were it freed, another could be given its id."""
 
 
 def kernel_at(kernels: Kernels, family: Family[Any, Any], params: Any, log_weights: Array) -> Kernel | None:

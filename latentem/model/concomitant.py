@@ -55,7 +55,7 @@ class ConcomitantParams(Value):
 @final
 @frozen
 class ConcomitantStatistics(Additive):
-    """What the gate and the family learn from, named as the parameters that they determine.
+    """Statistics of the gate and of the family, named as the parameters that they determine.
 
     Attributes:
         gate: The concomitant columns of the rows, and how much each counts in each component.

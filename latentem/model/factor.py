@@ -259,7 +259,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return self.noise.average((second + pseudo_second)[None], np.array([count + pseudo_count]), d)[0]
 
     def _free_noise(self, params: FactorParams) -> int:
-        """What is left of the d (d + 1) / 2 numbers of a covariance, if that is less (Ledermann, 1937)."""
+        """The numbers left of the d (d + 1) / 2 of a covariance, if these are fewer (Ledermann, 1937)."""
         d = len(params.mean)
         return min(self.noise.free(d), d * (d + 1) // 2 - _free_loadings(params))
 

@@ -30,7 +30,7 @@ def own_arithmetic(function: Callable[Given, T]) -> Callable[Given, T]:
 
 
 def own_steps(function: Callable[Given, Generator[T, None, None]]) -> Callable[Given, Generator[T, None, None]]:
-    """The same for a generator: while the caller has a value, floating-point errors are the caller's."""
+    """The generator, computing likewise: while its caller has a value, floating-point errors are the caller's."""
 
     @wraps(function)
     def stepped(*args: Given.args, **kwargs: Given.kwargs) -> Generator[T, None, None]:

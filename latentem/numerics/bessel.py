@@ -37,7 +37,7 @@ def log_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
 
 
 def log_scaled_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
-    """The same figures about exp(-x) I_order(x): where x is large, all digits of a small difference."""
+    """Both figures for exp(-x) I_order(x): where x is large, all digits of a small difference."""
     steps = max(0, ceil(_LARGE - order))
     high = order + steps
     w = np.hypot(high, x)

@@ -30,7 +30,7 @@ _SHORTENED, _MARGIN = 4, 0.9
 REJECTED, INFEASIBLE = 2, 8
 """Plain steps after the first leap that was rejected, or led out of the parameters before it cost a pass."""
 _UNSOUND = (Degenerate, ValueError, ArithmeticError)
-"""What a model may say of statistics that no data can have."""
+"""Errors with which a model may refuse statistics that no data can have."""
 
 Model = LatentModel[Any, Any, Any, Any]
 Products = npt.NDArray[np.float64]

@@ -52,7 +52,7 @@ class Books:
 
     @classmethod
     def of(cls, model: Model, params: Any, expectation: Expectation[Any]) -> Self:
-        """What a pass at these parameters comes to."""
+        """The books of a pass at these parameters."""
         joint = _one_number(model, "log_joint", model.log_joint(params, expectation.statistics))
         prior = _one_number(model, "log_prior", model.log_prior(params))
         entropy = _one_number(model, "posterior(...).entropy", expectation.entropy)
@@ -68,7 +68,7 @@ class Books:
 
     @property
     def objective(self) -> float:
-        """What both half steps raise."""
+        """The objective that both half steps raise."""
         return self.expected_log_joint + self.tempered + self.log_prior
 
     @property
@@ -91,7 +91,7 @@ class Books:
 
 
 def _one_number(model: Model, method: str, given: Any) -> float:
-    """What a method of a model gave, which must be one number.
+    """The one number that a method of a model must give.
 
     Raises:
         TypeError: it is none; the method is named.
@@ -133,7 +133,7 @@ class Pass:
 
 
 def gains(model: Model, params: Any, statistics: Any, before: Books, after: Books) -> dict[Half, float]:
-    """What each half of a step gained: M from the statistics of the pass before to these parameters, then E."""
+    """The gain of each half of a step: M from the statistics of the pass before to these parameters, then E."""
     crossed = model.log_joint(params, statistics)
     return {
         "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,
@@ -142,7 +142,7 @@ def gains(model: Model, params: Any, statistics: Any, before: Books, after: Book
 
 
 def m_gain(model: Model, before: Any, after: Any, statistics: Any) -> float:
-    """What the objective gains, in nats, when the parameters change and q does not."""
+    """The gain of the objective, in nats, when the parameters change and q does not."""
     return (
         model.log_joint(after, statistics)
         - model.log_joint(before, statistics)
@@ -157,7 +157,7 @@ class Loss(Exception):
 
 
 def audit(model: Model, before: Pass, after: Pass, where: str) -> dict[Half, float]:
-    """What each half from one pass to the next gained.
+    """The gain of each half from one pass to the next, in nats.
 
     Raises:
         Loss: a gain is below what rounding explains, or is no number.

@@ -92,7 +92,7 @@ class Checkpoint:
 
     @property
     def outcome(self) -> Any:
-        """What the whole fit came to, if it had ended."""
+        """The whole fit, if it had ended."""
         standing = self.read()
         return None if standing is None else standing.outcome
 
@@ -132,14 +132,14 @@ class Checkpoint:
 
 
 def sample(chunks: Sequence[Any]) -> tuple[Any, ...]:
-    """What data are known by: all chunks that are in memory; of those that are loaded, the first and the last."""
+    """The chunks by which data are recognised: all that are in memory; of those on disk, the first and the last."""
     if isinstance(chunks, list | tuple):
         return tuple(chunks)
     return len(chunks), [chunks[i] for i in sorted({0, len(chunks) - 1})]
 
 
 def digest(value: Any) -> str:
-    """What a value is, as 64 digits: the same in every process, whatever the order of its sets."""
+    """A digest of a value, 64 digits: the same in every process, whatever the order of its sets."""
     told = hashlib.sha256()
     _tell(value, told)
     return told.hexdigest()
@@ -170,7 +170,7 @@ def _tell(value: Any, told: Any) -> None:
 
 
 def _tell_function(function: Any, told: Any) -> None:
-    """What a name does not say: what a method is bound to, a closure's variables, and the code that has no name."""
+    """The parts of a function that its name does not tell: its bound object, its closure, and code without a name."""
     if isinstance(function, MethodType):
         _tell(function.__self__, told)
     if isinstance(function, FunctionType):

@@ -12,7 +12,7 @@ from latentem.run.step import Ending, State
 
 @final
 class Signal(enum.Enum):
-    """What a callback returns to end a fit. All else means nothing: many functions return what nobody looks at."""
+    """The value with which a callback ends a fit. Any other means nothing: many functions return one by chance."""
 
     STOP = "stop"
 

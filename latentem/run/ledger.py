@@ -48,7 +48,7 @@ class Turn:
 
 @final
 class Ledger:
-    """What a run writes down: one Step a record.
+    """The ledger of a run: one Step a record.
 
     Attributes:
         passes: Passes over the data so far; the run counts them.
@@ -116,7 +116,7 @@ class Ledger:
 
 
 def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:
-    """What was done so far, and what is found now, with the step since which it has been so."""
+    """The events so far that were deeds, and those found now, each with the step since which it has held."""
     since = {event.subject: event.step for event in before}
     done = [event for event in before if event.done]
     return (*done, *(evolve(event, step=since.get(event.subject, step)) for event in found))

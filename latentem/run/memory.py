@@ -1,4 +1,4 @@
-"""What an accelerated run remembers of its passes."""
+"""The memory of an accelerated run: its last passes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST = 5
 @final
 @frozen
 class Point(Value):
-    """What one pass has shown.
+    """One pass, as a leap looks back at it.
 
     Attributes:
         number: Index of its Step.
@@ -67,7 +67,7 @@ class Memory(Value):
         return self.products[newest, newest]
 
     def cleared(self, wait: int = 0, keep: int = 0) -> Memory:
-        """What is left when older passes mislead: the newest `keep` of them."""
+        """The memory without passes that mislead: the newest `keep` of them."""
         points = self.points[len(self.points) - keep :] if keep < len(self.points) else self.points
         return evolve(self, points=points, wait=max(self.wait, wait))
 

@@ -13,7 +13,7 @@ from latentem.run.course import Course
 from latentem.run.step import Status
 
 TIMES = 1000.0
-"""As often a finalist would have to gain again what its later half of steps has gained, to be left behind."""
+"""A finalist is left when it lacks more than this many times what the later half of its steps has gained."""
 SAME_MODE = 1e-7
 """Nats an observation within which two ends are the same mode."""
 
@@ -21,7 +21,7 @@ SAME_MODE = 1e-7
 @final
 @frozen
 class StartReport:
-    """What became of one start.
+    """The end of one start's run.
 
     Attributes:
         name: How its parameters were made.

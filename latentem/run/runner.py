@@ -1,4 +1,4 @@
-"""What every way of running shares: a run asks for passes over the data, and shows where it stands."""
+"""Ways of running: a run asks for passes over the data, and shows where it stands."""
 
 from __future__ import annotations
 

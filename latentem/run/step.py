@@ -1,4 +1,4 @@
-"""What a run keeps of each step, and how it ends."""
+"""The record of a run: its steps, its states, and how it ended."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Status:
 
     @property
     def advice(self) -> str:
-        """What can be done about it; empty where nothing need be."""
+        """Advice on what to do about it; empty where nothing need be done."""
         return _ADVICE.get(self.ending, "")
 
     def __str__(self) -> str:
@@ -188,9 +188,9 @@ class State(Generic[S, P]):
 
     @property
     def objective(self) -> float:
-        """What both half steps raise, in nats."""
+        """The objective that both half steps raise, in nats."""
         return self.step.objective
 
     def ended(self, ending: Ending, sentence: str) -> State[S, P]:
-        """The same state, as the last one of its run."""
+        """This state as the last one of its run."""
         return evolve(self, status=Status(ending, sentence))

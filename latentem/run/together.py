@@ -63,7 +63,7 @@ def _answer(run: Generator[Task, Any, None], part: Any) -> Callable[[], Task]:
 
 @final
 class Several:
-    """What several tasks give for some chunks, by the number of the run; a run that fails there has its first error."""
+    """Totals of several tasks over some chunks, by the number of the run; or the first error of a run that fails."""
 
     __slots__ = ("parts",)
 

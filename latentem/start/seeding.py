@@ -78,12 +78,12 @@ class Seeder:
         return self._coordinates is not None
 
     def along_coordinates(self, rng: Random) -> Any:
-        """The same in the coordinates that the model gives, standardised."""
+        """k-means++ in the coordinates that the model gives, standardised."""
         assert self._coordinates is not None
         return self._spread_out(rng, self._standardised(self._coordinates))
 
     def along_ranks(self, rng: Random) -> Any:
-        """The same on ranks, where one tail of a column is long on any scale."""
+        """k-means++ on ranks, where one tail of a column is long on any scale."""
         assert self._coordinates is not None
         return self._spread_out(rng, self._standardised(_ranks(self._coordinates)))
 

@@ -1,4 +1,4 @@
-"""What a model says beside its five methods, held against what these say: free numbers, draws, other claims."""
+"""Claims of a model beside its five methods, held against these: free numbers, draws, means."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _draws(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _claims(case: Case, chunk: Any) -> Iterator[str]:
-    """What else the model can tell of itself."""
+    """Contradictions that the model itself can name."""
     yield from case.model.contradictions(case.params)
 
 

@@ -136,7 +136,7 @@ def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _run(case: Case, model: Model) -> Iterator[str]:
-    """What the runner's own audit says of a few steps."""
+    """Losses that the runner's own audit finds in a few steps."""
     try:
         end = EM(stop=lambda state: None, max_steps=_STEPS).run(model, case.params, list(case.pieces))
     except Degenerate:

@@ -156,7 +156,7 @@ def _holds(given: Holds | Set[str] | Sequence[str]) -> Holds:
 @final
 @frozen(repr=False)
 class Frozen(SamePosterior[P]):
-    """The same model with some blocks of its M-step left out.
+    """A model with some blocks of its M-step left out.
 
     Attributes:
         inner: The model.

@@ -1,4 +1,4 @@
-"""What every transformer shares: it is a model, and forwards what it does not change."""
+"""Transformers: models made from a model, which forward what they do not change."""
 
 from __future__ import annotations
 

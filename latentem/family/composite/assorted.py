@@ -22,7 +22,7 @@ from latentem.numerics.rng import generator
 @final
 @frozen
 class AssortedStatistics(Additive):
-    """What each component has of the rows.
+    """Statistics of each component, of its own family.
 
     Attributes:
         count: Sum of weights of rows that it could have drawn, shape (k,).

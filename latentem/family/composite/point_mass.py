@@ -125,7 +125,7 @@ class PointMass(Constant):
 @final
 @frozen
 class Uniform(Constant):
-    """The same density all over a box, and zero outside of it: for noise (Banfield and Raftery, 1993).
+    """A constant density over a box, and zero outside of it: for noise (Banfield and Raftery, 1993).
 
     The box is given, as the range of all data may be, and is not estimated: it has no free parameters.
 

@@ -55,7 +55,7 @@ class ColumnMoments(Additive):
         return cls(shape, own(origin), own(count), own(weight @ y), shape.kept(weight @ (y * y)))
 
     def about(self, origin: Array) -> Self:
-        """The same moments about another origin, shape (d,)."""
+        """These moments about another origin, shape (d,)."""
         shift = self.origin - origin
         added = self.shape.kept((2 * self.first + self.count * shift) * shift)
         return evolve(self, origin=origin, first=self.first + self.count * shift, second=self.second + added)
@@ -131,7 +131,7 @@ class Moments(Additive):
         return cls(shape, own(origin), own(count), own(first), own(second), observed, seen)
 
     def about(self, origin: Array) -> Self:
-        """The same moments about another origin, shape (k, d) or (d,)."""
+        """These moments about another origin, shape (k, d) or (d,)."""
         shift = self.origin - origin
         if not shift.any():
             return self
@@ -159,7 +159,7 @@ class Moments(Additive):
         return added
 
     def together(self) -> Self:
-        """The same moments with the second ones summed over the components."""
+        """These moments, the second ones summed over the components."""
         return self._with(self.count, self.first, _summed(self.second, 1), self.observed, self.seen)
 
     def means(self) -> Array:

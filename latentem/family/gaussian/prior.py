@@ -1,4 +1,4 @@
-"""What is assumed of a covariance before the data are seen."""
+"""Priors of covariances: floors, inverse Wishart, none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What families with a location and a scatter matrix share: means, covariance structures, floors and priors."""
+"""Families with a location and a scatter matrix: means, covariance structures, floors and priors."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class ScatterFamily(Family[S, P]):
     @property
     @abc.abstractmethod
     def structure(self) -> Structure:
-        """What the covariances may look like."""
+        """The covariance structure."""
 
     @property
     @abc.abstractmethod
     def prior(self) -> CovariancePrior:
-        """What is assumed of them."""
+        """The prior of the covariances."""
 
     @abc.abstractmethod
     def _normal(self, params: P) -> GaussianParams:
@@ -62,7 +62,7 @@ class ScatterFamily(Family[S, P]):
 
     @abc.abstractmethod
     def _units(self, statistics: S) -> Array:
-        """What a scatter is divided by, shape (k,): the sum of weights."""
+        """The divisors of the scatters, shape (k,): sums of weights."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.structure, Structure):

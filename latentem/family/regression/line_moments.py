@@ -63,7 +63,7 @@ class LineMoments(Additive):
         return self.moments.count
 
     def along(self, slopes: Array) -> Self:
-        """The same moments about lines of other slopes, (k, p), through the same anchors."""
+        """These moments about lines of other slopes, (k, p), through the same anchors."""
         change = slopes - self.slopes
         if not change.any():
             return self
@@ -78,7 +78,7 @@ class LineMoments(Additive):
         return evolve(self, slopes=slopes, moments=turned)
 
     def through(self, anchor: Array) -> Self:
-        """The same moments about parallel lines through other anchors, (k, p + 1)."""
+        """These moments about parallel lines through other anchors, (k, p + 1)."""
         shift = self.anchor - anchor
         if not shift.any():
             return self

@@ -88,7 +88,7 @@ def linear_predictor(coefficients: Array, covariates: Array) -> Array:
 
 
 def described(coefficients: Array) -> Mapping[str, Any]:
-    """What a table should show: the intercept, and the slopes, of which the response, the last column, has none."""
+    """The figures of a table: the intercept, and the slopes; the response, the last column, has none."""
     if coefficients.shape[1] == 1:
         return {"intercept": coefficients[:, 0]}
     none = np.full((len(coefficients), 1), np.nan)

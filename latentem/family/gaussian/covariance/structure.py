@@ -17,7 +17,7 @@ _ALIKE = 1e-6
 
 
 class Structure(abc.ABC):
-    """What the covariances of the components have in common.
+    """Covariance structures: the relation between the covariances of the components.
 
     To write one, say the form of one covariance, how many numbers are free, and the M-step. The forms are `Full()`,
     `Diagonal()` and `Spherical()`; each is also the structure of components with nothing in common.
