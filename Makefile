@@ -1,12 +1,17 @@
 # Everything here needs Python 3.11 or later and nothing else: each target makes its own environment.
 PYTHON ?= python3
 VENV := .venv
+QUICK := $(addprefix tests/,test_rules.py test_protocol.py test_bound.py test_books.py test_stop.py test_summary.py test_chunks.py test_table.py)
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench fuzz clean
+.PHONY: demo quick test lint docs bench fuzz clean
 
 demo: $(VENV)/.core
 	$(BIN)/latentem demo
+
+# What is worth running while one thinks: under a minute on two cores.
+quick: lint $(VENV)/.test
+	$(BIN)/python -m pytest -q -n auto $(QUICK)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto
