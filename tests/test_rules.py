@@ -104,7 +104,7 @@ def test_the_loop_in_the_docs_is_that_of_the_source():
 
 
 def test_no_protocol_is_unwritten():
-    """Outside of transform/ nobody walks the layers of a model, or asks whether it is one of the library's models.
+    """No hasattr; and outside of transform/ no walk over the layers of a model, no question for one of the library's.
 
     What a model can do stands in `LatentModel`; what a chunk has, in `Chunk` (tests/test_chunks.py).
     """
@@ -117,10 +117,11 @@ def test_no_protocol_is_unwritten():
     }
     assert {"Mixture", "KMeans", "Frozen"} <= concrete
     for path in ROOT.rglob("*.py"):
-        if path.parent.name == "transform":
-            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "hasattr", f"{path.name}, line {node.lineno}"
+                if path.parent.name == "transform":
+                    continue
                 assert node.func.id not in ("layers", "innermost"), f"{path.name}, line {node.lineno}"
                 if node.func.id in ("isinstance", "issubclass"):
                     asked = {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}

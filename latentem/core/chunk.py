@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import attrs
 
@@ -70,6 +70,14 @@ class Chunk(Value):
         """Some of the units, in their order, as a chunk of the same kind."""
 
 
+@runtime_checkable
+class Sliceable(Protocol):
+    """A chunk of one's own that can be cut."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, part: slice) -> Any: ...
+
+
 def unit_weight(chunk: Any) -> Any:
     """How much each unit counts, shape (units,); None: each counts once."""
     return getattr(chunk, "weight", None)
@@ -104,7 +112,7 @@ def unweighted(chunk: Any) -> Any:
 
 def can_be_cut(chunk: Any) -> bool:
     """Whether slices of it are chunks."""
-    return hasattr(chunk, "__getitem__") and hasattr(chunk, "__len__")
+    return isinstance(chunk, Sliceable)
 
 
 def place_of(row: int, chunks: Iterable[Any]) -> str:
@@ -113,7 +121,7 @@ def place_of(row: int, chunks: Iterable[Any]) -> str:
     for chunk in chunks:
         n = row_count(chunk)
         if row < rows + n:
-            place: str = chunk.place(row - rows, rows, units) if hasattr(chunk, "place") else f"row {row}"
+            place: str = chunk.place(row - rows, rows, units) if isinstance(chunk, Chunk) else f"row {row}"
             return place
         rows, units = rows + n, units + len(chunk)
     return f"row {row}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,54 @@ _DECADES = 280
 """Powers of ten of a weight times a square, up or down, that leave room for sums."""
 _BLOCK = 2**14
 """Rows that are checked at a time."""
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A table or an array, of whatever library."""
+
+    @property
+    def shape(self) -> Any: ...
+
+
+@runtime_checkable
+class PandasFrame(Protocol):
+    """A table of pandas."""
+
+    @property
+    def iloc(self) -> Any: ...
+
+
+@runtime_checkable
+class PolarsFrame(Protocol):
+    """A table of polars."""
+
+    def to_series(self, index: int) -> Any: ...
+
+
+@runtime_checkable
+class ArrowTable(Protocol):
+    """A table, or a batch of records, of pyarrow."""
+
+    def column(self, i: int) -> Any: ...
+
+
+@runtime_checkable
+class Series(Protocol):
+    """A column of a table of pandas or polars."""
+
+    @property
+    def dtype(self) -> Any: ...
+    def to_numpy(self, *arguments: Any, **options: Any) -> Any: ...
+
+
+@runtime_checkable
+class SparseMatrix(Protocol):
+    """A sparse matrix of scipy."""
+
+    @property
+    def nnz(self) -> int: ...
+    def toarray(self) -> Any: ...
 
 
 def mask(value: Any) -> npt.NDArray[np.bool_] | None:
@@ -43,7 +91,7 @@ def refuse_masked(values: Any, what: str) -> None:
 def columns_of(data: Any) -> tuple[str, ...] | None:
     """Column names of a DataFrame (anything with `columns` and `shape`), or None."""
     columns = getattr(data, "column_names", getattr(data, "columns", None))  # the `columns` of pyarrow are their values
-    if columns is None or not hasattr(data, "shape"):
+    if columns is None or not isinstance(data, Shaped):
         return None
     return tuple(str(name) for name in columns)
 
@@ -55,7 +103,7 @@ def table(data: Any, missing: bool = False) -> Array:
         TypeError: the data are not real numbers.
         ValueError: they are no table, or an empty one.
     """
-    if not hasattr(data, "columns") and hasattr(data, "toarray") and hasattr(data, "nnz"):
+    if isinstance(data, SparseMatrix):
         raise TypeError("a sparse matrix was given: convert it with .toarray() if it fits into memory")
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         if missing:
@@ -89,11 +137,11 @@ def _frame(data: Any) -> Array:
 
 def _column(frame: Any, i: int) -> Any:
     """Column i of a frame of pandas, polars or pyarrow, or of a table."""
-    if hasattr(frame, "iloc"):
+    if isinstance(frame, PandasFrame):
         return frame.iloc[:, i]
-    if hasattr(frame, "to_series"):
+    if isinstance(frame, PolarsFrame):
         return frame.to_series(i)
-    if hasattr(frame, "column"):
+    if isinstance(frame, ArrowTable):
         return frame.column(i).to_pandas()
     return np.asarray(frame)[:, i]
 
@@ -104,7 +152,7 @@ def numbers(data: Any, what: str) -> Array:
     Raises:
         TypeError, ValueError: they are not real numbers, or ragged.
     """
-    if hasattr(data, "to_numpy") and getattr(data, "dtype", None) is not None:
+    if isinstance(data, Series) and data.dtype is not None:
         data = _nullable(data)
     array = real_numbers(data, what)
     if array.dtype == np.float64 and array.dtype.isnative:
