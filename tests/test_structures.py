@@ -29,7 +29,8 @@ class Proportional(lem.Structure):
         for _ in range(500):
             inverse = np.linalg.inv(matrix) if own.ndim == 3 else 1 / matrix
             before, volume = volume, (own * inverse).sum(axis=axes) / d
-            volume = np.maximum(volume, (floor / (np.diag(matrix) if own.ndim == 3 else matrix)).max())
+            if floor.any():  # in no direction may volume x matrix be below the floor
+                volume = np.maximum(volume, 1 / self.each.weakest(matrix[None], floor)[0])
             scale = volume.reshape(-1, *(1,) * (own.ndim - 1))
             matrix = self.each.raised(np.tensordot(count / count.sum(), own / scale, 1)[None], floor / volume.min())[0]
             if np.allclose(volume, before, rtol=1e-13, atol=0):

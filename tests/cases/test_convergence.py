@@ -27,7 +27,7 @@ def test_figures_are_those_of_the_returned_parameters(structure, max_steps):
         assert fit.converged
     expected = logsumexp(log_joint_by_scipy(fit.params, x), axis=1).sum()
     p = {lem.Full: 6, lem.Diagonal: 4, lem.Spherical: 2}
-    p = p[type(structure.structure)] // 2 if isinstance(structure, lem.Tied) else p[type(structure)]
+    p = p[type(structure.each)] // 2 if isinstance(structure, lem.Tied) else p[type(structure)]
     p += 4 + 1
     assert fit.n_parameters == p
     assert fit.log_likelihood == pytest.approx(expected, abs=1e-9)

@@ -118,7 +118,7 @@ def covariances_as(structure, params):
     dense = params.dense()
     if isinstance(structure, lem.Tied):
         dense = dense[:1]
-        each = structure.structure
+        each = structure.each
     else:
         each = structure
     if each == lem.Diagonal():
