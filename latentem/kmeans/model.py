@@ -51,9 +51,12 @@ class KMeans(Transformed[MixtureParams]):
         return f"KMeans({self.k})"
 
     @cached_property
+    def _mixture(self) -> Mixture:
+        return Mixture(Gaussian(Tied(Spherical())), self.k)
+
+    @cached_property
     def inner(self) -> Model:
-        spherical = Mixture(Gaussian(Tied(Spherical())), self.k)
-        return Hard(Frozen(spherical, {"weights": Fixed.uniform(), "covariances": Fixed.at_start()}))
+        return Hard(Frozen(self._mixture, {"weights": Fixed.uniform(), "covariances": Fixed.at_start()}))
 
     def params(self, means: Any, variance: float = 1.0) -> MixtureParams:
         """Centres given by hand, shape (k, d), and the held variance.
@@ -177,8 +180,7 @@ class KMeans(Transformed[MixtureParams]):
         self, model: Any, before: MixtureParams, params: MixtureParams, statistics: MixtureStatistics, chunks: Any
     ) -> tuple[MixtureParams, Sequence[Event]]:
         """An empty cluster moves to the row that is farthest from its own centre."""
-        base = Mixture(Gaussian(Tied(Spherical())), self.k)
-        return reseeded(base, model, before, params, statistics, chunks, _remoteness)
+        return reseeded(self._mixture, model, before, params, statistics, chunks, _remoteness)
 
     def figures(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, float]:
         return {"inertia": self.inertia(params, statistics)}
