@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from numbers import Integral
 from typing import Any, final
 
-from latentem.core import Cache, LatentModel, Placed, placed
+from latentem.core import Cache, LatentModel, Placed, Unavailable, placed
 from latentem.numerics.arithmetic import own_steps
 from latentem.run.course import Callback, Course
 from latentem.run.step import Ending, State, Status
@@ -44,8 +44,12 @@ class Runner(abc.ABC):
         """
 
     def onward(self, model: Model, state: State[Any, Any], chunks: Placed[Any]) -> Run:
-        """The run that follows one of its States, to the bit but for `seconds`; only where it is `resumable`."""
-        raise NotImplementedError(f"{type(self).__name__} cannot go on from a State")
+        """The run that follows one of its States, to the bit but for `seconds`.
+
+        Raises:
+            Unavailable: it is not `resumable`.
+        """
+        raise Unavailable(f"{type(self).__name__} cannot go on from a State: run it again from its start")
 
     @own_steps
     def iterate(self, model: Model, params: Any, data: Any) -> Generator[State[Any, Any], None, None]:

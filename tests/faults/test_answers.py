@@ -7,6 +7,7 @@ import warnings
 
 import attrs
 import numpy as np
+import pandas as pd
 import pytest
 from mpmath import mp
 from scipy import stats
@@ -175,12 +176,15 @@ def test_von_mises_fisher_keeps_its_digits_at_high_concentration(kappa):
     np.testing.assert_allclose(got, exact, rtol=1e-9, atol=1e-2 if kappa > 1e13 else 1e-3)
 
 
+def at_step_three(state):
+    return lem.STOP if state.step.index == 3 else None
+
+
 def test_a_summary_prints_no_equation_that_does_not_hold():
     """log likelihood = Q + H is printed where it is true, to the digits shown."""
     x = lem.datasets.old_faithful()
     for runner, data in ((lem.Stochastic(), x), (lem.Incremental(), [lem.Rows(part) for part in np.array_split(x, 8)])):
-        halt = lambda state: lem.STOP if state.step.index == 3 else None  # noqa: E731
-        fit = lem.fit(lem.GaussianMixture(2), data, runner=runner, callback=halt)
+        fit = lem.fit(lem.GaussianMixture(2), data, runner=runner, callback=at_step_three)
         [line] = [line for line in str(fit).splitlines() if "log likelihood" in line]
         equation = re.search(r"(\S+) (\S+) = Q (\S+) \+ H (-?[\d.]+)", line.replace("log likelihood", "log_likelihood"))
         _, left, q, h = equation.groups()
@@ -254,7 +258,6 @@ def test_what_is_held_without_a_start_is_named():
 
 def test_an_unnamed_index_column_of_a_file_is_refused(tmp_path):
     """DataFrame.to_csv() writes its index: the library says so, as the command line does."""
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
     frame.to_csv(tmp_path / "x.csv")
     with pytest.raises(ValueError, match="index"):

@@ -8,6 +8,8 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import latentem as lem
@@ -110,7 +112,7 @@ def test_an_acceleration_of_ones_own_needs_only_what_its_protocol_says():
     """A subclass that has the abstract methods and no more is taken as it is: no attrs class, no other field."""
     theirs = lem.Anderson()
     asked = {name: property(lambda self, name=name: getattr(theirs, name)) for name in Acceleration.__abstractmethods__}
-    Mine = type("Mine", (Acceleration,), asked)  # noqa: N806
+    Mine = type("Mine", (Acceleration,), asked)  # noqa: N806 - it is a class
     x = lem.datasets.old_faithful()
     assert lem.fit(lem.GaussianMixture(3), x, n_starts=2, accelerate=Mine()).converged
 
@@ -333,7 +335,6 @@ def test_a_column_that_varies_in_its_last_bits_is_constant(structure):
 
 def test_dates_beside_numbers_are_no_numbers():
     """A polars frame with dates in it is refused by the column, as pandas' is."""
-    pl = pytest.importorskip("polars")
     when = pl.date_range(pl.date(2020, 1, 1), pl.date(2020, 2, 29), eager=True)
     frame = pl.DataFrame({"a": np.random.default_rng(0).normal(size=60), "when": when})
     for dtype in (pl.Date, pl.Datetime):
@@ -343,7 +344,6 @@ def test_dates_beside_numbers_are_no_numbers():
 
 def test_arrow_tables_keep_the_names_of_their_columns():
     """A pyarrow Table's columns are named, and the next table of the same columns is taken."""
-    pa = pytest.importorskip("pyarrow")
     x = np.random.default_rng(0).normal(size=(60, 2))
     table = pa.table({"a": x[:, 0], "b": x[:, 1]})
     fit = lem.fit(lem.GaussianMixture(1), table)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+import pandas as pd
 import pytest
 
 import latentem as lem
@@ -122,17 +123,12 @@ def test_a_log_partition_of_another_shape_is_named():
         def log_partition(self, natural):
             return super().log_partition(natural)[:, None]
 
-    try:
-        family = Column()
-    except TypeError:
-        pytest.skip("families are final: a family of one's own subclasses ExponentialFamily")
-    said = message(lambda: lem.fit(lem.Mixture(family, 2), rng().poisson(3, (40, 1)), n_starts=1))
+    said = message(lambda: lem.fit(lem.Mixture(Column(), 2), rng().poisson(3, (40, 1)), n_starts=1))
     assert "log_partition" in said
 
 
 def test_tables_say_what_they_are_told():
     """A column of text, weights by name beside a frame, one row to predict, a file that is not there."""
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": rng().normal(size=40), "sex": ["f", "m"] * 20})
     said = message(lambda: lem.fit(lem.GaussianMixture(2), frame))
     assert "'sex'" in said

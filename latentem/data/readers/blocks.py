@@ -60,7 +60,7 @@ class Blocks(Reader):
 
     def stretch(self, low: int, high: int) -> Any:
         """The rows of one block, where each can be read by itself."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} reads its blocks in a stream: ask stream for them")
 
     def __attrs_post_init__(self) -> None:
         self._begin()
