@@ -27,6 +27,7 @@ class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, lem.Mixture
     family: lem.Family[Any, Any]
     k: int
 
+    @property
     def pieces(self) -> Mapping[str, Any]:
         return {"weights": Simplex(), "components": self.family}
 

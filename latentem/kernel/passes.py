@@ -25,8 +25,9 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
     kernel = kernel.about(chunk.centre)
     sums, entropy = kernel.sums(), 0.0
     left: list[slice] = []
+    n = len(chunk.x)
     sound = kernel.sound(*chunk.bounds)
-    for part in blocks(len(chunk), kernel.rows):
+    for part in blocks(n, kernel.rows):
         of_block = _block(kernel, chunk, part, sound, sums)
         if of_block is not None:
             entropy += of_block
@@ -36,10 +37,14 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
             left.append(part)
     statistics = kernel.statistics(sums)
     if statistics is None:
-        sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
+        sums, entropy, left = kernel.sums(), 0.0, [slice(0, n)]
         statistics = kernel.statistics(sums)
-    whole = [slice(0, len(chunk))]
-    return kernel.counts(sums), statistics, entropy, [chunk] if left == whole else [chunk[part] for part in left]
+    return (
+        kernel.counts(sums),
+        statistics,
+        entropy,
+        [chunk] if left == [slice(0, n)] else [chunk[part] for part in left],
+    )
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -68,9 +68,14 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
 
     It says how labels come about; the family, one of its pieces, says what a row looks like, given its label.
     Chunks keep the protocol `Chunk` of the core.
+
+    Class attributes that a model may say:
+        part: The name of the family among the pieces, which is its field in parameters and statistics.
     """
 
     __slots__ = ()
+
+    part: ClassVar[str] = "components"
 
     @property
     @abc.abstractmethod
@@ -81,11 +86,6 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     @abc.abstractmethod
     def k(self) -> int:
         """How many there are."""
-
-    @property
-    def part(self) -> str:
-        """The field of parameters and statistics that is the family's."""
-        return next(name for name, piece in self.pieces().items() if piece is self.family)
 
     @abc.abstractmethod
     def units(self, statistics: S) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -95,6 +96,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     k: int = field(converter=plain_int, validator=number_of("components"))
     columns: tuple[int, ...] = field(converter=_columns)
 
+    @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         return {"gate": Gate(), "components": self.family}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
@@ -93,6 +93,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
+    part: ClassVar[str] = "emissions"
+
+    @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         prior = self._prior
         return {"initial": Simplex(prior), "transitions": SimplexRows(prior), "emissions": self.family}

@@ -81,11 +81,8 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
-    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
-        return self._pieces
-
     @cached_property
-    def _pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         return {"weights": Simplex(self._prior), "components": self.family}
 
     def assemble(self, pieces: Mapping[str, Any]) -> MixtureParams:

@@ -99,6 +99,10 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
     def _blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
         return self._means(), self._covariances()
 
+    def m_step(self, statistics: Moments, params: GaussianParams) -> GaussianParams:
+        means = self._best_means((), statistics, params)
+        return GaussianParams(means, self._best_covariances((), statistics, params, means), self.structure)
+
     def first(self, statistics: Moments) -> GaussianParams:
         return GaussianParams(*self._first(statistics), self.structure)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence, Set
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve
 
-from latentem.arrays import Array
+from latentem.arrays import Array, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family, unobserved
 from latentem.family.columns import constant, refuse_wide, seen
@@ -129,32 +130,24 @@ class ScatterFamily(Family[S, P]):
         return means, self.structure.stored(self._estimate(statistics, means, wide, least))
 
     def _means(self, held: tuple[int, ...] = ()) -> Block[S, P]:
-        def maximize(statistics: S, params: P) -> Array:
-            moments = self._moments(statistics)
-            live = _but(moments.count > 0, held)
-            means = moments.means()
-            away = moments.away(means)
-            if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
-                # Far from the origin the float next to the mean is no better than another: then it stays.
-                live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
-            return means if live.all() else np.where(live[:, None], means, params.means)
-
         def size(params: P) -> int:
             return (len(params.means) - len(held)) * cast(int, params.means.shape[1])
 
-        return Block(("means",), maximize, size, lambda more: self._means((*held, *more)))
+        return Block(("means",), partial(self._best_means, held), size, lambda more: self._means((*held, *more)))
+
+    def _best_means(self, held: tuple[int, ...], statistics: S, params: P) -> Array:
+        moments = self._moments(statistics)
+        live = _but(moments.count > 0, held)
+        means = moments.means()
+        away = moments.away(means)
+        if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
+            # Far from the origin the float next to the mean is no better than another: then it stays.
+            live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
+        return means if live.all() else np.where(live[:, None], means, params.means)
 
     def _covariances(self, held: tuple[int, ...] = ()) -> Block[S, P]:
         def maximize(statistics: S, params: P) -> Array:
-            current, variances = self._normal(params).distinct, self._moments(statistics).variances()
-            floor = self.prior.floor(variances)
-            new = self._estimate(statistics, params.means, current, _NO_FLOOR if floor is None else floor)
-            if held:
-                free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
-                new = np.where(free, new, current)
-            if floor is None:
-                self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
-            return self.structure.stored(new)
+            return self._best_covariances(held, statistics, params, params.means)
 
         def size(params: P) -> int:
             k, d = params.means.shape
@@ -162,6 +155,18 @@ class ScatterFamily(Family[S, P]):
 
         holding = None if not self.structure.separate else lambda more: self._covariances((*held, *more))
         return Block(("covariances",), maximize, size, holding)
+
+    def _best_covariances(self, held: tuple[int, ...], statistics: S, params: P, means: Array) -> Array:
+        """The maximisers at these means, as they are stored; those of the parameters are the present ones."""
+        current, variances = self._normal(params).distinct, self._moments(statistics).variances()
+        floor = self.prior.floor(variances)
+        new = self._estimate(statistics, means, current, _NO_FLOOR if floor is None else floor)
+        if held:
+            free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
+            new = np.where(free, new, current)
+        if floor is None:
+            self._refuse_collapse(new, variances, self._units(statistics), means, held)
+        return own(self.structure.stored(new))
 
     def _estimate(self, statistics: S, means: Array, current: Array, floor: Array) -> Array:
         """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
