@@ -12,7 +12,7 @@ from uuid import uuid4
 from attrs import frozen
 
 from latentem.core import Cache, Degenerate, Engine, Placed, tree_sum
-from latentem.core.additive import FAN_IN, add
+from latentem.core.additive import FAN_IN, total_of
 from latentem.engine.blas import one_thread
 
 X = TypeVar("X")
@@ -202,4 +202,4 @@ def _unless_degenerate(compute: Callable[[], Any]) -> Any:
 
 
 def _added(*parts: Any) -> Any:
-    return next((part for part in parts if isinstance(part, Degenerate)), None) or add(list(parts))
+    return next((part for part in parts if isinstance(part, Degenerate)), None) or total_of(list(parts))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import evolve, frozen
@@ -212,10 +213,11 @@ class FactorStatistics(Additive):
         variances = self.shape.variances(self.about(still).second, self.count, len(still))
         return np.where(variances > 0, variances, 1.0)
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         origin = other.origin if abs(other.count) > abs(self.count) else self.origin
         a, b = self.about(origin), other.about(origin)
-        return evolve(a, gram=a.gram + b.gram, cross=a.cross + b.cross, second=a.second + b.second)
+        gram, cross, second = combine(a.gram, b.gram), combine(a.cross, b.cross), combine(a.second, b.second)
+        return evolve(a, gram=gram, cross=cross, second=second)
 
     def __rmul__(self, factor: float) -> Self:
         return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second)

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp
 
-from latentem.arrays import Array, own, part, plain_int, shares, vector
+from latentem.arrays import Array, made, own, part, plain_int, shares, vector
 from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
 from latentem.data import Rows, chunk_of, chunks_of, even_rows, split
 from latentem.family import Family
@@ -121,7 +121,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         if kernel is None:
             return tree_sum(super(Mixture, self).expectation(params, part) for part in self._blocks(chunk))
         counts, statistics, entropy, left = fused(kernel, chunk)
-        found = MixtureStatistics(own(counts), statistics)
+        found = made(MixtureStatistics, counts, statistics)
         if not left:
             return Expectation(found, entropy, chunk.observations)
         if left[0] is chunk:

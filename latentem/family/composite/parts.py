@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, final
 
 import numpy as np
@@ -40,8 +40,8 @@ class Parts(Additive):
     def __len__(self) -> int:
         return len(self.values)
 
-    def __add__(self, other: Self) -> Self:
-        return type(self)(one + another for one, another in zip(self, other, strict=True))
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
+        return type(self)(combine(one, another) for one, another in zip(self, other, strict=True))
 
     def __rmul__(self, factor: float) -> Self:
         return type(self)(factor * value for value in self)
