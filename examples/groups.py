@@ -46,8 +46,7 @@ class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, lem.Mixture
         return np.asarray(logsumexp(self.joint(params, chunk), axis=1))
 
     def joint(self, params: lem.MixtureParams, chunk: lem.Sequences) -> Array:
-        density, _ = self.infer(params, chunk)
-        return np.log(params.weights) + np.add.reduceat(density, chunk.lengths.cumsum() - chunk.lengths)
+        return np.log(params.weights) + np.add.reduceat(self.infer(params, chunk)[0], chunk.begins)
 
     def units(self, statistics: lem.MixtureStatistics) -> Array:
         return statistics.weights

@@ -61,6 +61,7 @@ REASONS = {
     },
     (lem.Hard, "temperature"): "the entropy of a point mass is zero",
     (lem.Sampled, "audited"): "a draw may lose",
+    **{(cls, "m_step"): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior)},
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (

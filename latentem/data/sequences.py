@@ -39,3 +39,8 @@ class Sequences(Units):
 
     def __attrs_post_init__(self) -> None:
         self.check()
+
+    @property
+    def begins(self) -> Labels:
+        """The number of the first row of each sequence, shape (s,)."""
+        return self.lengths.cumsum() - self.lengths

@@ -219,7 +219,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     ) -> HiddenMarkovStatistics:
         counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
         begins = np.zeros(len(chunk.x), dtype=bool)
-        begins[chunk.lengths.cumsum() - chunk.lengths] = True
+        begins[chunk.begins] = True
         later = np.flatnonzero(~begins)
         return HiddenMarkovStatistics(
             counts[begins].sum(axis=0),
@@ -236,7 +236,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def _begun(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
         """Log potentials of the states of each row: the density, and at a first row the initial probability."""
         nodes = density.copy()
-        nodes[chunk.lengths.cumsum() - chunk.lengths] += log_of(params.initial)
+        nodes[chunk.begins] += log_of(params.initial)
         return nodes
 
     @property

@@ -148,6 +148,8 @@ def log_of(probabilities: Array) -> Array:
 
 def shared(counts: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array:
     """Weights with some held at values, and what they leave shared out in proportion to counts."""
+    if not len(held):
+        return own(shares(counts, 1 / len(counts)))
     free = np.ones(len(counts), dtype=bool)
     free[list(held)] = False
     new = np.zeros(len(counts))

@@ -15,6 +15,7 @@ from latentem.core import (
     Degenerate,
     Expectation,
     LatentModel,
+    Learnable,
     Unavailable,
     can_be_cut,
     e_step,
@@ -196,6 +197,12 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
     for statistics, given in itertools.product(case.combinations[1:3], case.neighbours):
         params = model.lift(given, statistics)[0]
         scale = _RELATIVE * (1 + abs(model.log_joint(params, statistics)) + abs(model.log_prior(params)))
+        try:
+            by_block, at_once = Learnable.m_step(model, statistics, params), model.m_step(statistics, params)
+            if not abs(apart := m_gain(model, by_block, at_once, statistics)) <= scale:
+                yield f"m_step is {apart:.3g} nats off the blocks in their order"
+        except Degenerate:
+            pass
         for block in model.blocks():
             for other in (*case.combinations, *_near(statistics, case.combinations)):
                 try:

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self, final
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from latentem.arrays import Array, made
 from latentem.family.gaussian.covariance.form import Form
@@ -106,7 +106,8 @@ class QuadraticKernel(FeatureKernel):
         key = centre.tobytes()
         other = self.others.get(key)
         if other is None:
-            other = evolve(self, origin=centre.copy())
+            args = self.params, self.log_weights, centre.copy(), self.form, self.tied, self.others
+            other = QuadraticKernel(*args)
             if len(self.others) >= _OTHERS:
                 self.others.clear()
             self.others[key] = other
