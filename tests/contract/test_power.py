@@ -154,6 +154,16 @@ class DivisorWithoutOne(Sound):
 
 
 @planted_for("optimality")
+class CovariancesAboutTheMeansThatWere(Sound):
+    """All blocks at once, and not in their order."""
+
+    def m_step(self, statistics, params):
+        after = self.inner.m_step(statistics, params)
+        covariances = self.inner.blocks()[2].maximize(statistics, params)
+        return evolve(after, components=evolve(after.components, covariances=covariances))
+
+
+@planted_for("optimality")
 class RidgeAfterwards(Sound):
     """A multiple of the identity is added after the M-step."""
 
