@@ -1,4 +1,4 @@
-"""Rows of a table as a chunk."""
+"""The chunks of this library: rows of a table, and whole sequences of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from latentem.arrays import Array, own, rounded_mean
+from latentem.arrays import Array, Labels, extents, own, rounded_mean
 from latentem.data.units import Units, allowed_field, rows_field, weight_field
 
 
@@ -62,3 +62,32 @@ class Rows(Units):
         first = weight @ y
         y *= np.sqrt(weight)[:, None]
         return count, own(mean), own(first), own(y.T @ y)
+
+
+@final
+@frozen
+class Sequences(Units):
+    """A chunk of independent sequences, one below the other; each row is a time step.
+
+    Attributes:
+        x: The rows of all sequences, shape (n, d); NaN where a value is missing and the model takes that.
+        lengths: How many rows each sequence has, shape (s,); they sum to n.
+        weight: How much each sequence counts, shape (s,), at least 0; None counts each once.
+        allowed: Which components a row may belong to, boolean of shape (n, k); None allows all.
+
+    A chunk has as many units as sequences, and can be cut with a slice, like a list.
+
+    Raises:
+        ValueError: shapes disagree, or a weight is negative or not finite.
+    """
+
+    noun: ClassVar[str] = "sequence"
+    remedy: ClassVar[str] = "fill it in, or part the sequence there"
+
+    x: Array = rows_field()
+    lengths: Labels = extents()
+    weight: Array | None = weight_field()
+    allowed: npt.NDArray[np.bool_] | None = allowed_field()
+
+    def __attrs_post_init__(self) -> None:
+        self.check()

@@ -33,9 +33,9 @@ class Source(Value):
     __slots__ = ()
 
     @property
-    @abc.abstractmethod
     def columns(self) -> tuple[str, ...] | None:
         """Names of the columns, if they have any."""
+        return None
 
     @abc.abstractmethod
     def bare(self) -> Source:
@@ -146,7 +146,7 @@ class Tables(Source):
                 x = own(np.where(absent[:, None], sound, x))
                 allowed = None if allowed is None else allowed | absent[:, None]
         if allowed is not None:
-            refuse_mask(allowed, end - begin, begin)
+            refuse_mask(allowed, end - begin, begin, k)
             allowed.flags.writeable = False
         chunk = kind.of(x, mine, weight, allowed)
         of = f" of {self.table.name}" if self.table.name else ""
@@ -160,12 +160,11 @@ class Tables(Source):
         given = _read(self.allowed, begin, end)
         if given.ndim == 1:
             labels = np.where(np.isnan(given), -1, given)
-            if not (labels == np.rint(labels)).all():
-                row = int(np.argmin(labels == np.rint(labels)))
+            whole = labels == np.rint(labels)
+            if not whole.all():
+                row = int(whole.argmin())
                 raise ValueError(f"the label of row {begin + row} is {labels[row]}: labels are whole numbers")
             return allowed_components(labels.astype(np.int64), end - begin, k)
-        if k is not None and given.shape[1] != k:
-            raise ValueError(f"allowed has {given.shape[1]} columns: the model has {k} components")
         return given != 0
 
 

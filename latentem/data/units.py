@@ -76,11 +76,7 @@ class Units(Chunk):
         return f"row {row - edges[unit] + self.lengths[unit]} of {self.noun} {units + unit}"
 
     def check(self) -> None:
-        """Refuse shapes that disagree, and weights or labels that are none.
-
-        Raises:
-            ValueError: saying which.
-        """
+        """Refuse with a ValueError shapes that disagree, and weights or labels that are none."""
         if self.lengths is not None and self.lengths.sum() != len(self.x):
             raise ValueError(f"lengths sum to {self.lengths.sum()}: they must sum to the {len(self.x)} rows")
         if self.weight is not None:
@@ -180,23 +176,9 @@ def filled(chunk: U, spare: Array | None = None) -> U:
 
 
 def first_that_counts(chunks: Iterable[Any], noun: str) -> Array:
-    """The first row whose weight is not zero, shape (d,); no chunk behind it is looked at.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The first row whose weight is not zero, shape (d,); no chunk behind it is looked at. A ValueError if none is."""
     for chunk in chunks:
         counts = chunk.row_weight > 0
         if counts.any():
             return own(chunk.x[int(counts.argmax())].copy())
     raise ValueError(f"all weights are zero: at least one {noun} must count")
-
-
-def refuse_other_components(chunk: Units, k: int | None) -> None:
-    """Refuse a chunk whose `allowed` is about another number of components than k.
-
-    Raises:
-        ValueError: with both numbers.
-    """
-    if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
-        raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")
