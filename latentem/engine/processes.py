@@ -56,9 +56,8 @@ class Processes(Engine):
 
     def __attrs_post_init__(self) -> None:
         if sys.platform in ("win32", "darwin"):
-            raise ValueError(
-                f"{self!r} needs processes that can be forked, which {sys.platform} has not: use Threads()"
-            )
+            lacking = f"processes that can be forked, which {sys.platform} has not"
+            raise ValueError(f"{self!r} needs {lacking}: use Threads()")
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
         count = cores() if self.count is None else self.count
@@ -87,16 +86,14 @@ class Forked(Placed[X]):
         return iter(self._chunks)
 
     def total(self, task: Callable[[X, Cache], V]) -> V:
-        if is_inside():
-            return Here(self._chunks, 1).total(task)
         return tree_sum(self._answers(task, cached=True))
 
     def each(self, task: Callable[[X], T]) -> list[T]:
-        if is_inside():
-            return Here(self._chunks, 1).each(task)
         return self._answers(task, cached=False)
 
     def _answers(self, task: Callable[..., T], cached: bool) -> list[T]:
+        if is_inside():  # this thread works for a pass already, perhaps for one that holds the lock
+            return _Share(self._chunks).answers(task, cached)
         with self._lock, one_thread():
             try:
                 work = self._work(task)
@@ -194,15 +191,13 @@ class _Worker:
         while not self._connection.poll(_PATIENCE):
             if not self._process.is_alive() and not self._connection.poll():
                 raise EOFError
-        received: tuple[bytes, str | None, list[Any]] = self._connection.recv()
-        return received
+        return self._connection.recv()
 
     def _opened(self, answer: bytes, trace: str | None, caught: list[Any]) -> list[Any]:
         for warning in caught:
             warnings.warn_explicit(*warning)
         if trace is None:
-            answers: list[Any] = pickle.loads(answer)
-            return answers
+            return pickle.loads(answer)
         error = pickle.loads(answer)
         with suppress(AttributeError):  # a frozen error takes no notes
             error.add_note(f"In a forked process:\n{trace}")

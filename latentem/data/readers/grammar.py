@@ -28,11 +28,7 @@ Row = tuple[int, list[str]]
 
 
 def refuse_delimiter(delimiter: str) -> None:
-    """Refuse what cannot stand between cells.
-
-    Raises:
-        ValueError: it is no single character, or one with another meaning.
-    """
+    """Refuse with a ValueError what cannot stand between cells: no single character, or one with another meaning."""
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise ValueError(f"delimiter was given as {delimiter!r}: give one character, such as ; or \\t for a tab")
 
@@ -91,12 +87,9 @@ def heading(
     how = "choose with --columns from {} (columns= in Python)"
     if not named:
         numbers = [str(i + 1) for i in range(len(cells))]
-        short = [[name.removeprefix("column ") for name in names] for names in (wanted or (), others)]
-        return (
-            False,
-            [f"column {i}" for i in numbers],
-            chosen(None if wanted is None else short[0], short[1], numbers, "", how),
-        )
+        short, beside = ([name.removeprefix("column ") for name in some] for some in (wanted or (), others))
+        read = chosen(None if wanted is None else short, beside, numbers, "", how)
+        return False, [f"column {i}" for i in numbers], read
     names = [" ".join(cell.split()) for cell in cells]
     for i, name in enumerate(names):
         if name and name in names[:i]:
@@ -105,11 +98,7 @@ def heading(
 
 
 def is_header(first: Row) -> bool:
-    """Whether the first row holds names: yes if no cell of it is a number, no if all are.
-
-    Raises:
-        ValueError: it may be either, or its numbers are written with decimal commas.
-    """
+    """Whether the first row holds names: yes if no cell of it is a number, no if all are; else a ValueError."""
     line, cells = first
     numbers = sum(_is_number(cell) for cell in cells)
     words = sum(cell.strip().lower() not in MISSING for cell in cells) - numbers
@@ -121,10 +110,8 @@ def is_header(first: Row) -> bool:
         )
     if numbers == len(cells) or (words and not numbers):
         return words > 0
-    mixed = f"{numbers} of its {len(cells)} cells being numbers"
-    raise ValueError(
-        f"line {line} may be a header or not, {mixed}: say which, with --header or --no-header (header=True or False)"
-    )
+    mixed = f"line {line} may be a header or not, {numbers} of its {len(cells)} cells being numbers"
+    raise ValueError(f"{mixed}: say which, with --header or --no-header (header=True or False)")
 
 
 def values(found: Iterable[Row], columns: Sequence[int], names: Sequence[str], missing: bool) -> Array:

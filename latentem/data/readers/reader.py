@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
+from itertools import accumulate
 from typing import Any, Self, final
 
 import numpy as np
@@ -102,27 +103,17 @@ def chosen(
 
 
 def optional(module: str, extra: str) -> Any:
-    """A package that comes with an extra.
-
-    Raises:
-        ImportError: it is not installed; the message names the extra.
-    """
+    """A package that comes with an extra, which an ImportError names where it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        raise ImportError(
-            f"this needs {package}, which is not installed: pip install {package} (in a checkout of latentem, "
-            f"pip install '.[{extra}]')"
-        ) from error
+        how = f"pip install {package} (in a checkout of latentem, pip install '.[{extra}]')"
+        raise ImportError(f"this needs {package}, which is not installed: {how}") from error
 
 
 def refuse_unreal(dtype: Any, name: str) -> None:
-    """Refuse a type that is no real number.
-
-    Raises:
-        TypeError: it is none.
-    """
+    """Refuse with a TypeError a type that is no real number."""
     if np.dtype(dtype).kind not in "biuf":
         raise TypeError(f"{name} is of type {dtype}: give real numbers")
 
@@ -130,7 +121,7 @@ def refuse_unreal(dtype: Any, name: str) -> None:
 @final
 @frozen
 class Stamp(Value):
-    """A file as it was when it was opened: by its size and the time of its last change."""
+    """The mark of a file as it was when it was opened: its size, and the time of its last change."""
 
     path: str
     size: int
@@ -147,11 +138,7 @@ class Stamp(Value):
         return os.path.basename(self.path)
 
     def refuse_changed(self) -> None:
-        """Refuse a file that is another by now.
-
-        Raises:
-            ValueError: it is.
-        """
+        """Refuse with a ValueError a file that is another by now."""
         found = os.stat(self.path)
         if (found.st_size, found.st_mtime_ns) != (self.size, self.changed):
             raise ValueError(
@@ -163,8 +150,7 @@ class Stamp(Value):
 def _view(values: Any) -> npt.NDArray[Any]:
     array = np.asarray(values)[...]
     refuse_unreal(array.dtype, "a table")
-    array.flags.writeable = False
-    return array
+    return own(array)
 
 
 @final
@@ -209,7 +195,7 @@ class Joined(Reader):
     @cached_property
     def edges(self) -> tuple[int, ...]:
         """At which rows the tables begin, and the number of rows at last."""
-        return tuple(int(edge) for edge in np.cumsum([0, *(table.shape[0] for table in self.tables)]))
+        return (0, *accumulate(self.lengths))
 
     def __attrs_post_init__(self) -> None:
         if len({(table.shape[1:], table.columns) for table in self.tables}) > 1:

@@ -20,10 +20,7 @@ _NULLS = sorted({form for word in MISSING for form in (word, word.upper(), word.
 
 
 def read_table(
-    path: str | os.PathLike[str],
-    columns: Sequence[str] | None = None,
-    delimiter: str = ",",
-    header: bool | None = None,
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None, delimiter: str = ",", header: bool | None = None
 ) -> Table:
     """The numbers of a CSV file in UTF-8, in memory; no cell may be missing.
 
