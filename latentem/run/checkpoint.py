@@ -87,8 +87,7 @@ class Checkpoint:
                 f"{self._path} is the checkpoint of another fit, which differs in {', '.join(differ)}: "
                 "give another path, or remove the file"
             )
-        standing: Standing = pickle.loads(body)
-        return standing
+        return pickle.loads(body)
 
     @property
     def outcome(self) -> Any:
@@ -146,6 +145,7 @@ def digest(value: Any) -> str:
 
 
 def _tell(value: Any, told: Any) -> None:
+    # The type and the closing bracket keep apart what would read the same: [1, [2]] and [1, 2], 1 and True.
     told.update(f"{type(value).__module__}.{type(value).__qualname__}(".encode())
     if attrs.has(type(value)):
         parts = attrs.fields(type(value))
@@ -165,7 +165,10 @@ def _tell(value: Any, told: Any) -> None:
     elif value is None or isinstance(value, str | bytes | int | float):
         told.update(repr(value).encode())
     else:
-        told.update(_pickled(value))
+        try:
+            told.update(pickle.dumps(value, protocol=5))
+        except (pickle.PicklingError, AttributeError, TypeError):  # its words, without where it lies in this process
+            told.update(re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode())
     told.update(b")")
 
 
@@ -193,10 +196,3 @@ def _tell_code(code: CodeType, told: Any) -> None:
 def _tell_all(values: Any, told: Any) -> None:
     for value in values:
         _tell(value, told)
-
-
-def _pickled(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, protocol=5)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode()

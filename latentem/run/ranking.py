@@ -63,12 +63,8 @@ def is_behind(course: Course, best: float) -> bool:
 
 def in_order(courses: Sequence[Course]) -> list[Course]:
     """The runs that have begun, clean ones first, then by objective, the highest first."""
-    return sorted((course for course in courses if course.state is not None), key=_rank)
-
-
-def _rank(course: Course) -> tuple[bool, float]:
-    assert course.state is not None
-    return not is_clean(course), -course.state.step.objective
+    begun = [(not course.state.clean, -course.state.step.objective, course) for course in courses if course.state]
+    return [course for *_, course in sorted(begun, key=lambda found: found[:2])]
 
 
 def first_best(ended: Sequence[Course]) -> Course:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from latentem.core import Degenerate, LatentModel, Placed, placed
 from latentem.run.checkpoint import Checkpoint, Standing
-from latentem.run.course import Callback, Course
+from latentem.run.course import BY, Callback, Course
 from latentem.run.ranking import StartReport, first_best, in_order, is_behind, is_clean
 from latentem.run.runner import Run, Runner, answered
 from latentem.run.step import Ending, State, Status
@@ -134,6 +134,7 @@ class _Runs:
             course = self.courses[number]
             if halted is not None:
                 break
+            # Those that a checkpoint says were visited are taken further in any case, as they were then.
             if place >= self._visited and (finished[True] == FINALISTS or not is_clean(course)):
                 break
             self._visited = max(self._visited, place + 1)
@@ -144,7 +145,7 @@ class _Runs:
     def _finish(self, courses: Sequence[Course]) -> Status | None:
         """Take runs to their ends, but for those that fall behind; how all was halted, if it was."""
         until = EARLIEST if self._comparable else None
-        while going := [course for course in courses if course.under_way and not self._is_left(course)]:
+        while going := [c for c in courses if c.under_way and self.courses.index(c) not in self._left]:
             halted = self._advance(going, until)
             if halted is not None:
                 return halted
@@ -166,18 +167,15 @@ class _Runs:
         self._left |= set(map(self.courses.index, behind))
         self.save()
 
-    def _is_left(self, course: Course) -> bool:
-        return self.courses.index(course) in self._left
-
     def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
         for course, error in self._taken_on(courses, until):
+            where = f"at start {self.courses.index(course) + 1} of {len(self.courses)}"
             if isinstance(error, KeyboardInterrupt) and in_order(self.courses):
-                number = self.courses.index(course) + 1
-                return Status(Ending.INTERRUPTED, f"by Ctrl-C at start {number} of {len(self.courses)}")
+                return Status(Ending.INTERRUPTED, f"by Ctrl-C {where}")
             if error is not None and not isinstance(error, Degenerate):
                 raise error
-            if course.halted:
-                return self._halted(course)
+            if course.halted is not None:
+                return Status(course.halted, f"by {BY[course.halted]} {where}; this is the best so far")
         return None
 
     def _taken_on(self, courses: Sequence[Course], until: int | None) -> Iterator[tuple[Course, BaseException | None]]:
@@ -186,7 +184,7 @@ class _Runs:
             yield from ((course, self._tried(course, until)) for course in courses)
             return
         tasks = {self.courses.index(course): course.advance(until) for course in courses}
-        errors = advance(self._chunks, tasks, lambda: any(course.halted for course in courses))
+        errors = advance(self._chunks, tasks, lambda: any(course.halted is not None for course in courses))
         yield from ((self.courses[i], errors.get(i)) for i in tasks)
 
     def _tried(self, course: Course, until: int | None) -> BaseException | None:
@@ -207,12 +205,6 @@ class _Runs:
         if self._checkpoint is not None and (state.status is not None or self._checkpoint.due):
             self.save()
         return self._callback is not None and self._callback(state)
-
-    def _halted(self, course: Course) -> Status:
-        ending = Ending.INTERRUPTED if course.interrupted else Ending.STOPPED
-        by = "Ctrl-C" if course.interrupted else "the callback"
-        number = self.courses.index(course) + 1
-        return Status(ending, f"by {by} at start {number} of {len(self.courses)}; this is the best so far")
 
 
 def _run(

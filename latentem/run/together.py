@@ -50,15 +50,14 @@ def advance(
                 except BaseException as its_own:
                     errors[first] = its_own
                 return errors
-            going = {number: _answer(runs[number], part) for number, part in parts.items()}
+            going = {
+                number: partial(runs[number].throw if isinstance(part, Degenerate) else runs[number].send, part)
+                for number, part in parts.items()
+            }
         return errors
     finally:
         for run in runs.values():
             run.close()
-
-
-def _answer(run: Generator[Task, Any, None], part: Any) -> Callable[[], Task]:
-    return partial(run.throw, part) if isinstance(part, Degenerate) else partial(run.send, part)
 
 
 @final
