@@ -10,17 +10,8 @@ import numpy as np
 from attrs import evolve
 
 from latentem.arrays import Array, Labels
-from latentem.core import (
-    ColumnError,
-    Degenerate,
-    HasLabels,
-    HasPaths,
-    LatentModel,
-    RowError,
-    Unavailable,
-    place_of,
-    row_count,
-)
+from latentem.core import ColumnError, Degenerate, HasLabels, HasPaths, LatentModel, RowError, Unavailable
+from latentem.core.chunk import place_of, row_count
 from latentem.numerics.arithmetic import own_arithmetic
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -52,8 +43,7 @@ def marginals(model: Model, params: Any, chunk: Any) -> Array:
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasLabels):
         raise Unavailable(f"{model!r} has no probabilities of labels: its latents are others; use posterior(data)")
-    found: Array = posterior.marginals()
-    return found
+    return posterior.marginals()
 
 
 def paths(model: Model, params: Any, chunk: Any) -> list[Labels]:
@@ -65,8 +55,7 @@ def paths(model: Model, params: Any, chunk: Any) -> list[Labels]:
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasPaths):
         raise Unavailable(f"{model!r} has no decode: its units are no sequences; use predict(data)")
-    found: list[Labels] = posterior.paths()
-    return found
+    return posterior.paths()
 
 
 def joint(model: Model, params: Any, chunks: Sequence[Any], labels: Any) -> Array:
@@ -96,12 +85,11 @@ def joint(model: Model, params: Any, chunks: Sequence[Any], labels: Any) -> Arra
 
 def _certain(model: Model, left: Any, params: Any, chunk: Any) -> Array:
     n, k = marginals(model, params, chunk).shape
-    mine = np.fromiter(left, np.int64, n)
+    mine = np.fromiter(left, np.int64, n)  # what `left` gives next is for the next chunk
     if mine.min() < 0 or mine.max() >= k:
         raise ValueError(f"labels hold {mine.min() if mine.min() < 0 else mine.max()}: give 0 to {k - 1}")
     try:
         certain = evolve(chunk, allowed=np.eye(k, dtype=bool)[mine])
     except TypeError as error:
         raise Unavailable(f"{model!r} has no log_joint: its chunks take no known labels") from error
-    evidence: Array = model.log_evidence(params, certain)
-    return evidence
+    return model.log_evidence(params, certain)

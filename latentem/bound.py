@@ -68,9 +68,8 @@ def _refuse_other_data(posterior: Any, chunk: Any) -> None:
         return
     weight, allowed = unit_weight(chunk), allowed_of(chunk)
     if not np.array_equal(posterior.multiplicity, np.ones(len(chunk)) if weight is None else weight):
-        raise ValueError(
-            "the posterior's multiplicities are not the weights of the rows: give them to both, or to neither"
-        )
+        what = "the posterior's multiplicities are not the weights of the rows"
+        raise ValueError(f"{what}: give them to both, or to neither")
     if allowed is not None and allowed.shape == posterior.weights.shape and (posterior.weights[~allowed] > 0).any():
         row = int(((posterior.weights > 0) & ~allowed).any(axis=1).argmax())
         raise ValueError(f"the posterior of row {row} has mass on a component that the row may not belong to")

@@ -10,32 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.core import (
-    ColumnError,
-    Degenerate,
-    Engine,
-    LatentModel,
-    Placed,
-    RowError,
-)
+from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError
 from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
-from latentem.run import (
-    EM,
-    Acceleration,
-    Anderson,
-    Ending,
-    Runner,
-    State,
-    Status,
-    StopRule,
-    remaining_below,
-    run_all,
-)
+from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Status, StopRule, remaining_below, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.start.starts import starts
@@ -132,12 +114,9 @@ def fit(
         with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
             try:
                 _check(model, chunks, placed)
-            except ColumnError as error:
-                if (names := columns_of(data)) is None:
-                    raise
-                raise error.put(name=names[error.column]) from None
-            except RowError as error:
-                if (names := columns_of(data)) is None or error.column is None:
+            except (ColumnError, RowError) as error:
+                names = columns_of(data)
+                if names is None or error.column is None:
                     raise
                 raise error.put(name=names[error.column]) from None
             best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
@@ -149,16 +128,11 @@ def fit(
             except KeyboardInterrupt:
                 if status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
                     raise
-                status = Status(
-                    Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
-                )
+                before = f"before the log likelihood was known; the run had ended ({status})"
+                status = Status(Ending.INTERRUPTED, f"by Ctrl-C, {before}")
             if evidence == -math.inf:
-                raise Degenerate(
-                    None,
-                    "log likelihood",
-                    f"the run ended where some row is impossible ({status.sentence})",
-                    "give wider starts, other data first, or a prior",
-                )
+                reason = f"the run ended where some row is impossible ({status.sentence})"
+                raise Degenerate(None, "log likelihood", reason, "give wider starts, other data first, or a prior")
             loose = unidentified(model, best.params, best.expectation, placed)
             gap = contradiction(model, best.params, best.expectation, evidence, placed)
         fitted = Fit(
