@@ -35,11 +35,7 @@ def each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T
 
 
 def marginals(model: Model, params: Any, chunk: Any) -> Array:
-    """The posterior probability of each component for each row of a chunk, shape (n, k).
-
-    Raises:
-        Unavailable: the latents are no labels.
-    """
+    """The posterior probability of each component for each row of a chunk, shape (n, k), if the latents are labels."""
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasLabels):
         raise Unavailable(f"{model!r} has no probabilities of labels: its latents are others; use posterior(data)")
@@ -47,11 +43,7 @@ def marginals(model: Model, params: Any, chunk: Any) -> Array:
 
 
 def paths(model: Model, params: Any, chunk: Any) -> list[Labels]:
-    """The most probable path through each sequence of a chunk, shape (t,) each.
-
-    Raises:
-        Unavailable: its units are no sequences.
-    """
+    """The most probable path through each sequence of a chunk, shape (t,) each, if its units are sequences."""
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasPaths):
         raise Unavailable(f"{model!r} has no decode: its units are no sequences; use predict(data)")
@@ -61,15 +53,7 @@ def paths(model: Model, params: Any, chunk: Any) -> list[Labels]:
 def joint(model: Model, params: Any, chunks: Sequence[Any], labels: Any) -> Array:
     """log p(unit, labels | params) of each unit in nats, shape (units,): the evidence where only these are allowed.
 
-    Args:
-        model: The model.
-        params: Its parameters.
-        chunks: The data.
-        labels: A label for each row, shape (n,), or a list with a vector for each sequence.
-
-    Raises:
-        ValueError: there is not one label for each row, or a label is no component's number.
-        Unavailable: the latents are no labels, or the model has no `log_evidence`.
+    The labels, and the errors, are those of `Fit.log_joint`.
     """
     if isinstance(labels, list | tuple) and labels and np.ndim(labels[0]) == 1:
         labels = np.concatenate(labels)

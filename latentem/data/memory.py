@@ -70,10 +70,7 @@ def one(kind: type[U], data: Any, k: int | None, missing: bool, weighted: bool =
 def tables(kind: type[Units], data: Any, weights: Any, allowed: Any, k: int | None, missing: bool) -> Tables:
     """A table in memory as a source, or a list of them, one below the other, where each is a unit.
 
-    The arguments are those of `chunks_of`; a table of float64 is viewed, never copied and never written to.
-
-    Raises:
-        TypeError, ValueError: the data are no tables of real numbers, or empty.
+    Arguments and errors are those of `chunks_of`; a table of float64 is viewed, never copied and never written to.
     """
     many = False
     if kind.whole:

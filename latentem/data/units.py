@@ -127,10 +127,7 @@ def split(chunk: U, size: int) -> list[U]:
 def even_rows(n: int, least: int, most: int) -> int:
     """How many of n rows a chunk has: one chunk, or an even number, for threads to share; few, for each costs.
 
-    Args:
-        n: All rows.
-        least: Those that are not worth two chunks.
-        most: Those that a chunk may have.
+    As many as `least` are not worth two chunks, and a chunk may have `most`.
     """
     return n if n <= least else -(-n // (2 * -(-n // (2 * most))))
 
@@ -158,11 +155,9 @@ def joined(chunks: Sequence[U]) -> U:
 
 
 def filled(chunk: U, spare: Array | None = None) -> U:
-    """Units of weight zero as if they were not there: with the values of a row that counts, and any component.
+    """A chunk whose units of weight zero are as if they were not there: the values are those of a row that counts.
 
-    Args:
-        chunk: The units.
-        spare: The values where no unit here counts, shape (d,); None: then they are left as they are.
+    They may belong to any component. Where no unit counts the values are `spare`, (d,), or stay as they are.
     """
     if chunk.weight is None or (chunk.weight > 0).all():
         return chunk

@@ -159,11 +159,7 @@ def _nullable(series: Any) -> Any:
 
 
 def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:
-    """Known labels, shape (n,), -1 for unknown, or a boolean table (n, k), as such a table.
-
-    Raises:
-        TypeError, ValueError: it is neither, or a label is out of range.
-    """
+    """Known labels, shape (n,), -1 for unknown, or a boolean table (n, k), as such a table; else an error."""
     refuse_masked(allowed, "allowed")
     array = np.asarray(allowed)
     if array.ndim == 2:

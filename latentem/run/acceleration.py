@@ -100,13 +100,9 @@ class Acceleration(abc.ABC):
 
     @final
     def seen(self, memory: Memory, point: Point, movement: float, plain: bool) -> Memory:
-        """The memory with one pass more.
+        """The memory with one pass more; `plain` says whether a plain step led to it.
 
-        Args:
-            memory: What is known so far.
-            point: The pass.
-            movement: The squared length of its residual, in nats.
-            plain: Whether a plain step led to it.
+        Its movement is the squared length of its residual, in nats.
         """
         if plain:
             memory = evolve(memory, wait=max(memory.wait - 1, 0))
@@ -180,12 +176,7 @@ class Acceleration(abc.ABC):
     ) -> Generator[Any, Any, tuple[Turn | None, Memory]]:
         """The pass at a leap, or None if it is rejected; and the memory after it. It yields the task of the pass.
 
-        Args:
-            model: What is fitted.
-            memory: What was known when the leap was found.
-            leap: The candidate.
-            at: The pass from which it leads.
-            events: What was degenerate there.
+        The leap leads from the pass `at`, where the events were what is degenerate.
         """
         try:
             expectation = yield partial(_quietly, e_half(model, leap.params))

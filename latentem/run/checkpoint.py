@@ -83,10 +83,8 @@ class Checkpoint:
         fit = json.loads(header)
         differ = [name for name in {**fit, **self._fit} if fit.get(name) != self._fit.get(name)]
         if differ:
-            raise ValueError(
-                f"{self._path} is the checkpoint of another fit, which differs in {', '.join(differ)}: "
-                "give another path, or remove the file"
-            )
+            other = f"the checkpoint of another fit, which differs in {', '.join(differ)}"
+            raise ValueError(f"{self._path} is {other}: give another path, or remove the file")
         return pickle.loads(body)
 
     @property
@@ -101,19 +99,13 @@ class Checkpoint:
         return time.monotonic() >= self._next
 
     def write(self, standing: Standing) -> None:
-        """Replace the file.
-
-        Raises:
-            TypeError: parameters or statistics cannot be pickled.
-        """
+        """Replace the file; a TypeError if parameters or statistics cannot be pickled."""
         begun = time.monotonic()
         try:
             body = pickle.dumps(standing, protocol=5)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise TypeError(
-                f"a checkpoint needs parameters and statistics that can be pickled ({error}): "
-                "define their classes at the top of a module"
-            ) from error
+            needed = f"a checkpoint needs parameters and statistics that can be pickled ({error})"
+            raise TypeError(f"{needed}: define their classes at the top of a module") from error
         rest = json.dumps(self._fit).encode() + b"\n" + body
         # A name of its own: another process may keep the same checkpoint, and a user a file called .new.
         descriptor, new = mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")

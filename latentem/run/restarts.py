@@ -52,13 +52,8 @@ def run_all(
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
 
-    Args:
-        runner: How each is run.
-        model: What is fitted.
-        starts: Where they begin.
-        data: What `model.chunks` takes.
-        callback: Sees each State; all runs stop when it returns `STOP`.
-        checkpoint: Where to go on from, if it knows, and what to keep up to date.
+    The callback sees each State, and all runs stop when it returns `STOP`; the checkpoint is where to go on from, if it
+    knows, and is kept up to date.
 
     Raises:
         Degenerate: every start was degenerate itself; the message is the first one's.

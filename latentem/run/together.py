@@ -17,12 +17,8 @@ def advance(
     """Take several runs on together, to where they yield no more; the errors in which some of them end.
 
     One of them computes at a time, in their order, until it asks for a pass or ends; then one pass answers all that
-    have asked, each with the bits that it would have alone. At Ctrl-C the first that waits is told, and all end.
-
-    Args:
-        placed: The data.
-        runs: By number, generators of tasks, which are sent the totals.
-        ended: Asked after each run: whether all should end.
+    have asked, each with the bits that it would have alone. At Ctrl-C the first that waits is told, and all end; also
+    where `ended`, which is asked after each run, says so.
     """
     errors: dict[int, BaseException] = {}
     going: dict[int, Callable[[], Task]] = {number: partial(next, run) for number, run in runs.items()}

@@ -36,14 +36,8 @@ def refuse_delimiter(delimiter: str) -> None:
 def rows(lines: Iterable[str], delimiter: str, line: int = 1, width: int = 0) -> Iterator[Row]:
     """The rows of some lines with their ends, of which the first is this line of the file.
 
-    Args:
-        lines: The lines.
-        delimiter: What stands between cells.
-        line: Number of the first line.
-        width: How many cells a row has; 0: as many as the first one, before which lines may be blank.
-
-    Raises:
-        ValueError: a row has another width, a line between rows is blank, or quotes do not match.
+    A row has `width` cells; 0: as many as the first one, before which lines may be blank. A ValueError if a row has
+    another width, a line between rows is blank, or quotes do not match.
     """
     plain = (text if text.strip(" \r\n") else "\n" for text in lines)
     reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
@@ -76,9 +70,6 @@ def heading(
         wanted: Names of columns; None: all but the others.
         others: Names of the columns that hold weights and labels.
         said: Whether it holds names; None: yes if no cell of it is a number, no if all are.
-
-    Raises:
-        ValueError: there is no row, the names do not do, or a column is not there.
     """
     line, cells = first
     if not cells:
@@ -115,16 +106,9 @@ def is_header(first: Row) -> bool:
 
 
 def values(found: Iterable[Row], columns: Sequence[int], names: Sequence[str], missing: bool) -> Array:
-    """The numbers in some columns of rows, shape (n, len(columns)).
+    """The numbers in some columns of rows, shape (n, len(columns)); `names` are those of all columns.
 
-    Args:
-        found: The rows.
-        columns: Numbers of the columns.
-        names: The names of all columns.
-        missing: Whether a cell may hold no value, which is NaN then, or infinity.
-
-    Raises:
-        ValueError: a cell holds no number; the message has its line, its column and what it holds.
+    A cell that holds none is a ValueError; where values may be missing it is NaN, and infinity may stand in one, too.
     """
     taken = array("d")
     for line, cells in found:

@@ -82,15 +82,8 @@ def chosen(
 ) -> list[int]:
     """Numbers of the wanted columns, all but the others where None, and behind them those of the others.
 
-    Args:
-        wanted: Their names, in the order in which they are read.
-        others: The names of weights and labels.
-        known: The names of all columns.
-        place: What messages call the table.
-        how: What an error says is to be done, with {} for the names.
-
-    Raises:
-        ValueError: a column is not there, or is there or chosen twice, or has no name, or none is left.
+    The others hold weights and labels. A ValueError, with the place before it and {} in `how` for the known names, if
+    a column is not there, or is there or chosen twice, or has no name, or none is left.
     """
     names = [name for name in known if name not in others] if wanted is None else list(wanted)
     every = [*(names or [""]), *others]
