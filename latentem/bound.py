@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.core import Expectation, LatentModel, allowed_of, log_likelihood, unit_weight
+from latentem.core import LatentModel, allowed_of, log_likelihood, unit_weight
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.posterior import LabelPosterior
 
@@ -56,10 +56,8 @@ def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, 
     if isinstance(posterior, np.ndarray | list | tuple):
         posterior = LabelPosterior(np.asarray(posterior), unit_weight(chunk))
     _refuse_other_data(posterior, chunk)
-    expectation = Expectation(model.statistics(chunk, posterior), posterior.entropy(), 0.0)
-    return LowerBound(
-        model.log_joint(params, expectation.statistics), expectation.entropy, log_likelihood(model, params, [chunk])
-    )
+    expected = model.log_joint(params, model.statistics(chunk, posterior))
+    return LowerBound(expected, posterior.entropy(), log_likelihood(model, params, [chunk]))
 
 
 def _refuse_other_data(posterior: Any, chunk: Any) -> None:

@@ -42,15 +42,16 @@ class Units(Chunk):
         return len(self.x if self.lengths is None else self.lengths)
 
     def __getitem__(self, part: slice) -> Self:
+        rows, lengths = part, None
+        if self.lengths is not None:
+            chosen = range(len(self))[part]
+            if chosen.step != 1:
+                raise ValueError(f"{self.noun}s were cut with step {chosen.step}: cut them with step 1")
+            edges = np.concatenate([[0], self.lengths.cumsum()])
+            rows = slice(int(edges[chosen.start]), int(edges[max(chosen.stop, chosen.start)]))
+            lengths = self.lengths[part]
         weight = None if self.weight is None else self.weight[part]
-        if self.lengths is None:
-            return self.of(self.x[part], None, weight, None if self.allowed is None else self.allowed[part])
-        chosen = range(len(self))[part]
-        if chosen.step != 1:
-            raise ValueError(f"{self.noun}s were cut with step {chosen.step}: cut them with step 1")
-        edges = np.concatenate([[0], self.lengths.cumsum()])
-        rows = slice(int(edges[chosen.start]), int(edges[max(chosen.stop, chosen.start)]))
-        return self.of(self.x[rows], self.lengths[part], weight, None if self.allowed is None else self.allowed[rows])
+        return self.of(self.x[rows], lengths, weight, None if self.allowed is None else self.allowed[rows])
 
     @property
     def row_weight(self) -> Array:
@@ -110,7 +111,7 @@ def cut_edges(lengths: Labels | None, n: int, size: int) -> tuple[int, ...]:
     """
     if lengths is None:
         return (*range(0, max(n, 1), size), n)
-    edges, rows = [0], 0
+    edges, rows = [0], 0  # greedily, from the lengths alone: docs/mathematics.md, "Sums over chunks"
     for i, length in enumerate(lengths.tolist()):
         if rows and rows + length > size:
             edges.append(i)
@@ -129,7 +130,7 @@ def even_rows(n: int, least: int, most: int) -> int:
 
     As many as `least` are not worth two chunks, and a chunk may have `most`.
     """
-    return n if n <= least else -(-n // (2 * -(-n // (2 * most))))
+    return n if n <= least else -(-n // (2 * -(-n // (2 * most))))  # n over twice the pairs, each rounded up
 
 
 def weight_of(chunks: Sequence[Any]) -> Array:

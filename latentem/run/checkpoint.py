@@ -88,12 +88,6 @@ class Checkpoint:
         return pickle.loads(body)
 
     @property
-    def outcome(self) -> Any:
-        """The whole fit, if it had ended."""
-        standing = self.read()
-        return None if standing is None else standing.outcome
-
-    @property
     def due(self) -> bool:
         """Whether it is time to write again."""
         return time.monotonic() >= self._next

@@ -9,15 +9,16 @@ from typing import Any, final
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate, LatentModel, Placed, placed
+from latentem.core import Degenerate, Placed, placed
 from latentem.run.checkpoint import Checkpoint, Standing
 from latentem.run.course import BY, Callback, Course
 from latentem.run.ranking import StartReport, first_best, in_order, is_behind, is_clean
-from latentem.run.runner import Run, Runner, answered
+from latentem.run.runner import Model, Run, Runner, answered
 from latentem.run.step import Ending, State, Status
 from latentem.run.together import advance
 
 FINALISTS = 3
+"""Runs that are taken to a clean end: starts that look best after their trials need not be."""
 EARLIEST = 100
 """Steps after which a finalist may be left behind; it is asked again whenever they have doubled."""
 
@@ -38,7 +39,7 @@ class Start:
 
 def run_all(
     runner: Runner,
-    model: LatentModel[Any, Any, Any, Any],
+    model: Model,
     starts: Sequence[Start],
     data: Any,
     callback: Callback | None = None,
@@ -92,7 +93,7 @@ class _Runs:
     def __init__(
         self,
         runner: Runner,
-        model: LatentModel[Any, Any, Any, Any],
+        model: Model,
         starts: Sequence[Start],
         data: Any,
         callback: Callback | None,
@@ -202,9 +203,7 @@ class _Runs:
         return self._callback is not None and self._callback(state)
 
 
-def _run(
-    runner: Runner, model: LatentModel[Any, Any, Any, Any], start: Start, chunks: Placed[Any], standing: Any
-) -> Run:
+def _run(runner: Runner, model: Model, start: Start, chunks: Placed[Any], standing: Any) -> Run:
     """A run from its start, or from where it stood."""
     if isinstance(standing, State) and runner.resumable:
         yield from runner.onward(model, standing, chunks)

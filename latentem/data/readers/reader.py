@@ -71,7 +71,7 @@ class Reader(Value):
         if columns is None or columns == tuple(range(self.shape[-1])):
             return self.read(begin, end)
         chosen = np.empty((end - begin, *(() if isinstance(columns, int) else (len(columns),))))
-        for at in range(begin, end, _PART):
+        for at in range(begin, end, _PART):  # a few rows at a time: those of all columns may be many times as large
             rows = self.read(at, min(at + _PART, end))
             chosen[at - begin : at - begin + len(rows)] = rows[:, columns]
         return own(chosen)
@@ -132,12 +132,10 @@ class Stamp(Value):
 
     def refuse_changed(self) -> None:
         """Refuse with a ValueError a file that is another by now."""
-        found = os.stat(self.path)
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.changed):
-            raise ValueError(
-                f"{self.path} has changed since it was opened ({self.size} bytes then, {found.st_size} now): "
-                "fit to a file that nobody writes to"
-            )
+        now = Stamp.of(self.path)
+        if now != self:
+            what = f"{self.path} has changed since it was opened ({self.size} bytes then, {now.size} now)"
+            raise ValueError(f"{what}: fit to a file that nobody writes to")
 
 
 def _view(values: Any) -> npt.NDArray[Any]:
