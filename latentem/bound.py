@@ -55,13 +55,13 @@ def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, 
     chunk = model.chunk(data)
     if isinstance(posterior, np.ndarray | list | tuple):
         posterior = LabelPosterior(np.asarray(posterior), unit_weight(chunk))
-    _refuse_other_data(posterior, chunk)
+    _refuse_other_data(posterior, chunk)  # their evidence would not bound it
     expected = model.log_joint(params, model.statistics(chunk, posterior))
     return LowerBound(expected, posterior.entropy(), log_likelihood(model, params, [chunk]))
 
 
 def _refuse_other_data(posterior: Any, chunk: Any) -> None:
-    """A q for other data would not be bounded by these data's evidence."""
+    """Refuse with a ValueError a q of labels for other data, whose evidence is another."""
     if not isinstance(posterior, LabelPosterior):
         return
     weight, allowed = unit_weight(chunk), allowed_of(chunk)

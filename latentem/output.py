@@ -30,7 +30,7 @@ def check_directory(directory: Path, source: Path) -> None:
     for file in (directory / name for name in FILES):
         if file.is_dir() or file.resolve() == source.resolve():
             raise FileExistsError(f"{file} cannot be written over: give another directory to --out")
-    nearest = directory if os.path.lexists(directory) else directory.parent
+    nearest = directory if os.path.lexists(directory) else directory.parent  # a dangling link can't be made, either
     try:
         tempfile.TemporaryDirectory(dir=nearest).cleanup()
     except OSError as error:

@@ -141,5 +141,6 @@ def number(value: float) -> str:
 
 def gain(value: float, step: Step) -> str:
     """The gain of a half step, to three digits; one that is rounding of its books is shown as 0."""
+    # A gain is a difference of sums of Q and H, so a few of their last digits say nothing.
     rounding = 16 * np.finfo(float).eps * (abs(step.expected_log_joint) + abs(step.entropy))
     return "0" if abs(value) <= rounding else f"{value:#.3g}"

@@ -56,11 +56,11 @@ class Rows(Units):
         For models whose statistics are linear in x and x x': a pass need not look at the rows again.
         """
         count, weight = self.observations, self.row_weight
-        near = self.x[int(weight.argmax())]
+        near = self.x[int(weight.argmax())]  # a row that counts: about it the sum of a large offset loses no digits
         mean = near + weight @ (self.x - near) / (count or 1.0)
         y = self.x - mean  # beside a large offset the mean is rounded: what is left of it counts
         first = weight @ y
-        y *= np.sqrt(weight)[:, None]
+        y *= np.sqrt(weight)[:, None]  # in both factors alike, so that the product is symmetric to the bit
         return count, own(mean), own(first), own(y.T @ y)
 
 

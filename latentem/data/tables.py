@@ -108,13 +108,14 @@ class Tables(Source):
         units = (n,) if lengths is None else lengths.shape
         if self.weight is not None and _shape(self.weight) != units:
             raise ValueError(f"weights have shape {_shape(self.weight)}: give one a {kind.noun}, shape {units}")
+        # Chunks must agree on how many components there are, and one of them may lack the highest label.
         if self.allowed is not None and k is None and len(_shape(self.allowed)) == 1:
             k = int(np.nanmax(_read(self.allowed, 0, n))) + 1
         edges = cut_edges(lengths, n, size(n, d))
         begins = edges if lengths is None else tuple(np.concatenate([[0], lengths.cumsum()])[list(edges)].tolist())
         load = partial(self._chunk, kind, k, missing, edges, begins, lengths)
         count, sound = len(edges) - 1, None
-        if self.weight is not None:
+        if self.weight is not None:  # where no row of a chunk counts, its values are those of the first that does
             sound = first_that_counts(map(partial(load, None), range(count)), kind.noun)
         return Chunks(partial(load, sound), count)
 

@@ -227,7 +227,7 @@ def refuse_extreme_weights(chunks: Sequence[Any]) -> None:
     if heaviest == 0 or _LIGHT <= heaviest <= 1 / _LIGHT:
         return
     largest = max(float(np.nanmax(np.abs(chunk.x), initial=0.0)) for chunk in chunks)
-    reach = np.log10(heaviest) + 2 * np.log10(largest or 1.0)
+    reach = np.log10(heaviest) + 2 * np.log10(largest or 1.0)  # in logarithms: the product itself may be no float
     if not -_DECADES < reach < _DECADES:
         raise ValueError(
             f"the largest weight is {heaviest:g} beside values of up to {largest:g}, and sums of squares are beyond "

@@ -128,7 +128,7 @@ def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[
     pending: deque[Future[T]] = deque()
     try:
         for i in range(count):
-            if len(pending) == 2 * threads:
+            if len(pending) == 2 * threads:  # enough that no thread waits, and few, for answers may be large
                 yield pending.popleft().result()
             pending.append(pool.submit(copy_context().run, marked, i))  # numpy's errstate is in the context
         while pending:

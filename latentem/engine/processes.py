@@ -101,7 +101,7 @@ class Forked(Placed[X]):
                     worker.ask((work, cached, np.geterr()))
                 with inside():
                     answers = self._mine.answers(task, cached)
-                for worker in self._workers:
+                for worker in self._workers:  # in the order of the chunks, whoever is ready first
                     answers += worker.answer()
                 return answers
             except BaseException:

@@ -112,7 +112,7 @@ class Checkpoint:
         except BaseException:
             Path(new).unlink(missing_ok=True)
             raise
-        now = time.monotonic()
+        now = time.monotonic()  # a clock that nobody sets
         self._next = now + max(INTERVAL, _SHARE * (now - begun))
 
 

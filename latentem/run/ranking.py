@@ -56,7 +56,7 @@ def is_behind(course: Course, best: float) -> bool:
     """Whether a run is far below another and gains next to nothing."""
     assert course.state is not None
     history, observations = course.state.history, course.state.expectation.observations
-    gained = history[-1].objective - history[len(history) // 2].objective
+    gained = history[-1].objective - history[len(history) // 2].objective  # by the later half of its steps
     lacking = best - history[-1].objective
     return lacking > SAME_MODE * observations and TIMES * gained < lacking
 
@@ -72,6 +72,7 @@ def first_best(ended: Sequence[Course]) -> Course:
     best = in_order(ended)[0]
     assert best.state is not None
     step, observations = best.state.step, best.state.expectation.observations
+    # Q and H may each be far larger than their sum, the objective: theirs is its rounding.
     rounding = ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
     level = step.objective - min(rounding, SAME_MODE * observations)
 

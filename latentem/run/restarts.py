@@ -62,7 +62,7 @@ def run_all(
     """
     runs = _Runs(runner, model, starts, data, callback, checkpoint)
     try:
-        halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
+        halted = runs.advance(runs.courses, runner.trial if len(starts) > 1 else None) or runs.finals()
         runs.save()
     except KeyboardInterrupt:  # between two steps
         if not in_order(runs.courses):
@@ -99,24 +99,19 @@ class _Runs:
         callback: Callback | None,
         checkpoint: Checkpoint | None,
     ) -> None:
-        stood = None if checkpoint is None else checkpoint.read()
+        stood = (None if checkpoint is None else checkpoint.read()) or Standing((None,) * len(starts))
         self._chunks = placed(model, data)
         self._together = self._chunks.costly and len(starts) > 1
         self._checkpoint, self._callback = checkpoint, callback
-        self._order, self._visited = (None, 0) if stood is None else (stood.order, stood.visited)
-        self._left = set(stood.left if stood is not None and runner.resumable else ())
+        self._order, self._visited = stood.order, stood.visited
+        self._left = set(stood.left if runner.resumable else ())
         self._comparable = runner.trial is not None
         self.courses = []
-        runs = (None,) * len(starts) if stood is None else stood.runs
-        for start, standing in zip(starts, runs, strict=True):
+        for start, standing in zip(starts, stood.runs, strict=True):
             if isinstance(standing, State) and standing.status is None and not runner.resumable:
                 standing = None  # such a run is run again, from its start
             run = _run(runner, model, start, self._chunks, standing)
             self.courses.append(Course(run, self._told, standing))
-
-    def trials(self, until: int | None) -> Status | None:
-        """Take every run to the step of this index; how all was halted, if it was."""
-        return self._advance(self.courses, until)
 
     def finals(self) -> Status | None:
         """Take the best to their ends; how all was halted, if it was."""
@@ -140,9 +135,9 @@ class _Runs:
 
     def _finish(self, courses: Sequence[Course]) -> Status | None:
         """Take runs to their ends, but for those that fall behind; how all was halted, if it was."""
-        until = EARLIEST if self._comparable else None
+        until = EARLIEST if self._comparable else None  # runs that are compared at their ends cannot fall behind
         while going := [c for c in courses if c.under_way and self.courses.index(c) not in self._left]:
-            halted = self._advance(going, until)
+            halted = self.advance(going, until)
             if halted is not None:
                 return halted
             if until is not None:
@@ -163,7 +158,8 @@ class _Runs:
         self._left |= set(map(self.courses.index, behind))
         self.save()
 
-    def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
+    def advance(self, courses: Sequence[Course], until: int | None) -> Status | None:
+        """Take runs to the step of this index, or to their ends; how all was halted, if it was."""
         for course, error in self._taken_on(courses, until):
             where = f"at start {self.courses.index(course) + 1} of {len(self.courses)}"
             if isinstance(error, KeyboardInterrupt) and in_order(self.courses):

@@ -76,7 +76,7 @@ def _sum(one: Any, other: Any) -> Any:
 
 def _all(tasks: Mapping[int, Task], chunk: Any, cache: Cache) -> Any:
     """Every task on a chunk, with a cache of its own each; those of runs that do not go on are dropped."""
-    for number in [number for number in cache if number not in map(str, tasks)]:
+    for number in [number for number in cache if number not in map(str, tasks)]:  # caches take memory
         del cache[number]
     return Several({number: _tried(task, chunk, cache.setdefault(str(number), {})) for number, task in tasks.items()})
 

@@ -40,7 +40,7 @@ class Seeder:
         self._weight = weight_of(self._chunks)
         x = np.concatenate([chunk.x for chunk in self._chunks])
         self._x = _filled(x, self._weight)
-        own = base.coordinates(x)
+        own = base.coordinates(x)  # of values as they are given: what is missing is filled in afterwards, on this scale
         self._coordinates = None if own is None else _filled(own, self._weight)
         masks = [chunk.allowed for chunk in self._chunks]
         self._allowed = None if masks[0] is None else np.concatenate(masks)
@@ -137,7 +137,7 @@ class Seeder:
     def groups(self, rng: Random) -> Any:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
         k, live = self._base.k, np.flatnonzero(self._weight)
-        size = max(1, min(self._x.shape[1] + 1, len(live) // k))
+        size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space
         chosen = rng.permutation(live)[: k * size]
         labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
         if self._base.hard:
@@ -213,7 +213,7 @@ def _ranks(x: Array) -> Array:
     ranks = np.empty_like(x)
     for i, column in enumerate(x.T):
         _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks[:, i] = (counts.cumsum() - counts / 2)[which]
+        ranks[:, i] = (counts.cumsum() - counts / 2)[which]  # the middle of the places that equal values take
     return ranks
 
 
