@@ -132,9 +132,7 @@ class _Share:
         self._caches: list[Cache] = [{} for _ in chunks]
 
     def answers(self, task: Callable[..., Any], cached: bool) -> list[Any]:
-        if not cached:
-            return [task(chunk) for chunk in self._chunks]
-        return [task(chunk, cache) for chunk, cache in zip(self._chunks, self._caches, strict=True)]
+        return list(map(task, self._chunks, self._caches) if cached else map(task, self._chunks))
 
 
 @final
