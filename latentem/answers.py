@@ -10,17 +10,8 @@ import numpy as np
 from attrs import evolve
 
 from latentem.arrays import Array, Labels
-from latentem.core import (
-    ColumnError,
-    Degenerate,
-    HasLabels,
-    HasPaths,
-    LatentModel,
-    RowError,
-    Unavailable,
-    place_of,
-    row_count,
-)
+from latentem.core import ColumnError, Degenerate, HasLabels, HasPaths, LatentModel, RowError, Unavailable
+from latentem.core.chunk import place_of, row_count
 from latentem.numerics.arithmetic import own_arithmetic
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -44,43 +35,25 @@ def each(ask: Callable[[P, Any], T], params: P, chunks: Sequence[Any]) -> list[T
 
 
 def marginals(model: Model, params: Any, chunk: Any) -> Array:
-    """The posterior probability of each component for each row of a chunk, shape (n, k).
-
-    Raises:
-        Unavailable: the latents are no labels.
-    """
+    """The posterior probability of each component for each row of a chunk, shape (n, k), if the latents are labels."""
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasLabels):
         raise Unavailable(f"{model!r} has no probabilities of labels: its latents are others; use posterior(data)")
-    found: Array = posterior.marginals()
-    return found
+    return posterior.marginals()
 
 
 def paths(model: Model, params: Any, chunk: Any) -> list[Labels]:
-    """The most probable path through each sequence of a chunk, shape (t,) each.
-
-    Raises:
-        Unavailable: its units are no sequences.
-    """
+    """The most probable path through each sequence of a chunk, shape (t,) each, if its units are sequences."""
     posterior = model.posterior(params, chunk)
     if not isinstance(posterior, HasPaths):
         raise Unavailable(f"{model!r} has no decode: its units are no sequences; use predict(data)")
-    found: list[Labels] = posterior.paths()
-    return found
+    return posterior.paths()
 
 
 def joint(model: Model, params: Any, chunks: Sequence[Any], labels: Any) -> Array:
     """log p(unit, labels | params) of each unit in nats, shape (units,): the evidence where only these are allowed.
 
-    Args:
-        model: The model.
-        params: Its parameters.
-        chunks: The data.
-        labels: A label for each row, shape (n,), or a list with a vector for each sequence.
-
-    Raises:
-        ValueError: there is not one label for each row, or a label is no component's number.
-        Unavailable: the latents are no labels, or the model has no `log_evidence`.
+    The labels, and the errors, are those of `Fit.log_joint`.
     """
     if isinstance(labels, list | tuple) and labels and np.ndim(labels[0]) == 1:
         labels = np.concatenate(labels)
@@ -96,12 +69,11 @@ def joint(model: Model, params: Any, chunks: Sequence[Any], labels: Any) -> Arra
 
 def _certain(model: Model, left: Any, params: Any, chunk: Any) -> Array:
     n, k = marginals(model, params, chunk).shape
-    mine = np.fromiter(left, np.int64, n)
+    mine = np.fromiter(left, np.int64, n)  # what `left` gives next is for the next chunk
     if mine.min() < 0 or mine.max() >= k:
         raise ValueError(f"labels hold {mine.min() if mine.min() < 0 else mine.max()}: give 0 to {k - 1}")
     try:
         certain = evolve(chunk, allowed=np.eye(k, dtype=bool)[mine])
     except TypeError as error:
         raise Unavailable(f"{model!r} has no log_joint: its chunks take no known labels") from error
-    evidence: Array = model.log_evidence(params, certain)
-    return evidence
+    return model.log_evidence(params, certain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, final
@@ -28,12 +29,7 @@ from latentem.data import Source, columns_of, found_source
 from latentem.findings import contradiction, log_evidence
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.numerics.rng import generator
-from latentem.run import (
-    Ending,
-    History,
-    StartReport,
-    Status,
-)
+from latentem.run import Ending, History, StartReport, Status
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger, Turn
 
@@ -79,13 +75,7 @@ class Fit(Generic[P]):
     @classmethod
     @own_arithmetic
     def of(
-        cls,
-        model: LatentModel[Any, Any, Any, P],
-        params: P,
-        data: Any,
-        *,
-        weights: Any = None,
-        allowed: Any = None,
+        cls, model: LatentModel[Any, Any, Any, P], params: P, data: Any, *, weights: Any = None, allowed: Any = None
     ) -> Fit[P]:
         """A fit of parameters given by hand, without a step: to score, predict, draw and print.
 
@@ -195,8 +185,7 @@ class Fit(Generic[P]):
         Of sequences: for each row the state that the most probable path (Viterbi) has there, which need not be the
         most probable state of the row; that is `predict_proba(data).argmax(axis=1)`.
         """
-        labels: Labels = np.concatenate(each(self.model.labels, self.params, self.model.chunks(self._bare(data))))
-        return labels
+        return np.concatenate(self._each(self.model.labels, data))
 
     def decode(self, data: Any) -> list[Labels]:
         """The most probable path of states through each sequence (Viterbi), one vector of shape (t,) for each.
@@ -204,23 +193,21 @@ class Fit(Generic[P]):
         Raises:
             Unavailable: the data are no sequences to this model; `predict` has the most probable label of each row.
         """
-        return list(
-            chain.from_iterable(each(partial(paths, self.model), self.params, self.model.chunks(self._bare(data))))
-        )
+        return list(chain.from_iterable(self._each(partial(paths, self.model), data)))
 
     def predict_proba(self, data: Any) -> Array:
         """The posterior probability of each component for each row, shape (n, k).
 
         Of sequences: of each state at each row, given all rows of its sequence (smoothing).
         """
-        return np.concatenate(each(partial(marginals, self.model), self.params, self.model.chunks(self._bare(data))))
+        return np.concatenate(self._each(partial(marginals, self.model), data))
 
     def score_samples(self, data: Any) -> Array:
         """log p(unit | params) of each unit in nats, shape (units,).
 
         A unit is a row; where the data are sequences it is a sequence.
         """
-        return np.concatenate(each(partial(evidence_of, self.model), self.params, self.model.chunks(self._bare(data))))
+        return np.concatenate(self._each(partial(evidence_of, self.model), data))
 
     def log_joint(self, data: Any, labels: Any = None) -> Array:
         """log p(unit, labels | params) of each unit in nats, shape (units,).
@@ -256,6 +243,10 @@ class Fit(Generic[P]):
     def __str__(self) -> str:
         return summary.text(self)
 
+    def _each(self, ask: Callable[[P, Any], T], data: Any) -> list[T]:
+        """The answers of a method for each chunk of the data."""
+        return each(ask, self.params, self.model.chunks(self._bare(data)))
+
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""
         data = self._checked(data)
@@ -265,11 +256,9 @@ class Fit(Generic[P]):
 
     def _checked(self, data: Any) -> Any:
         data = found_source(data) or data
-        given = columns_of(data)
-        if given is not None and self.columns is not None and given != self.columns:
-            raise ValueError(
-                f"columns {list(given)} were given: the model was fitted to {list(self.columns)}, in this order"
-            )
+        given, ours = columns_of(data), self.columns
+        if given is not None and ours is not None and given != ours:
+            raise ValueError(f"columns {list(given)} were given: the model was fitted to {list(ours)}, in this order")
         return data
 
     def _exact_log_likelihood(self, what: str) -> float:
