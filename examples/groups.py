@@ -39,8 +39,7 @@ class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, MixtureStat
 
     def statistics(self, chunk: lem.Sequences, posterior: lem.LabelPosterior) -> MixtureStatistics:
         counts = posterior.counts()
-        rows = self.emitted(chunk, counts.repeat(chunk.lengths, axis=0), None)
-        return MixtureStatistics(counts.sum(axis=0), rows)
+        return MixtureStatistics(counts.sum(axis=0), self.emitted(chunk, counts.repeat(chunk.lengths, axis=0), None))
 
     def log_evidence(self, params: MixtureParams, chunk: lem.Sequences) -> Array:
         return np.asarray(logsumexp(self.joint(params, chunk), axis=1))
