@@ -152,7 +152,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         print(fit)
     if arguments.out is not None:
         print(f"written to {arguments.out}: {', '.join(output.FILES)}")
-    return 130 if fit.status.ending is lem.Ending.INTERRUPTED else 0
+    return 130 if fit.status.ending is lem.run.Ending.INTERRUPTED else 0
 
 
 def _model(arguments: argparse.Namespace) -> lem.LatentModel[Any, Any, Any, Any]:

@@ -313,7 +313,7 @@ class WrongMean(WithoutFree):
 
 
 BITS = (np.random.default_rng(0).random((200, 4)) < 0.5).astype(float)
-BIT_PARAMS = lem.MixtureParams([0.4, 0.6], np.array([[0.2, 0.7, 0.4, 0.6], [0.6, 0.3, 0.5, 0.8]]))
+BIT_PARAMS = lem.model.MixtureParams([0.4, 0.6], np.array([[0.2, 0.7, 0.4, 0.6], [0.6, 0.3, 0.5, 0.8]]))
 
 
 @planted_for("numbers", data=lem.Rows(BITS), params=BIT_PARAMS)
