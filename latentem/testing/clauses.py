@@ -1,4 +1,4 @@
-"""The six clauses of the contract, each a generator of what it finds wrong."""
+"""Six of the nine clauses of the contract, each a generator of what it finds wrong."""
 
 from __future__ import annotations
 
@@ -132,13 +132,9 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
-    yield from _run(case, case.model)
-
-
-def _run(case: Case, model: Model) -> Iterator[str]:
     """Losses that the runner's own audit finds in a few steps."""
     try:
-        end = EM(stop=lambda state: None, max_steps=_STEPS).run(model, case.params, list(case.pieces))
+        end = EM(stop=lambda state: None, max_steps=_STEPS).run(case.model, case.params, list(case.pieces))
     except Degenerate:
         return
     if end.status is not None and end.status.ending is Ending.OBJECTIVE_FELL:
@@ -156,7 +152,7 @@ def _subsets(case: Case, chunk: Any) -> Iterator[str]:
         model = Frozen(case.model, {block.name for block in held if block.path})
         for start in case.neighbours:
             other = Case(model, start, case.pieces, None)
-            for message in _run(other, model):
+            for message in _half_steps(other, chunk):
                 yield f"with {', '.join(block.name for block in held)} frozen, {message}"
             moved = model.m_step(other.e(start).statistics, start)
             for block in held:
@@ -215,7 +211,7 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _near(statistics: Any, others: Sequence[Any]) -> Iterator[Any]:
-    """The same statistics on other scales, which show a bias that depends on n, and a little way towards others."""
+    """Statistics on other scales, which show a bias that depends on n, and a little way towards others."""
     yield from (0.01 * statistics, 100.0 * statistics)
     yield from (statistics + 1e-2 * other for other in others)
 
