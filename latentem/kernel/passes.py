@@ -35,11 +35,11 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
         else:
             left.append(part)
     statistics = kernel.statistics(sums)
-    if statistics is None:
+    if statistics is None:  # no sum of this chunk has its digits: all rows are left, and the answer is that of none
         sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
         statistics = kernel.statistics(sums)
-    whole = [slice(0, len(chunk))]
-    return kernel.counts(sums), statistics, entropy, [chunk] if left == whole else [chunk[part] for part in left]
+    others = [chunk] if left == [slice(0, len(chunk))] else [chunk[part] for part in left]
+    return kernel.counts(sums), statistics, entropy, others
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
@@ -107,7 +107,10 @@ def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[A
 
 
 def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
-    """What `shifted` gives, where no log joint is above zero; None where all of a row's are so low that digits go."""
+    """Counts and entropy, if no log joint is above zero; None where all of a row are so low that digits are lost.
+
+    The arguments are those of `shifted`.
+    """
     k, n = log_joint.shape
     counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
     faint = log_joint.min() < FAINTEST

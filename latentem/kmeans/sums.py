@@ -40,22 +40,17 @@ def squared_lengths(y: Array) -> Array:
     It is off by at most 2 log2 d + 18 roundings, or d + 2 below 16 columns. It adds halves to halves, and the last
     columns one by one: numpy is slow on short rows, and its own sums may depend on the shape of the table.
     """
-    if y.shape[1] >= _NARROW:
-        y = y * y
-        while (width := y.shape[1]) >= _NARROW:
-            half = width // 2
-            folded = y[:, :half] + y[:, half : 2 * half]
-            if width % 2:
-                folded[:, 0] += y[:, -1]
-            y = folded
-        total = y[:, 0].copy()
-        for i in range(1, y.shape[1]):
-            total += y[:, i]
-        return total
-    total = y[:, 0] * y[:, 0]
+    y = y * y
+    while (width := y.shape[1]) >= _NARROW:
+        half = width // 2
+        folded = y[:, :half] + y[:, half : 2 * half]
+        if width % 2:
+            folded[:, 0] += y[:, -1]
+        y = folded
+    total = y[:, 0]
     for i in range(1, y.shape[1]):
-        total += y[:, i] * y[:, i]
-    return total
+        total += y[:, i]
+    return np.ascontiguousarray(total)
 
 
 def squared_distances(x: Array, centres: Array, labels: Labels) -> Array:
