@@ -23,7 +23,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
     The product form |x|^2 - 2 x.c + |c|^2 about the rows' middle is off by at most (2 d + 8) 2^-53 (|x| + |c|)^2.
     """
     x, (k, d) = chunk.x, centres.shape
-    middle = x[0] + (x[-1] - x[0]) / 2
+    middle = x[0] + (x[-1] - x[0]) / 2  # near enough to the rows, and nothing is added up for it
     about = centres - middle
     lengths = squared_lengths(about)
     farthest = np.sqrt(lengths.max())
@@ -61,6 +61,7 @@ def _summed(scores: Array) -> Array:
 
 def separate(centres: Array, variance: Array) -> bool:
     """Whether all centres, shape (k, d), are far from being the same: only those near in one column are compared."""
+    # Centres that are close are close in the widest column too: sorted by it, they are few steps apart.
     column = centres[:, int(np.ptp(centres, axis=0).argmax())]
     order = column.argsort(kind="stable")
     width = np.sqrt(_CLOSE * variance)

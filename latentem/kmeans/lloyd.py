@@ -19,6 +19,7 @@ from latentem.model import MixtureStatistics
 
 _NAME = "lloyd"
 _EPOCHS = 32
+"""Past centres that are remembered, at most: all margins are reduced once in so many steps, at least."""
 _DISPLACED = 2**17
 """Numbers in the table of past centres of a chunk: what it costs to see how far each has moved."""
 _AHEAD = 8.0
@@ -32,6 +33,7 @@ _MANY = 0.25
 _CALM = 0.1
 """The share of the rows looked at that changed hands below which the next ones are first looked for where they are."""
 _DOUBLE = 2.0**-53
+"""The unit roundoff of float64."""
 
 
 def nearest(centres: Array, chunk: Rows) -> Labels:
@@ -167,6 +169,7 @@ class Memory:
         with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
             away = np.sqrt(_squares(centres - screened.centre).max())
             moved = np.sqrt(_squares(self._epochs[: self._begun] - centres))
+            # How far any other centre has moved: at most as far as the first of all; for that one, as the second.
             others = np.broadcast_to(moved.max(axis=1, keepdims=True), moved.shape)
             if k > 1:
                 second, first = np.partition(moved, (k - 2, k - 1), axis=1)[:, k - 2 :].T

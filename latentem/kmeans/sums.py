@@ -115,6 +115,7 @@ class Addends:
             squared *= weight
             heaviest = float(weight.max())
             sound = heaviest == 0 or float(weight[weight > 0].min()) >= _LIGHT * heaviest
+        # n whole numbers of so many bits sum to 2^52 at most, which a double holds exactly.
         bits = 52 - max(len(x) - 1, 1).bit_length()
         largest = np.r_[np.maximum(np.abs(high - origin), np.abs(low - origin)) * heaviest, squared.max(), heaviest]
         exponent = np.maximum(np.frexp(largest)[1], -900)
@@ -135,7 +136,7 @@ class Addends:
             lower[d + 1] = weight
         lower *= self.scale[:, None]
         np.rint(lower, out=upper)
-        lower -= upper
+        lower -= upper  # exact: at most one half is left
         lower *= 2.0**self.bits
         np.rint(lower, out=lower)
         return both.reshape(-1, len(x))

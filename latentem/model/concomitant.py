@@ -283,7 +283,7 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
             curvature[f, :, g] = columns.T @ (columns * factor[:, None])
         return float(np.einsum("nk,nk->", counts, log_weights)), gradient.ravel(), curvature.reshape(2 * (point.size,))
 
-    # The gate of before may be far out where the likelihood is flat: that of equal weights is another start.
+    # The current gate may be far out, where the likelihood is flat: the same weights for all rows are another start.
     flat = np.zeros((len(free), width))
     shares = np.maximum(counts.sum(axis=0), 1e-12)
     flat[:, 0] = np.log(shares[free] / shares[0])

@@ -85,7 +85,7 @@ class FactorParams(Value):
         return self.loadings @ self.loadings.T + np.eye(len(self.mean)) * self.noise
 
     def variances(self) -> Array:
-        """Its diagonal, shape (d,), without the matrix."""
+        """The diagonal of the covariance, shape (d,), without the matrix."""
         return (self.loadings**2).sum(axis=1) + self.noise
 
     def canonical(self) -> FactorParams:

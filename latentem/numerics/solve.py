@@ -13,9 +13,8 @@ from latentem.arrays import Array
 Concave = Callable[[Array], tuple[float, Array, Array]]
 """From a point, (p,), the value, the gradient, (p,), and minus the Hessian, (p, p)."""
 
-_MOST_STEPS = 100
-_MOST_BRACKETS = 1000
-_MOST_HALVINGS = 50
+_MOST_STEPS, _MOST_HALVINGS, _MOST_BRACKETS = 100, 50, 1000
+"""Limits of loops that end by themselves long before."""
 _RISE = 1e-4
 """Share of the gain that the slope promises, without which a step is halved: Armijo's rule."""
 _UNSEEN = 1e-13

@@ -54,9 +54,8 @@ class ChainPosterior(Value):
         """H[q(z)] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
         packing, smoothed = self._packing, self._smoothed
         q, weight = smoothed.marginals, self._weight
-        with np.errstate(
-            invalid="ignore"
-        ):  # minus log q(z_t | z_t-1) but for the coupling: docs/mathematics.md, "Chains"
+        # -log q(z_t+1 | z_t) = log backward of t - log onward of t + 1 - coupling, put together row by row.
+        with np.errstate(invalid="ignore"):
             surprise = -smoothed.log_onward
             surprise[packing.first] = 0.0
             surprise += smoothed.log_backward

@@ -22,6 +22,7 @@ from latentem.core import (
     log_likelihood,
     objective,
     put,
+    tree_sum,
 )
 from latentem.run import EM, Ending
 from latentem.run.audit import Books, m_gain
@@ -29,8 +30,11 @@ from latentem.transform import Frozen
 
 Model = LatentModel[Any, Any, Any, Any]
 _STEPS = 3
+"""Steps of each run whose half steps are audited."""
 _PIECES = 25
+"""More than the 16 leaves of two full levels of `tree_sum`, and not a power of its fan-in."""
 _MOST_BLOCKS = 4
+"""Blocks up to which all their subsets are held, 15 at most."""
 _RELATIVE = 1e-9
 """Of Q: a gain below it is rounding, where the model does not say that its parameters are ill-conditioned."""
 
@@ -62,13 +66,7 @@ class Case:
         """Random positive combinations of the statistics of the pieces, on scales from 0.01 to 100."""
         rng = np.random.default_rng(0)
         parts = [self.model.expectation(self.params, piece).statistics for piece in self.pieces]
-        made = []
-        for scale in (0.01, 0.3, 1.0, 100.0):
-            total = scale * parts[0]
-            for part in parts[1:]:
-                total = total + scale * float(rng.gamma(1.0)) * part
-            made.append(total)
-        return made
+        return [mixture(parts, scale * rng.gamma(1.0, size=len(parts))) for scale in (0.01, 0.3, 1.0, 100.0)]
 
     @cached_property
     def neighbours(self) -> list[Any]:
@@ -81,6 +79,11 @@ class Case:
             except Degenerate:
                 continue
         return found
+
+
+def mixture(statistics: Sequence[Any], shares: Any) -> Any:
+    """The sum of statistics, each times its share."""
+    return tree_sum(share * one for share, one in zip(shares.tolist(), statistics, strict=True))
 
 
 def cut(chunk: Any, parts: int) -> list[Any]:
