@@ -6,6 +6,7 @@ import numpy as np
 
 from latentem.arrays import Array
 from latentem.data import Rows
+from latentem.kernel.base import UNIT
 from latentem.kernel.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
@@ -38,7 +39,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
             y = np.subtract(x[part].T, middle[:, None], out=features[:d])
             np.einsum("dn,dn->n", y, y, out=features[d])
             reach = np.sqrt(features[d].max()) + farthest
-            if (2 * d + 8) * 2.0**-53 * reach**2 > 2 * variance * _ACCURATE * max(1, d / 2):
+            if (2 * d + 8) * UNIT * reach**2 > 2 * variance * _ACCURATE * max(1, d / 2):
                 return None
             scores = multiplied(coefficients, features, out=np.empty((k, len(x[part]))))
             if chunk.allowed is not None:

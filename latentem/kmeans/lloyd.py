@@ -13,6 +13,7 @@ import numpy as np
 from latentem.arrays import Array, Labels
 from latentem.core import Cache
 from latentem.data import Rows
+from latentem.kernel.base import UNIT
 from latentem.kmeans.search import Screened, Search, Single
 from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
@@ -32,8 +33,6 @@ _MANY = 0.25
 """The share of rows that changed hands from which the sums are made anew."""
 _CALM = 0.1
 """The share of the rows looked at that changed hands below which the next ones are first looked for where they are."""
-_DOUBLE = 2.0**-53
-"""The unit roundoff of float64."""
 
 
 def nearest(centres: Array, chunk: Rows) -> Labels:
@@ -175,7 +174,7 @@ class Memory:
                 second, first = np.partition(moved, (k - 2, k - 1), axis=1)[:, k - 2 :].T
                 others = np.where(moved == first[:, None], second[:, None], first[:, None])
             # A distance in double is off by (d + 2) / 2 roundings of itself; the longest bounds them all.
-            slack = 16 * (d + 4) * _DOUBLE * (screened.longest + away * screened.unit)
+            slack = 16 * (d + 4) * UNIT * (screened.longest + away * screened.unit)
             threshold[:, : len(moved)] = ((moved + others) * (screened.unit * (1 + 2.0**-18)) + slack).T
         return threshold
 

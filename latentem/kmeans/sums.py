@@ -17,6 +17,7 @@ from scipy.sparse import csc_array
 from latentem.arrays import Array, Labels, own
 from latentem.family import Spherical
 from latentem.family.gaussian.moments import Moments
+from latentem.kernel.base import UNIT
 from latentem.model import MixtureStatistics
 
 _BLOCK = 2**17
@@ -27,7 +28,6 @@ _NARROW = 16
 """Below so many columns they are reduced one by one: numpy is slow on short rows."""
 _LIGHT = 2.0**-20
 """The smallest weight, relative to the largest, that the split still gives all its digits."""
-_ROUNDOFF = 2.0**-53
 _SHORT = 2**12
 """Rows of a chunk up to which second moments are always summed row by row: that costs little and keeps all digits."""
 _TOLERANCE = 1e-12
@@ -174,7 +174,7 @@ class Addends:
         reach = np.sqrt(squared_lengths((self.centre - self.origin)[None])[0])
         each = d + 4 if d < _NARROW else 2 * d.bit_length() + 20
         error = each * (about_centre + shift) + 6 * (shift + np.sqrt(distance) * reach * count)
-        cancelled = (_ROUNDOFF * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
+        cancelled = (UNIT * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
         if cancelled.any():
             second[cancelled] = self._about(rounded, labels(), cancelled)[cancelled]
         rounded[count == 0] = means[count == 0] = 0.0

@@ -90,6 +90,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return super().expectation(params, chunk)
 
     def log_joint(self, params: FactorParams, statistics: FactorStatistics) -> float:
+        # "Factor analysis" in docs/mathematics.md: the trace is that of T there, the residual is D over psi.
         d, m = params.loadings.shape
         residual = statistics.about(params.regression).second / params.noise
         per_unit = (d + m) * LOG_2PI + params.log_det_noise

@@ -215,6 +215,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def gathered(
         self, chunk: Sequences, responsibilities: Array, weight: Array | None = None
     ) -> HiddenMarkovStatistics:
+        # Rows are taken for independent, so that a pair of neighbours has the product of their responsibilities.
         counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
         begins = chunk.lengths.cumsum() - chunk.lengths
         later = np.delete(np.arange(len(chunk.x)), begins)

@@ -105,6 +105,7 @@ def smooth(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Sm
 
 
 def _scaled(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Smoothed:
+    # In docs/mathematics.md, "Chains", forward is alpha, backward is beta, onward b and at last v, and total c.
     transition = np.exp(coupling)
     back = np.ascontiguousarray(transition.T)
     onward = np.exp(nodes - nodes.max(axis=1, keepdims=True))  # what a row is divided by cancels in q
