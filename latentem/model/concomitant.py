@@ -26,6 +26,7 @@ from latentem.posterior import LabelPosterior
 _CHUNK = 2**15
 """Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
 _ALIKE = 1e-10
+"""Difference of log odds up to which the gate cannot tell two components apart."""
 
 
 @final
@@ -284,6 +285,7 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
             curvature[f, :, g] = columns.T @ (columns * factor[:, None])
         return float(np.einsum("nk,nk->", counts, log_weights)), gradient.ravel(), curvature.reshape(2 * (point.size,))
 
+    # The current gate may be far out, where the likelihood is flat: the same weights for all rows are another start.
     flat = np.zeros((len(free), width))
     shares = np.maximum(counts.sum(axis=0), 1e-12)
     flat[:, 0] = np.log(shares[free] / shares[0])

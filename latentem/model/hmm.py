@@ -22,6 +22,7 @@ from latentem.posterior import ChainPosterior
 from latentem.posterior.recursions import Packing, log_weights
 
 _SAME = 1e-4
+"""Relative difference of probabilities up to which two states may be one."""
 _CHUNK = 2**20
 """Numbers in the tables of a chunk: so many that the sequences which take a step together make it worth its call."""
 
@@ -126,11 +127,11 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
-        if kernel is None or not kernel.sound(*chunk.bounds):
+        if kernel is None or not kernel.sound(*chunk.bounds):  # a chain has one kernel for all its rows, or none
             return super().expectation(params, chunk)
         posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
         emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
-        if emissions is None:
+        if emissions is None:  # the kernel's sums lack digits for narrow components
             emissions = self.emitted(chunk, posterior.counts(), None)
         summed = HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
         return Expectation(summed, posterior.entropy(), chunk.observations)
@@ -175,7 +176,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def sample(self, params: HiddenMarkovParams, size: int, rng: Any) -> tuple[Array, Labels]:
         """One sequence of `size` time steps: (x, states), shapes (size, d) and (size,)."""
         rng = generator(rng)
-        cumulative = params.transitions.cumsum(axis=1)
+        cumulative = params.transitions.cumsum(axis=1)  # times their last, which rounding may have put off one
         uniform = rng.random(size)
         states = np.empty(size, dtype=np.int64)
         ahead = params.initial.cumsum()
@@ -217,10 +218,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def gathered(
         self, chunk: Sequences, responsibilities: Array, weight: Array | None = None
     ) -> HiddenMarkovStatistics:
+        # Rows are taken for independent, so that a pair of neighbours has the product of their responsibilities.
         counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
-        begins = np.zeros(len(chunk.x), dtype=bool)
-        begins[chunk.begins] = True
-        later = np.flatnonzero(~begins)
+        begins = chunk.begins
+        later = np.delete(np.arange(len(chunk.x)), begins)
         return HiddenMarkovStatistics(
             counts[begins].sum(axis=0),
             responsibilities[later - 1].T @ counts[later],
