@@ -5,7 +5,7 @@ surer. The class says how labels come about. What statistics teach is learnt par
 random starts, diagnoses, priors and transformers come with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from scipy.special import logsumexp
 
 import latentem as lem
 from latentem.arrays import Array
-from latentem.data import chunk_of
 from latentem.model import ComponentModel, MixtureParams, MixtureStatistics, Simplex
 from latentem.testing import check_model
 
@@ -23,6 +22,8 @@ from latentem.testing import check_model
 @frozen
 class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, MixtureStatistics, MixtureParams]):
     """p(group) = sum over k of weight_k times the product over its rows of p(row | component k)."""
+
+    kind = lem.Sequences
 
     family: lem.Family[Any, Any]
     k: int
@@ -56,12 +57,6 @@ class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, MixtureStat
 
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Array]:
         return {"expected groups": statistics.weights, **self.family.describe(params.components)}
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[lem.Sequences]:
-        return [self.chunk(data, weights, allowed)]
-
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> lem.Sequences:
-        return chunk_of(lem.Sequences, data, weights, allowed, self.k)
 
 
 def evidence(params: MixtureParams, chunk: lem.Sequences) -> Array:

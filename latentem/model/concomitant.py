@@ -12,7 +12,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part, plain_int
 from latentem.core import Additive, Block, ColumnError, Event, Identified, Learnable, Path, RowError, Unavailable, Value
-from latentem.data import Rows, chunk_of, chunks_of
+from latentem.data import Rows
 from latentem.family import Family, WeightedSample
 from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
@@ -23,8 +23,6 @@ from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 from latentem.posterior import LabelPosterior
 
-_CHUNK = 2**15
-"""Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
 _ALIKE = 1e-10
 """Difference of log odds up to which the gate cannot tell two components apart."""
 
@@ -190,18 +188,6 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
                 f"{(self.k, len(self.columns) + 1)}"
             )
         super().check_params(params)
-
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
-    def _rows(self, n: int, d: int) -> int:
-        return max(256, _CHUNK // max(self.k, d))
-
-    def _as_chunk(self, data: Any) -> Rows:
-        return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: ConcomitantStatistics) -> Array:
         return statistics.gate.count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, final
 
@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
 from latentem.core import Additive, Degenerate, Expectation, Hidden, Learnable, Value
-from latentem.data import Sequences, chunk_of, chunks_of
+from latentem.data import Sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
 from latentem.kernel import densities, weighted_statistics
@@ -95,6 +95,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     prior: PseudoCounts | None = None
 
     part: ClassVar[str] = "emissions"
+    kind: ClassVar[type[Sequences]] = Sequences
 
     @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
@@ -200,17 +201,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
             )
         super().check_params(params)
 
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequences:
-        return chunk_of(Sequences, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Sequences]:
-        return chunks_of(Sequences, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
-
-    def _as_chunk(self, data: Any) -> Sequences:
-        return data if isinstance(data, Sequences) else self.chunk(data)
 
     def units(self, statistics: HiddenMarkovStatistics) -> Array:
         return statistics.initial + statistics.transitions.sum(axis=0)

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from latentem.arrays import Array, made, own, part, plain_int, shares, vector
 from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
-from latentem.data import Rows, chunk_of, chunks_of, even_rows, split
+from latentem.data import Rows, even_rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
@@ -163,15 +163,6 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         if self._prior.count > 0 and (params.weights == 0).any():
             raise ValueError(f"weights {params.weights} hold a zero, which {self.prior} rules out: leave out the prior")
         super().check_params(params)
-
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
-    def _as_chunk(self, data: Any) -> Rows:
-        return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights
