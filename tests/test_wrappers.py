@@ -57,14 +57,14 @@ REASONS = {
     **{
         (cls, name): OTHER_Q
         for cls in (lem.Hard, lem.Tempered, lem.Sampled)
-        for name in ("exact", "smooth", "labels", "expectation", "recalled")
+        for name in ("exact", "smooth", "labels", "expectation")
     },
     (lem.Hard, "temperature"): "the entropy of a point mass is zero",
     (lem.Sampled, "audited"): "a draw may lose",
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (
-            *("expectation", "recalled", "labels", "chunks", "noun", "describe", "check", "diagnose"),
+            *("expectation", "labels", "chunks", "noun", "describe", "check", "diagnose"),
             *("clusters", "repair", "figures"),
         )
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence, Set
+from inspect import signature
 from typing import Any, Generic, Literal, TypeVar
 
 from latentem.core.additive import Vector
@@ -31,6 +32,18 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        takes = signature(cls.expectation)
+        for given in (("params", "chunk"), ("params", "chunk", "cache")):
+            try:  # now, since a run would find it out in the midst of an engine
+                takes.bind("self", *given)
+            except TypeError:
+                raise TypeError(
+                    f"{cls.__name__}.expectation was defined with {takes}: it must take (self, params, chunk, "
+                    "cache=None); it may leave the cache alone"
+                ) from None
 
     @property
     def exact(self) -> bool:
@@ -64,8 +77,15 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
 
     # What follows from it.
 
-    def expectation(self, params: P, chunk: X) -> Expectation[S]:
-        """The E-step on one chunk; one fused kernel may override it, with the same answer."""
+    def expectation(self, params: P, chunk: X, cache: Cache | None = None) -> Expectation[S]:
+        """The E-step on one chunk; one fused kernel may override it, with the same answer.
+
+        Args:
+            params: The parameters.
+            chunk: The data.
+            cache: What this method left beside this chunk, perhaps at other parameters; it may be empty at any time,
+                and changes no bit of the answer. None keeps nothing.
+        """
         posterior = self.posterior(params, chunk)
         if not isinstance(posterior, Posterior):
             raise TypeError(
@@ -74,16 +94,6 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
             )
         statistics = self.statistics(chunk, posterior)
         return Expectation(statistics, posterior.entropy(), observations(chunk))
-
-    def recalled(self, params: P, chunk: X, cache: Cache) -> Expectation[S]:
-        """`expectation`, to the bit, of a chunk that was seen before.
-
-        Args:
-            params: The parameters.
-            chunk: The data.
-            cache: What this method left beside this chunk, perhaps at other parameters; it may be empty at any time.
-        """
-        return self.expectation(params, chunk)
 
     # What a model may say.
 

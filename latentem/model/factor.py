@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own, plain_int
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
+from latentem.core.engine import Cache
 from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Form, Gaussian, InverseWishart, Spherical
@@ -78,7 +79,9 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
             raise ValueError(f"the posterior has shape {posterior.means.shape}: it must be {(len(chunk), self.m)}")
         return FactorStatistics.of(chunk.x, posterior, self.noise)
 
-    def expectation(self, params: FactorParams, chunk: Rows) -> Expectation[FactorStatistics]:
+    def expectation(
+        self, params: FactorParams, chunk: Rows, cache: Cache | None = None
+    ) -> Expectation[FactorStatistics]:
         chunk = self._as_chunk(params, chunk)
         if len(params.mean) <= len(chunk):
             statistics = FactorStatistics.of_scatter(*chunk.scatter, params, self.noise)

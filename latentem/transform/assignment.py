@@ -7,6 +7,7 @@ from typing import Any, final
 from attrs import field, frozen
 
 from latentem.core import (
+    Cache,
     Expectation,
     Half,
     HasDraw,
@@ -84,7 +85,7 @@ class Tempered(OtherPosterior[P]):
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         return self._raised(params, chunk)
 
-    def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
+    def expectation(self, params: Any, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
         posterior = self._raised(params, chunk)
         entropy = posterior.entropy()
         hidden = entropy - posterior.latent_entropy()

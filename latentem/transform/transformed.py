@@ -138,13 +138,8 @@ class SamePosterior(Transformed[P]):
     def labels(self, params: P, chunk: Any) -> Any:
         return self.inner.labels(params, chunk)
 
-    def expectation(self, params: P, chunk: Any) -> Expectation[Any]:
-        return self.inner.expectation(params, chunk)
-
-    def recalled(self, params: P, chunk: Any, cache: Cache) -> Expectation[Any]:
-        if type(self).expectation is not SamePosterior.expectation:
-            return self.expectation(params, chunk)
-        return self.inner.recalled(params, chunk, cache)
+    def expectation(self, params: P, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
+        return self.inner.expectation(params, chunk, cache)
 
 
 def layers(model: Model) -> Iterator[Model]:
