@@ -54,13 +54,7 @@ ITS_OWN = "it has its own, and asks for that of what it wraps where it needs to 
 REFUSED = "only a family's own check asks, of itself"
 SLOW = "its densities have no fast form"
 REASONS = {
-    **{
-        (cls, name): OTHER_Q
-        for cls in (lem.Hard, lem.Tempered, lem.Sampled)
-        for name in ("exact", "smooth", "labels", "expectation")
-    },
-    (lem.Hard, "temperature"): "the entropy of a point mass is zero",
-    (lem.Sampled, "audited"): "a draw may lose",
+    **{(cls, name): OTHER_Q for cls in (lem.Hard, lem.Tempered, lem.Sampled) for name in ("labels", "expectation")},
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence, Set
 from inspect import signature
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from latentem.core.additive import Vector
 from latentem.core.block import Path
@@ -14,6 +14,7 @@ from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Placed
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
+from latentem.core.inference import EXACT, Inference
 from latentem.core.learnable import Learnable
 from latentem.core.posterior import HasLabels, Posterior
 
@@ -21,7 +22,6 @@ X = TypeVar("X")
 R = TypeVar("R", bound=Posterior)
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
-Half = Literal["E", "M"]
 
 
 class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
@@ -46,24 +46,9 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
                 ) from None
 
     @property
-    def exact(self) -> bool:
-        """Whether `posterior` is the exact one, so that the bound touches the log evidence."""
-        return True
-
-    @property
-    def smooth(self) -> bool:
-        """Whether a small change of the parameters makes a small change of q, so that progress can be extrapolated."""
-        return True
-
-    @property
-    def audited(self) -> frozenset[Half]:
-        """The half steps that may not lose."""
-        return frozenset({"E", "M"})
-
-    @property
-    def temperature(self) -> float:
-        """The weight of the entropy in the objective, but for its hidden part: one, unless q is tempered."""
-        return 1.0
+    def inference(self) -> Inference:
+        """What q is, and what its half steps promise."""
+        return EXACT
 
     # What a model must say.
 

@@ -66,7 +66,7 @@ def e_half(model: Model, params: Any) -> Callable[[Any, Cache], Expectation[Any]
 
 def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Expectation[S]) -> float:
     """The objective that both half steps raise, in nats: Q + temperature x H + log prior, the hidden H taken once."""
-    tempered = model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
+    tempered = model.inference.tempered(expectation)
     return model.log_joint(params, expectation.statistics) + tempered + model.log_prior(params)
 
 

@@ -117,7 +117,7 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
         except Unavailable:
             break
         allowance = case.slack(other, there)
-        if not (abs(gap) <= allowance if model.exact else gap >= -allowance):
+        if not (abs(gap) <= allowance if model.inference.exact else gap >= -allowance):
             yield f"log_joint + entropy is {bound}, off the sum of log_evidence by {gap:.3g} nats"
     if case.evidence is not None:
         for piece in case.pieces:
@@ -125,7 +125,7 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
             error = np.abs(np.asarray(model.log_evidence(params, piece)) - given)
             if not (error <= 1e-9 * (1 + np.abs(given))).all():
                 yield f"log_evidence is off the given one by up to {error.max():.3g} nats a unit"
-    if "E" not in model.audited:
+    if "E" not in model.inference.audited:
         return
     value, allowance = objective(model, params, case.own), case.slack(params, case.own)
     for other in case.neighbours:
@@ -178,7 +178,7 @@ def _linearity(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _chunks(case: Case, chunk: Any) -> Iterator[str]:
-    if "E" not in case.model.audited:
+    if "E" not in case.model.inference.audited:
         return  # a draw depends on the chunk that it is for
     whole = e_step(case.model, case.params, cut(chunk, 1))
     for parts, order in itertools.product((7, _PIECES), (1, -1)):

@@ -9,6 +9,7 @@ from attrs import evolve
 from test_models import moved
 
 import latentem as lem
+from latentem.core import Inference
 from latentem.testing import BrokenContract, check_model
 from latentem.transform import Transformed
 
@@ -121,8 +122,7 @@ class StalePosterior(Sound):
 class HardThatForwards(Sound):
     """A hard assignment that runs the soft model's own E-step."""
 
-    exact = False
-    smooth = False
+    inference = Inference(exact=False, smooth=False)
 
     def posterior(self, params, chunk):
         return self.inner.posterior(params, chunk).mode()
