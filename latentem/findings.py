@@ -34,7 +34,7 @@ def contradiction(
     model: Model, params: Any, expectation: Expectation[Any], evidence: float | None, chunks: Placed[Any]
 ) -> Sequence[Event]:
     """Where q is exact the bound of its parameters is their log evidence; if not, the model contradicts itself."""
-    if evidence is None or not model.exact or Books.of(model, params, expectation).touches(evidence):
+    if evidence is None or not model.inference.exact or Books.of(model, params, expectation).touches(evidence):
         return ()
     try:  # some runners end with a q that is older than the parameters
         books = Books.of(model, params, e_step(model, params, chunks))

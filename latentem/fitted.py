@@ -154,7 +154,7 @@ class Fit(Answers[P]):
         return summary.text(self)
 
     def _exact_log_likelihood(self, what: str) -> float:
-        if not self.model.exact:
+        if not self.model.inference.exact:
             raise Unavailable(
                 f"{type(self.model).__name__} has no {what}: it needs an exact posterior, and this model's is not; "
                 "fit the model without Hard, Tempered or Sampled"

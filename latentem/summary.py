@@ -56,7 +56,7 @@ def _figures(fit: Any) -> list[str]:
         likelihood = f"bound {number(step.bound)} = {books}"
         if known is not None:
             likelihood += f", log likelihood {number(known)}"
-    if fit.model.exact and known is not None and all(event.kind != "gap" for event in fit.events):
+    if fit.model.inference.exact and known is not None and all(event.kind != "gap" for event in fit.events):
         parameters += f", AIC {number(fit.aic)}, BIC {number(fit.bic)} (lower is better)"
     for name, figure in fit.model.figures(fit.params, fit.expectation.statistics).items():
         parameters += f", {name} {number(figure)}"

@@ -9,6 +9,7 @@ from scipy.special import xlogy
 from subjects import FAITHFUL
 
 import latentem as lem
+from latentem.core import Inference
 from latentem.testing import check_model
 
 COUNTS = np.array([[125.0, 18.0, 20.0, 34.0], [60.0, 9.0, 8.0, 15.0]])
@@ -186,3 +187,20 @@ def test_models_hash_alike_whatever_they_hold():
     fixed = [lem.GaussianMixture(2, weights=lem.Fixed(np.array([0.5, 0.5]))) for _ in range(2)]
     assert fixed[0] == fixed[1]
     assert len({*fixed, lem.GaussianMixture(2)}) == 2
+
+
+def test_what_transformers_say_of_their_posterior():
+    """Each changes what its own q makes otherwise, and leaves the rest as the model inside has it."""
+    inner = lem.GaussianMixture(2)
+    assert inner.inference == Inference()
+    assert lem.Tempered(inner, 0.5).inference == Inference(exact=False, temperature=2.0)
+    assert lem.Tempered(lem.Tempered(inner, 0.5), 0.25).inference.temperature == 8.0
+    assert lem.Hard(lem.Tempered(inner, 0.5)).inference == Inference(exact=False, smooth=False)
+    assert lem.Frozen(lem.Sampled(inner), {"weights"}).inference == Inference(False, False, {"M"})
+    assert lem.KMeans(2).inference == lem.Hard(inner).inference
+
+
+def test_a_half_step_that_is_none_is_refused():
+    """An `Inference` whose audited halves are misspelt would audit nothing: it cannot be made."""
+    with pytest.raises(ValueError, match="audited was given as"):
+        Inference(audited={"m"})

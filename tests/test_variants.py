@@ -220,7 +220,7 @@ def test_incremental_em_runs_every_transformed_model(model):
     start = START if not isinstance(model, lem.KMeans) else model.params([[2.0, 60.0], [4.0, 70.0]], 30.0)
     result = Incremental(max_steps=60).run(model, start, shuffled(FAITHFUL, 6))
     assert result.status.ending is not FAIL
-    assert all((getattr(result.history, f"{half.lower()}_gain")[1:] > -1e-6).all() for half in model.audited)
+    assert all((getattr(result.history, f"{half.lower()}_gain")[1:] > -1e-6).all() for half in model.inference.audited)
     if not isinstance(model, lem.Sampled):
         assert result.converged
 

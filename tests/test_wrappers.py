@@ -54,18 +54,12 @@ ITS_OWN = "it has its own, and asks for that of what it wraps where it needs to 
 REFUSED = "only a family's own check asks, of itself"
 SLOW = "its densities have no fast form"
 REASONS = {
-    **{
-        (cls, name): OTHER_Q
-        for cls in (lem.Hard, lem.Tempered, lem.Sampled)
-        for name in ("exact", "smooth", "labels", "expectation", "recalled")
-    },
-    (lem.Hard, "temperature"): "the entropy of a point mass is zero",
-    (lem.Sampled, "audited"): "a draw may lose",
+    **{(cls, name): OTHER_Q for cls in (lem.Hard, lem.Tempered, lem.Sampled) for name in ("labels", "expectation")},
     **{(cls, "m_step"): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior)},
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (
-            *("expectation", "recalled", "labels", "chunks", "noun", "describe", "check", "diagnose"),
+            *("expectation", "labels", "chunks", "noun", "describe", "check", "diagnose"),
             *("clusters", "repair", "figures"),
         )
     },

@@ -17,8 +17,9 @@ from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Engine, Placed
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
+from latentem.core.inference import Half, Inference
 from latentem.core.learnable import Learnable, Whole
-from latentem.core.model import Half, LatentModel
+from latentem.core.model import LatentModel
 from latentem.core.passes import InOrder, e_half, e_step, evidence_of, log_likelihood, objective, placed
 from latentem.core.posterior import HasDraw, HasLabels, HasMode, HasPaths, HasPower, Hidden, Posterior
 
@@ -42,6 +43,7 @@ __all__ = [
     "Hidden",
     "Identified",
     "InOrder",
+    "Inference",
     "LatentModel",
     "Learnable",
     "Numbers",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, Generic, Literal, TypeVar
+from inspect import signature
+from typing import Any, Generic, TypeVar
 
 from latentem.core.additive import Vector
 from latentem.core.block import Path
@@ -13,6 +14,7 @@ from latentem.core.clustering import Clustering
 from latentem.core.engine import Cache, Placed
 from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
+from latentem.core.inference import EXACT, Inference
 from latentem.core.learnable import Learnable
 from latentem.core.posterior import HasLabels, Posterior
 
@@ -20,7 +22,6 @@ X = TypeVar("X")
 R = TypeVar("R", bound=Posterior)
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
-Half = Literal["E", "M"]
 
 
 class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
@@ -32,25 +33,22 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
 
     __slots__ = ()
 
-    @property
-    def exact(self) -> bool:
-        """Whether `posterior` is the exact one, so that the bound touches the log evidence."""
-        return True
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        takes = signature(cls.expectation)
+        for given in (("params", "chunk"), ("params", "chunk", "cache")):
+            try:  # now, since a run would find it out in the midst of an engine
+                takes.bind("self", *given)
+            except TypeError:
+                raise TypeError(
+                    f"{cls.__name__}.expectation was defined with {takes}: it must take (self, params, chunk, "
+                    "cache=None); it may leave the cache alone"
+                ) from None
 
     @property
-    def smooth(self) -> bool:
-        """Whether a small change of the parameters makes a small change of q, so that progress can be extrapolated."""
-        return True
-
-    @property
-    def audited(self) -> frozenset[Half]:
-        """The half steps that may not lose."""
-        return frozenset({"E", "M"})
-
-    @property
-    def temperature(self) -> float:
-        """The weight of the entropy in the objective, but for its hidden part: one, unless q is tempered."""
-        return 1.0
+    def inference(self) -> Inference:
+        """What q is, and what its half steps promise."""
+        return EXACT
 
     # What a model must say.
 
@@ -64,8 +62,15 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
 
     # What follows from it.
 
-    def expectation(self, params: P, chunk: X) -> Expectation[S]:
-        """The E-step on one chunk; one fused kernel may override it, with the same answer."""
+    def expectation(self, params: P, chunk: X, cache: Cache | None = None) -> Expectation[S]:
+        """The E-step on one chunk; one fused kernel may override it, with the same answer.
+
+        Args:
+            params: The parameters.
+            chunk: The data.
+            cache: What this method left beside this chunk, perhaps at other parameters; it may be empty at any time,
+                and changes no bit of the answer. None keeps nothing.
+        """
         posterior = self.posterior(params, chunk)
         if not isinstance(posterior, Posterior):
             raise TypeError(
@@ -74,16 +79,6 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
             )
         statistics = self.statistics(chunk, posterior)
         return Expectation(statistics, posterior.entropy(), observations(chunk))
-
-    def recalled(self, params: P, chunk: X, cache: Cache) -> Expectation[S]:
-        """`expectation`, to the bit, of a chunk that was seen before.
-
-        Args:
-            params: The parameters.
-            chunk: The data.
-            cache: What this method left beside this chunk, perhaps at other parameters; it may be empty at any time.
-        """
-        return self.expectation(params, chunk)
 
     # What a model may say.
 

@@ -61,16 +61,12 @@ def e_step(model: LatentModel[Any, Any, S, Any], params: Any, data: Any) -> Expe
 
 def e_half(model: Model, params: Any) -> Callable[[Any, Cache], Expectation[Any]]:
     """The E-step at some parameters as a task for a pass: what it leaves of each chunk."""
-    return partial(_recalled, model, params)
-
-
-def _recalled(model: Model, params: Any, chunk: Any, cache: Cache) -> Expectation[Any]:
-    return model.recalled(params, chunk, cache)
+    return partial(model.expectation, params)
 
 
 def objective(model: LatentModel[Any, Any, S, Any], params: Any, expectation: Expectation[S]) -> float:
     """The objective that both half steps raise, in nats: Q + temperature x H + log prior, the hidden H taken once."""
-    tempered = model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
+    tempered = model.inference.tempered(expectation)
     return model.log_joint(params, expectation.statistics) + tempered + model.log_prior(params)
 
 

@@ -75,12 +75,11 @@ class KMeans(Transformed[MixtureParams]):
     def labels(self, params: MixtureParams, chunk: Rows) -> Labels:
         return nearest(params.components.means, self._as_chunk(params, chunk))
 
-    def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
-        return self.recalled(params, chunk, {})
-
-    def recalled(self, params: MixtureParams, chunk: Rows, cache: Cache) -> Expectation[MixtureStatistics]:
+    def expectation(
+        self, params: MixtureParams, chunk: Rows, cache: Cache | None = None
+    ) -> Expectation[MixtureStatistics]:
         chunk = self._as_chunk(params, chunk)
-        memory = recalled(params.components.means, chunk, cache)
+        memory = recalled(params.components.means, chunk, {} if cache is None else cache)
         statistics = memory.statistics()
         if statistics is None:
             statistics = self.statistics(chunk, LabelPosterior.of_labels(memory.labels, self.k, chunk.weight))

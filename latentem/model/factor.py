@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, own, plain_int
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
+from latentem.core.engine import Cache
 from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
 from latentem.family import CovariancePrior, Diagonal, Floor, Form, Gaussian, InverseWishart, Spherical
@@ -80,7 +81,9 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
             raise ValueError(f"the posterior has shape {posterior.means.shape}: it must be {(len(chunk), self.m)}")
         return FactorStatistics.of(chunk.x, posterior, self.noise)
 
-    def expectation(self, params: FactorParams, chunk: Rows) -> Expectation[FactorStatistics]:
+    def expectation(
+        self, params: FactorParams, chunk: Rows, cache: Cache | None = None
+    ) -> Expectation[FactorStatistics]:
         chunk = self._as_chunk(params, chunk)
         if len(params.mean) <= len(chunk):
             statistics = FactorStatistics.of_scatter(*chunk.scatter, params, self.noise)
@@ -103,7 +106,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     def blocks(self) -> Sequence[Block[FactorStatistics, FactorParams]]:
         return [
             Block(("mean",), _mean, lambda params: len(params.mean)),
-            Block(("loadings",), _loadings, _free_loadings),
+            Block(("loadings",), _loadings, lambda params: params.free_loadings),
             Block(("noise",), self._noise, self._free_noise, identified=self._identified_noise),
         ]
 
@@ -264,7 +267,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     def _free_noise(self, params: FactorParams) -> int:
         """The numbers left of the d (d + 1) / 2 of a covariance, if these are fewer (Ledermann, 1937)."""
         d = len(params.mean)
-        return min(self.noise.free(d), d * (d + 1) // 2 - _free_loadings(params))
+        return min(self.noise.free(d), d * (d + 1) // 2 - params.free_loadings)
 
     def _identified_noise(self, statistics: FactorStatistics, params: FactorParams) -> Identified:
         """The free numbers of the noise, but for those at their floor, which cannot move; an event says so."""
@@ -287,12 +290,6 @@ def _mean(statistics: FactorStatistics, params: FactorParams) -> Array:
 def _loadings(statistics: FactorStatistics, params: FactorParams) -> Array:
     left = statistics.about(params.regression).cross[:, 1:]
     return params.loadings + _solved(statistics.gram[1:, 1:], left)
-
-
-def _free_loadings(params: FactorParams) -> int:
-    """Rotations, m (m - 1) / 2 numbers, make no difference."""
-    d, m = params.loadings.shape
-    return d * m - m * (m - 1) // 2
 
 
 def _solved(gram: Array, cross: Array) -> Array:

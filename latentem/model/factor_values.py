@@ -45,6 +45,12 @@ class FactorParams(Value):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds NaN or infinity: every value must be finite")
 
+    @property
+    def free_loadings(self) -> int:
+        """Free numbers in the loadings: rotations, m (m - 1) / 2 numbers, make no difference."""
+        d, m = self.loadings.shape
+        return d * m - m * (m - 1) // 2
+
     @cached_property
     def regression(self) -> Array:
         """The mean beside the loadings, shape (d, 1 + m): E[x | z] is its product with (1, z)."""

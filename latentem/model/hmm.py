@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
-from latentem.core import Additive, Degenerate, Expectation, Hidden, Learnable, Value
+from latentem.core import Additive, Cache, Degenerate, Expectation, Hidden, Learnable, Value
 from latentem.data import Sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
@@ -124,7 +124,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         chunk = self._as_chunk(chunk)
         return self._chain(params, chunk, *self.infer(params, chunk))
 
-    def expectation(self, params: HiddenMarkovParams, chunk: Sequences) -> Expectation[HiddenMarkovStatistics]:
+    def expectation(
+        self, params: HiddenMarkovParams, chunk: Sequences, cache: Cache | None = None
+    ) -> Expectation[HiddenMarkovStatistics]:
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from scipy.special import logsumexp
 
 from latentem.arrays import Array, made, own, part, plain_int, shares, vector
-from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
+from latentem.core import Additive, Cache, Event, Expectation, Learnable, Value, tree_sum
 from latentem.data import Rows, even_rows, split
 from latentem.family import Family
 from latentem.family.base import brief
@@ -112,7 +112,9 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         counts = posterior.counts()
         return MixtureStatistics(own(counts.sum(axis=0)), self.emitted(chunk, counts, posterior.hidden))
 
-    def expectation(self, params: MixtureParams, chunk: Rows) -> Expectation[MixtureStatistics]:
+    def expectation(
+        self, params: MixtureParams, chunk: Rows, cache: Cache | None = None
+    ) -> Expectation[MixtureStatistics]:
         kernel = kernel_at(params.kernels, self.family, params.components, log_of(params.weights))
         return self._fused(kernel, params, self._as_chunk(chunk))
 

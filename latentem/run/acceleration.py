@@ -193,7 +193,7 @@ class Acceleration(abc.ABC):
         known = {event.subject for event in events}
         if (
             fell
-            or ("E" in model.audited and not gained["E"] >= -allowance)
+            or ("E" in model.inference.audited and not gained["E"] >= -allowance)
             or any(not event.clean and event.subject not in known for event in found)
         ):
             return None, _shorter(memory.failed(REJECTED))

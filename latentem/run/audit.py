@@ -60,7 +60,7 @@ class Books:
         return cls(
             joint,
             entropy,
-            model.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden,
+            model.inference.tempered(expectation),
             prior,
             expectation.observations,
             model.rounding(params),
@@ -167,7 +167,7 @@ def audit(model: Model, before: Pass, after: Pass, where: str) -> dict[Half, flo
     gained = gains(model, after.params, before.expectation.statistics, before.books, after.books)
     allowance = max(before.books.slack, after.books.slack)
     for half, gain in gained.items():
-        if half in model.audited and not gain >= -allowance:
+        if half in model.inference.audited and not gain >= -allowance:
             who = "posterior"
             if half == "M":
                 who = blame(model, before.params, after.params, before.expectation.statistics)

@@ -131,7 +131,7 @@ class EM(Runner):
         yield from answered(self.onward(model, state, chunks), chunks)
 
     def _begun(self, model: Model) -> Memory | None:
-        return self.accelerate.begin(self.plain) if self.accelerate is not None and model.smooth else None
+        return self.accelerate.begin(self.plain) if self.accelerate is not None and model.inference.smooth else None
 
     def _ahead(
         self, model: Model, memory: Memory | None, turn: Turn, following: Any, moved: float, index: int | None

@@ -91,7 +91,7 @@ class Ledger:
         self._spent += time.perf_counter() - self._clock
         q, h, log_prior = at.books.expected_log_joint, at.books.entropy, at.books.log_prior
         movements = [step.movement for step in self._steps[-3:]] + [movement]
-        left = remaining(movements, self._model.smooth) if memory is None else memory.remaining(movement)
+        left = remaining(movements, self._model.inference.smooth) if memory is None else memory.remaining(movement)
         self._steps.append(
             Step(
                 index=self.index,

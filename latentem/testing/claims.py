@@ -114,7 +114,7 @@ def _draws(case: Case, chunk: Any) -> Iterator[str]:
     if not gain <= most:
         yield f"one step on {_DRAWN} draws of sample gains {gain:.4g} nats, where chance gives {most:.3g} at most"
     posterior = model.posterior(params, drawn)
-    if isinstance(posterior, HasLabels) and model.exact:
+    if isinstance(posterior, HasLabels) and model.inference.exact:
         marginals, labels = posterior.marginals(), np.asarray(z)
         if labels.shape != (len(marginals),):
             yield f"sample gives labels of shape {labels.shape} for {len(marginals)} rows"

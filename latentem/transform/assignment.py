@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from latentem.core import (
+    Cache,
     Expectation,
-    Half,
     HasDraw,
     HasMode,
     HasPower,
+    Inference,
     LatentModel,
     Posterior,
     Unavailable,
@@ -20,23 +21,9 @@ from latentem.core import (
 from latentem.transform.transformed import P, Transformed
 
 
-class OtherPosterior(Transformed[P]):
-    """A transformer that puts another q in the place of the exact one."""
-
-    __slots__ = ()
-
-    @property
-    def exact(self) -> bool:
-        return False
-
-    @property
-    def smooth(self) -> bool:
-        return False
-
-
 @final
 @frozen
-class Hard(OtherPosterior[P]):
+class Hard(Transformed[P]):
     """Every unit wholly at the mode of its posterior: K-means, classification EM, Viterbi training.
 
     The entropy is zero, so the bound is the classification log likelihood (Celeux and Govaert, 1992).
@@ -45,8 +32,9 @@ class Hard(OtherPosterior[P]):
     inner: LatentModel[Any, Any, Any, P]
 
     @property
-    def temperature(self) -> float:
-        return 1.0
+    def inference(self) -> Inference:
+        # The entropy of a point mass is zero, so no temperature of the inner model is left in the objective.
+        return evolve(self.inner.inference, exact=False, smooth=False, temperature=1.0)
 
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         inner = self.inner.posterior(params, chunk)
@@ -62,7 +50,7 @@ def _positive(instance: Any, attribute: Any, value: float) -> None:
 
 @final
 @frozen
-class Tempered(OtherPosterior[P]):
+class Tempered(Transformed[P]):
     """The posterior of the labels raised to the power `beta`, as in deterministic annealing (Ueda and Nakano, 1998).
 
     Both half steps raise Q + H[q(z)] / beta, plus the entropy of what else is hidden given a label z, such as missing
@@ -74,17 +62,14 @@ class Tempered(OtherPosterior[P]):
     beta: float = field(validator=_positive)
 
     @property
-    def smooth(self) -> bool:
-        return self.inner.smooth
-
-    @property
-    def temperature(self) -> float:
-        return self.inner.temperature / self.beta
+    def inference(self) -> Inference:
+        inner = self.inner.inference
+        return evolve(inner, exact=False, temperature=inner.temperature / self.beta)
 
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         return self._raised(params, chunk)
 
-    def expectation(self, params: Any, chunk: Any) -> Expectation[Any]:
+    def expectation(self, params: Any, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
         posterior = self._raised(params, chunk)
         entropy = posterior.entropy()
         hidden = entropy - posterior.latent_entropy()
@@ -100,7 +85,7 @@ class Tempered(OtherPosterior[P]):
 
 @final
 @frozen
-class Sampled(OtherPosterior[P]):
+class Sampled(Transformed[P]):
     """One draw from the posterior in its place: stochastic EM (Celeux and Diebolt, 1985).
 
     The draw is a pure function of q and the seed, so a run can be repeated; one whose draw leaves the
@@ -111,8 +96,8 @@ class Sampled(OtherPosterior[P]):
     seed: int = 0
 
     @property
-    def audited(self) -> frozenset[Half]:
-        return frozenset({"M"})
+    def inference(self) -> Inference:
+        return evolve(self.inner.inference, exact=False, smooth=False, audited={"M"})
 
     def posterior(self, params: Any, chunk: Any) -> Posterior:
         inner = self.inner.posterior(params, chunk)

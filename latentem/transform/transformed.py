@@ -6,7 +6,7 @@ import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from latentem.core import Block, Cache, Clustering, Event, Expectation, Half, LatentModel, Path, Placed
+from latentem.core import Block, Cache, Clustering, Event, Expectation, Inference, LatentModel, Path, Placed
 
 if TYPE_CHECKING:  # a model made of another is written without its parameters where nobody asks for their type
     from typing_extensions import TypeVar
@@ -36,20 +36,8 @@ class Transformed(LatentModel[Any, Any, Any, P]):
         """The model that this one is made from."""
 
     @property
-    def exact(self) -> bool:
-        return self.inner.exact
-
-    @property
-    def smooth(self) -> bool:
-        return self.inner.smooth
-
-    @property
-    def audited(self) -> frozenset[Half]:
-        return self.inner.audited
-
-    @property
-    def temperature(self) -> float:
-        return self.inner.temperature
+    def inference(self) -> Inference:
+        return self.inner.inference
 
     def posterior(self, params: P, chunk: Any) -> Any:
         return self.inner.posterior(params, chunk)
@@ -141,13 +129,8 @@ class SamePosterior(Transformed[P]):
     def labels(self, params: P, chunk: Any) -> Any:
         return self.inner.labels(params, chunk)
 
-    def expectation(self, params: P, chunk: Any) -> Expectation[Any]:
-        return self.inner.expectation(params, chunk)
-
-    def recalled(self, params: P, chunk: Any, cache: Cache) -> Expectation[Any]:
-        if type(self).expectation is not SamePosterior.expectation:
-            return self.expectation(params, chunk)
-        return self.inner.recalled(params, chunk, cache)
+    def expectation(self, params: P, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
+        return self.inner.expectation(params, chunk, cache)
 
 
 def layers(model: Model) -> Iterator[Model]:

@@ -117,7 +117,7 @@ class Never(SamePosterior):
 
     inner: object
 
-    def expectation(self, params, chunk):
+    def expectation(self, params, chunk, cache=None):
         interrupt()
         return self.inner.expectation(params, chunk)
 

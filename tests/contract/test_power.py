@@ -9,6 +9,7 @@ from attrs import evolve
 from test_models import moved
 
 import latentem as lem
+from latentem.core import Inference
 from latentem.testing import BrokenContract, check_model
 from latentem.transform import Transformed
 
@@ -121,14 +122,22 @@ class StalePosterior(Sound):
 class HardThatForwards(Sound):
     """A hard assignment that runs the soft model's own E-step."""
 
-    exact = False
-    smooth = False
+    inference = Inference(exact=False, smooth=False)
 
     def posterior(self, params, chunk):
         return self.inner.posterior(params, chunk).mode()
 
-    def expectation(self, params, chunk):
+    def expectation(self, params, chunk, cache=None):
         return self.inner.expectation(params, chunk)
+
+
+@planted_for("identity")
+class StaleCache(Sound):
+    """The E-step of the first parameters is kept beside the chunk for good."""
+
+    def expectation(self, params, chunk, cache=None):
+        fresh = self.inner.expectation(params, chunk)
+        return fresh if cache is None else cache.setdefault("first", fresh)
 
 
 @planted_for("subsets")
@@ -366,6 +375,17 @@ def test_the_model_without_a_defect_passes():
         inner = TIED
 
     check_model(SoundTied(), TIED_PARAMS, WEIGHTED)
+
+
+@pytest.mark.parametrize(
+    "expectation", [lambda self, params, chunk: None, lambda self, params, chunk, cache: None], ids=["two", "three"]
+)
+def test_an_e_step_whose_cache_is_not_optional_is_refused_where_it_is_defined(expectation):
+    """A class whose `expectation` takes no cache, or cannot do without, is refused, and told the right form."""
+    with pytest.raises(
+        TypeError, match=r"Mine.expectation was defined with .*: it must take \(self, params, chunk, cac"
+    ):
+        type("Mine", (Sound,), {"expectation": expectation})
 
 
 def test_a_likelihood_that_never_falls_catches_few_of_them():

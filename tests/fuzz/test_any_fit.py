@@ -124,7 +124,7 @@ def assert_evidence(case, fit):
     mine = each[np.searchsorted(counted, chosen)]
     size = len(each) + np.abs(each).sum()
     assert abs(weights[counted] @ each - fit.log_likelihood) <= 1e-8 * (weights[counted] @ (1 + np.abs(each)))
-    if case.model.exact and fit.history[-1].kind not in ("online", "drawn"):
+    if case.model.inference.exact and fit.history[-1].kind not in ("online", "drawn"):
         assert abs(fit.bound - fit.log_likelihood) <= slack(
             fit, fit.observations + abs(fit.bound) + abs(fit.history[-1].entropy)
         )
