@@ -16,6 +16,8 @@ from latentem.kernel.base import Kernel
 if TYPE_CHECKING:
     from latentem.family.composite.on import Part
 
+Mask = npt.NDArray[np.bool_]
+
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
 
@@ -87,7 +89,7 @@ class Family(Learnable[S, P]):
         """
         return statistics
 
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+    def support(self, x: Array) -> Mask:
         """Which rows can occur at all, shape (n,): those that `check` does not refuse.
 
         Asked only where rows may come from elsewhere. Write it where they are many: this one asks row by row.
@@ -98,11 +100,11 @@ class Family(Learnable[S, P]):
         rows, which = np.unique(x, axis=0, return_inverse=True)
         return np.array([self._takes(row[None], held) for row in rows])[which.reshape(-1)]
 
-    def cells(self, x: Array) -> npt.NDArray[np.bool_] | None:
+    def cells(self, x: Array) -> Mask | None:
         """Which values can occur in their columns, shape (n, d), where that is what decides; None elsewhere."""
         return None
 
-    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+    def atoms(self, x: Array) -> Mask:
         """Which rows have a probability and not a density, shape (n,). A row that lacks all its values has one.
 
         Raises:
@@ -188,7 +190,7 @@ class Family(Learnable[S, P]):
         return {}
 
 
-def atoms_if(discrete: bool, x: Array) -> npt.NDArray[np.bool_]:
+def atoms_if(discrete: bool, x: Array) -> Mask:
     """Which rows have a probability and not a density under one measure or the other, shape (n,)."""
     return np.ones(len(x), dtype=bool) if discrete else np.asarray(np.isnan(x).all(axis=1))
 

@@ -13,7 +13,8 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
-from latentem.family.base import Family, refuse_other_columns, refuse_other_params
+from latentem.family.base import Family, Mask, refuse_other_columns, refuse_other_params
+from latentem.family.by_component import component_block
 from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.moments import Moments
 from latentem.kernel.base import FeatureKernel, Kernel, Sums
@@ -137,7 +138,18 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return float(statistics.count @ params.peaks - 0.5 * params.concentrations @ second)
 
     def blocks(self) -> Sequence[Block[Moments, VonMisesFisherParams]]:
-        return [self._directions(), self._concentrations()]
+        def directions(statistics: Moments, params: VonMisesFisherParams, free: Mask) -> Array:
+            unit = _unit(statistics.means())
+            return np.where(unit.any(axis=1, keepdims=True), unit, params.directions)  # where all cancel, none is best
+
+        def concentrations(statistics: Moments, params: VonMisesFisherParams, free: Mask) -> Array:
+            gap = statistics.second_about(params.directions) / (2 * np.where(free, statistics.count, 1.0))
+            return _concentrations(np.where(free, gap, 1.0), params.directions.shape[1])
+
+        return [
+            component_block(("directions",), directions, lambda params: params.directions.shape[1] - 1),
+            component_block(("concentrations",), concentrations, lambda params: 1),
+        ]
 
     def first(self, statistics: Moments) -> VonMisesFisherParams:
         whole = statistics.count.sum()
@@ -154,31 +166,6 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
 
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.asarray(_on_sphere(x))
-
-    def _directions(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
-        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
-            unit = _unit(statistics.means())
-            free = (statistics.count > 0) & unit.any(axis=1)
-            free[list(held)] = False
-            return np.where(free[:, None], unit, params.directions)
-
-        def size(params: VonMisesFisherParams) -> int:
-            k, d = params.directions.shape
-            return (k - len(held)) * (d - 1)
-
-        return Block(("directions",), maximize, size, lambda more: self._directions((*held, *more)))
-
-    def _concentrations(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
-        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
-            kept = (statistics.count == 0) | np.isin(np.arange(len(statistics.count)), held)
-            gap = statistics.second_about(params.directions) / (2 * np.where(kept, 1.0, statistics.count))
-            new = _concentrations(np.where(kept, 1.0, gap), params.directions.shape[1])
-            return np.where(kept, params.concentrations, new)
-
-        def size(params: VonMisesFisherParams) -> int:
-            return len(params.concentrations) - len(held)
-
-        return Block(("concentrations",), maximize, size, lambda more: self._concentrations((*held, *more)))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         begin = 0

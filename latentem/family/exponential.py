@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
-from attrs import evolve, fields, frozen
+from attrs import frozen
 
-from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
+from latentem.arrays import Array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
-from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
+from latentem.family.base import Family, Mask, numbered, refuse_other_params, refuse_shape
+from latentem.family.by_component import component_block
 from latentem.kernel.base import FeatureKernel, Kernel, Sums
 
 _SAME = 1e-4
@@ -133,7 +133,11 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return 4 * float(np.finfo(float).eps) * float(terms + abs(statistics.log_base))
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, Any]]:
-        return [self._block()]
+        def maximize(statistics: ExponentialStatistics, params: Any, free: Mask) -> Any:
+            # Never at what is known of a component that is not free: that may be degenerate.
+            return self._estimate(statistics, ~free)
+
+        return [component_block((), maximize, self.free)]
 
     @final
     def first(self, statistics: ExponentialStatistics) -> Any:
@@ -143,7 +147,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def count(self, params: Any) -> int:
         return len(self._natural(params))
 
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+    def support(self, x: Array) -> Mask:
         return np.isfinite(self.log_base(x))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
@@ -229,20 +233,6 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             mean = np.where((mean == 0) & (statistics.total != 0), np.copysign(_LEAST_MEAN, statistics.total), mean)
             return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, mean)))
 
-    def _block(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, Any]:
-        def maximize(statistics: ExponentialStatistics, params: Any) -> Any:
-            kept = statistics.count == 0
-            kept[list(held)] = True
-            if kept.all():
-                return params
-            new = self._estimate(statistics, kept)  # never at what is known of a kept one: that may be degenerate
-            return _keep(kept, params, new) if kept.any() else new
-
-        def size(params: Any) -> int:
-            return (self.count(params) - len(held)) * self.free(params)
-
-        return Block((), maximize, size, lambda more: self._block((*held, *more)))
-
 
 @final
 @frozen(eq=False)
@@ -288,10 +278,3 @@ def _products(features: Array, natural: Array) -> Array:
         return features @ natural.T
     finite = features @ np.where(unbounded, 0.0, natural).T
     return np.where((features != 0).astype(float) @ unbounded.T > 0, -np.inf, finite)
-
-
-def _keep(kept: Any, old: Any, new: Any) -> Any:
-    """`new`, with the components in the mask `kept` as they are in `old`; arrays, or values made of them."""
-    if isinstance(new, np.ndarray):
-        return frozen_array(np.where(kept.reshape(-1, *(1,) * (new.ndim - 1)), old, new))
-    return evolve(new, **{f.name: _keep(kept, getattr(old, f.name), getattr(new, f.name)) for f in fields(type(new))})

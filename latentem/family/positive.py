@@ -12,6 +12,7 @@ from scipy.special import digamma, polygamma
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, ColumnError, Path, Value
 from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.family.by_component import component_block
 from latentem.family.columns import (
     POSITIVE,
     ColumnFamily,
@@ -179,24 +180,20 @@ class Gamma(ExponentialFamily):
         return np.hstack([params.means, np.log(params.means) - log_less_digamma(params.shapes)[0]])
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, GammaParams]]:
-        return [self._means(), self._shapes()]
+        def means(statistics: ExponentialStatistics, params: GammaParams, free: Mask) -> Array:
+            return _averages(statistics, free)[0]
 
-    def _means(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
-        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
-            kept, mean, _ = _averages(statistics, held)
-            return np.where(kept, params.means, mean)
-
-        return Block(("means",), maximize, _size(held), lambda more: self._means((*held, *more)))
-
-    def _shapes(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
-        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
-            kept, mean, logs = _averages(statistics, held)
+        def shapes(statistics: ExponentialStatistics, params: GammaParams, free: Mask) -> Array:
+            mean, logs = _averages(statistics, free)
             # The second bracket is zero where the mean is the average, as it is unless it is held.
             with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
                 gap = (np.log(mean) - logs) + less_log_ratio(mean, params.means)
-            return np.where(kept, params.shapes, _shapes(np.where(kept, 1.0, gap), logs))
+            return _shapes(np.where(free[:, None], gap, 1.0), logs)
 
-        return Block(("shapes",), maximize, _size(held), lambda more: self._shapes((*held, *more)))
+        def size(params: GammaParams) -> int:
+            return params.means.shape[1]
+
+        return [component_block(("means",), means, size), component_block(("shapes",), shapes, size)]
 
     def rounding(self, params: GammaParams) -> float:
         """What the terms of a log density, each about the shape or its multiple, lose where they cancel."""
@@ -222,18 +219,11 @@ class Gamma(ExponentialFamily):
         return {"mean": params.means, "sd": params.means / np.sqrt(params.shapes)}
 
 
-def _size(held: tuple[int, ...]) -> Any:
-    return lambda params: (len(params.means) - len(held)) * params.means.shape[1]
-
-
-def _averages(statistics: ExponentialStatistics, held: tuple[int, ...]) -> tuple[Any, Array, Array]:
-    """Which components are kept, (k, 1), and averages of x and of log x, (k, d); 1 and 0 for those kept."""
-    kept = statistics.count == 0
-    kept[list(held)] = True
-    count = np.where(kept, 1.0, statistics.count)[:, None]
-    mean, logs = np.hsplit(statistics.total / count, 2)
-    refuse_degenerate(kept[:, None] | (mean > 0), "means", "its values are 0, or nearly,")
-    return kept[:, None], np.where(kept[:, None], 1.0, mean), np.where(kept[:, None], 0.0, logs)
+def _averages(statistics: ExponentialStatistics, free: Mask) -> tuple[Array, Array]:
+    """Averages of x and of log x, (k, d); 1 and 0 for components that are not free."""
+    mean, logs = np.hsplit(statistics.total / np.where(free, statistics.count, 1.0)[:, None], 2)
+    refuse_degenerate(~free[:, None] | (mean > 0), "means", "its values are 0, or nearly,")
+    return np.where(free[:, None], mean, 1.0), np.where(free[:, None], logs, 0.0)
 
 
 def _shapes(gap: Array, logs: Array) -> Array:

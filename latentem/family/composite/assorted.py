@@ -13,7 +13,8 @@ from latentem.arrays import Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Whole
 from latentem.core.learnable import Found
 from latentem.family.base import Family, refuse_other_params, shown
-from latentem.family.composite.parts import Parts, joined
+from latentem.family.by_component import stacked
+from latentem.family.composite.parts import Parts
 from latentem.family.composite.product import laid_over
 from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
@@ -215,7 +216,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
             for j in range(i + 1, len(self.families)):
                 # What has no component axis, a tied covariance of one component, cannot be joined.
                 with suppress(ValueError):
-                    if self.families[j] == family and family.coincident(joined(params[i], params[j])):
+                    if self.families[j] == family and family.coincident(stacked([params[i], params[j]])):
                         pairs.append((i, j))
         return pairs
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self, final
 
 import numpy as np
-from attrs import cmp_using, evolve, field, fields, frozen, has
+from attrs import cmp_using, field, frozen
 
 from latentem.arrays import Array, frozen_params, same
 from latentem.core import Additive, Hidden
@@ -62,15 +62,3 @@ class Together:
 
     def entropies(self) -> Array:
         return np.add.reduce([part.entropies() for part in self.parts if part is not None])
-
-
-def joined(one: Any, other: Any) -> Any:
-    """Parameters of two components, from those of each, in arrays or values whose first axis is the component."""
-    if isinstance(one, np.ndarray):
-        return np.concatenate([one, other])
-    if isinstance(one, Parts):
-        return Parts(map(joined, one, other))
-    if has(type(one)):
-        names = [each.name for each in fields(type(one))]
-        return evolve(one, **{name: joined(getattr(one, name), getattr(other, name)) for name in names})
-    return one

@@ -10,8 +10,9 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
-from latentem.core import Additive, Block, Hidden, Identified, Value
-from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.core import Additive, Block, Hidden, Value
+from latentem.family.base import Mask, refuse_other_columns, refuse_other_params
+from latentem.family.by_component import component_block
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
@@ -171,24 +172,18 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         average = np.where(statistics.count > 0, _average_excess(statistics), pooled)
         return StudentParams(*self._first(statistics), own(_dof_at(average)), self.structure)
 
-    def _dof(self, held: tuple[int, ...] = ()) -> Block[StudentStatistics, StudentParams]:
-        def maximize(statistics: StudentStatistics, params: StudentParams) -> Array:
+    def _dof(self) -> Block[StudentStatistics, StudentParams]:
+        def maximize(statistics: StudentStatistics, params: StudentParams, free: Mask) -> Array:
             average = _average_excess(statistics)
             new = _dof_at(average)
-            better = _gain(new, average) >= _gain(params.dof, average)
-            better &= statistics.count > 0
-            better[list(held)] = False
-            return np.where(better, new, params.dof)
+            # Near the maximum, where the gain is flat, rounding may put the root below the current value.
+            return np.where(_gain(new, average) >= _gain(params.dof, average), new, params.dof)
 
-        def size(params: StudentParams) -> int:
-            return len(params.dof) - len(held)
+        def determined(statistics: StudentStatistics, params: StudentParams) -> Array:
+            return ((params.dof > LEAST_DOF) & (params.dof < MOST_DOF)).astype(float)
 
-        def identified(statistics: StudentStatistics, params: StudentParams) -> Identified:
-            free = np.delete(params.dof, held)
-            inside = int(np.count_nonzero((free > LEAST_DOF) & (free < MOST_DOF)))
-            return Identified(inside, f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one")
-
-        return Block(("dof",), maximize, size, lambda more: self._dof((*held, *more)), identified=identified)
+        reason = f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one"
+        return component_block(("dof",), maximize, lambda params: 1, determined, reason)
 
     def coincident(self, params: StudentParams) -> list[tuple[int, int]]:
         dof = params.dof

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, matrix, vector
-from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
-from latentem.family.base import Family, refuse_other_params
+from latentem.core import Block, ColumnError, Degenerate, Event, Path, Value
+from latentem.family.base import Family, Mask, refuse_other_params
+from latentem.family.by_component import component_block
 from latentem.family.columns import constant, refuse_outlying, refuse_wide, seen
 from latentem.family.gaussian.covariance.diagonal import Diagonal
 from latentem.family.gaussian.covariance.form import VANISHED
@@ -115,7 +116,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return float(-0.5 * (count * np.log(params.variances) + second / params.variances).sum())
 
     def blocks(self) -> Sequence[Block[LineMoments, LinearRegressionParams]]:
-        return [self._coefficients(), self._variances()]
+        return [self._coefficients(), component_block(("variances",), self._variances, lambda params: 1, empty=True)]
 
     def first(self, statistics: LineMoments) -> LinearRegressionParams:
         """Lines and variances of the statistics; an empty component gets those of all the data.
@@ -214,45 +215,35 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     def describe(self, params: LinearRegressionParams) -> Mapping[str, Array]:
         return {"sd": np.sqrt(params.variances), **described(params.coefficients)}
 
-    def _coefficients(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
-        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
-            return np.where(_free(statistics, held)[:, None], _lines(statistics), params.coefficients)
+    def _coefficients(self) -> Block[LineMoments, LinearRegressionParams]:
+        def maximize(statistics: LineMoments, params: LinearRegressionParams, free: Mask) -> Array:
+            return _lines(statistics)
+
+        def determined(statistics: LineMoments, params: LinearRegressionParams) -> Array:
+            return statistics.ranks()
 
         def size(params: LinearRegressionParams) -> int:
-            return (self.count(params) - len(held)) * params.coefficients.shape[1]
+            return params.coefficients.shape[1]
 
-        def identified(statistics: LineMoments, params: LinearRegressionParams) -> Identified:
-            return Identified(int(np.delete(statistics.ranks(), held).sum()), DEPENDENT)
+        return component_block(("coefficients",), maximize, size, determined, DEPENDENT)
 
-        def holding(more: tuple[int, ...]) -> Block[LineMoments, LinearRegressionParams]:
-            return self._coefficients((*held, *more))
-
-        return Block(("coefficients",), maximize, size, holding, identified=identified)
-
-    def _variances(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
-        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
-            new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), self._floor(statistics))
-            new[list(held)] = params.variances[list(held)]
-            least = np.full(len(new), VANISHED * statistics.response_variance())
-            if self._floor(statistics) == 0:  # what is narrower than rounding leaves it has no digits
-                count = np.where(statistics.count > 0, statistics.count, 1.0)
-                lost = _EPS * statistics.terms(params.coefficients) / count
-                least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
-            collapsed = _free(statistics, held) & (new < least)
-            if collapsed.any():
-                j = int(collapsed.argmax())
-                raise Degenerate(
-                    j,
-                    "variances",
-                    f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
-                    "use fewer components, or a prior such as Floor()",
-                )
-            return new
-
-        def size(params: LinearRegressionParams) -> int:
-            return self.count(params) - len(held)
-
-        return Block(("variances",), maximize, size, lambda more: self._variances((*held, *more)))
+    def _variances(self, statistics: LineMoments, params: LinearRegressionParams, free: Mask) -> Array:
+        floor, live = self._floor(statistics), statistics.count > 0
+        new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), floor)
+        least = np.full(len(new), VANISHED * statistics.response_variance())
+        if floor == 0:  # what is narrower than rounding leaves it has no digits
+            lost = _EPS * statistics.terms(params.coefficients) / np.where(live, statistics.count, 1.0)
+            least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
+        collapsed = free & live & (new < least)
+        if collapsed.any():
+            j = int(collapsed.argmax())
+            raise Degenerate(
+                j,
+                "variances",
+                f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
+                "use fewer components, or a prior such as Floor()",
+            )
+        return new
 
     def _estimate(self, statistics: LineMoments, coefficients: Array, current: Array) -> Array:
         """The best variances about given lines without a floor; `current` where nothing is known."""
@@ -279,9 +270,3 @@ def _moved(params: LinearRegressionParams) -> Array:
 def _lines(statistics: LineMoments) -> Array:
     slopes = statistics.best_slopes()
     return np.column_stack([statistics.best_intercepts(slopes), slopes])
-
-
-def _free(statistics: LineMoments, held: tuple[int, ...]) -> Any:
-    free = statistics.count > 0
-    free[list(held)] = False
-    return free
