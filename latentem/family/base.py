@@ -29,12 +29,14 @@ class Family(Learnable[S, P]):
         discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
+        kind: The class of its parameters.
     """
 
     __slots__ = ()
 
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
+    kind: ClassVar[type] = object
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:
@@ -131,20 +133,13 @@ class Family(Learnable[S, P]):
         Raises:
             RowError: naming the row and the column, and what is allowed.
         """
-        begin = 0
-        for x in chunks:
-            inside = self.support(x)
-            if not inside.all():
-                row = int(inside.argmin())
-                cells = self.cells(x[row : row + 1])
-                column = None if cells is None or cells.all() else int(cells[0].argmin())
-                what = "" if column is None else f"column {{column}} is {x[row, column]:g}, and "
-                raise RowError(
-                    begin + row,
-                    f"{shown(x[row])}, is outside the support of {type(self).__name__}: {what}it takes {self.takes}",
-                    column,
-                )
-            begin += len(x)
+        if (found := first_wrong(chunks, lambda x: ~self.support(x))) is not None:
+            row, x, _ = found
+            cells = self.cells(x[None])
+            column = None if cells is None or cells.all() else int(cells[0].argmin())
+            what = "" if column is None else f"column {{column}} is {x[column]:g}, and "
+            kind = type(self).__name__
+            raise RowError(row, f"{shown(x)}, is outside the support of {kind}: {what}it takes {self.takes}", column)
 
     @final
     def _takes(self, x: Array, held: Set[Path]) -> bool:
@@ -167,8 +162,9 @@ class Family(Learnable[S, P]):
         """Refuse parameters that do not belong to k components of this family.
 
         Raises:
-            ValueError: saying what is wrong.
+            ValueError: saying what was given and what is wanted.
         """
+        refuse_other_params(self, params, self.kind, self.count, k)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         """Pairs of components that are the same distribution."""
@@ -196,11 +192,7 @@ def atoms_if(discrete: bool, x: Array) -> Mask:
 
 
 def refuse_shape(family: Any, method: str, given: Any, wanted: str) -> NoReturn:
-    """Refuse what a method of a family gave.
-
-    Raises:
-        ValueError: naming the method, what it gave, and what is wanted.
-    """
+    """Refuse what a method of a family gave, with a ValueError that says what is wanted."""
     what = f"an array of shape {np.shape(given)}" if isinstance(given, np.ndarray) else f"{given!r}"
     raise ValueError(f"{type(family).__name__}.{method} gave {what}: it must be {wanted}")
 
@@ -214,9 +206,6 @@ def refuse_other_params(family: Any, given: Any, kind: type, components: Callabl
         kind: What they are.
         components: How many components they have.
         k: How many are wanted.
-
-    Raises:
-        ValueError: saying what was given and what is wanted.
     """
     if not isinstance(given, kind):
         raise ValueError(f"{brief(given)} was given: parameters of {family!r} are a {kind.__name__}")
@@ -237,6 +226,23 @@ def shown(row: Array) -> str:
     return np.array2string(row, threshold=8, edgeitems=3)
 
 
+def first_wrong(chunks: Iterable[Array], wrong: Callable[[Array], Mask]) -> tuple[int, Array, int] | None:
+    """The first row of some chunks in which something is wrong: its number over all, itself, and the first such column.
+
+    Args:
+        chunks: The rows.
+        wrong: Whether rows (n, d) are, shape (n,), or which of their values, shape (n, d).
+    """
+    begin = 0
+    for x in chunks:
+        found = wrong(x).reshape(len(x), -1)
+        if found.any():
+            row, column = (int(i[0]) for i in np.nonzero(found))
+            return begin + row, x[row], column
+        begin += len(x)
+    return None
+
+
 def numbered(name: str, values: Array) -> Mapping[str, Array]:
     """Figures that belong to no column of the data, for a table: (k,) as they are, each column of (k, p) by itself."""
     if values.ndim < 2 or values.shape[1] == 1:
@@ -245,11 +251,7 @@ def numbered(name: str, values: Array) -> Mapping[str, Array]:
 
 
 def refuse_other_columns(x: Array, d: int) -> None:
-    """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit.
-
-    Raises:
-        ValueError: they have another number of columns.
-    """
+    """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit."""
     if x.shape[1] != d:
         raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")
 

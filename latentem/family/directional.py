@@ -13,7 +13,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
-from latentem.family.base import Family, Mask, refuse_other_columns, refuse_other_params
+from latentem.family.base import Family, Mask, first_wrong, refuse_other_columns
 from latentem.family.by_component import component_block
 from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.moments import Moments
@@ -86,6 +86,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
     """
 
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = VonMisesFisherParams
     takes: ClassVar[str] = "unit vectors: divide each row by its norm, and leave out rows of norm 0"
 
     def params(self, directions: Any, concentrations: Any) -> VonMisesFisherParams:
@@ -168,22 +169,16 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return np.asarray(_on_sphere(x))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        begin = 0
-        for x in chunks:
-            if x.shape[1] < 2:
-                raise ValueError("data of one column were given: directions need at least two")
-            off = ~self.support(x)
-            if off.any():
-                row = int(off.argmax())
-                raise RowError(
-                    begin + row,
-                    f"{x[row]}, has norm {np.linalg.norm(x[row]):.10g}, and rows must be unit vectors: divide each by "
-                    "its norm (and leave out rows of norm 0)",
-                )
-            begin += len(x)
-
-    def check_params(self, params: VonMisesFisherParams, k: int) -> None:
-        refuse_other_params(self, params, VonMisesFisherParams, lambda given: len(given.concentrations), k)
+        chunks = list(chunks)
+        if chunks[0].shape[1] < 2:
+            raise ValueError("data of one column were given: directions need at least two")
+        if (found := first_wrong(chunks, lambda x: ~self.support(x))) is not None:
+            row, x, _ = found
+            raise RowError(
+                row,
+                f"{x}, has norm {np.linalg.norm(x):.10g}, and rows must be unit vectors: divide each by its norm (and "
+                "leave out rows of norm 0)",
+            )
 
     def coincident(self, params: VonMisesFisherParams) -> list[tuple[int, int]]:
         kappa, directions = params.concentrations, params.directions

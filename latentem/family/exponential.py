@@ -11,7 +11,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
-from latentem.family.base import Family, Mask, numbered, refuse_other_params, refuse_shape
+from latentem.family.base import Family, Mask, numbered, refuse_shape
 from latentem.family.by_component import component_block
 from latentem.kernel.base import FeatureKernel, Kernel, Sums
 
@@ -64,8 +64,9 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return x
 
     def log_base(self, x: Array) -> Array:
-        """log h(x) in nats, (n, d) -> (n,); minus infinity outside the support."""
-        return np.zeros(len(x))
+        """log h(x) in nats, (n, d) -> (n,), minus infinity outside the support; here zero where `cells` can occur."""
+        cells = self.cells(x)
+        return np.zeros(len(x)) if cells is None else np.where(cells.all(axis=1), 0.0, -np.inf)
 
     @abc.abstractmethod
     def natural(self, params: Any) -> Array:
@@ -152,9 +153,6 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         self.refuse_outside(chunks)
-
-    def check_params(self, params: Any, k: int) -> None:
-        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         natural, mean = self._natural(params), self.mean(params)
@@ -255,7 +253,8 @@ class NaturalKernel(FeatureKernel):
 
     @property
     def more(self) -> bool:
-        return type(self.family).log_base is not ExponentialFamily.log_base
+        kind = type(self.family)
+        return kind.log_base is not ExponentialFamily.log_base or kind.cells is not Family.cells
 
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         log_base = self.family.log_base(x)

@@ -11,16 +11,16 @@ from scipy.special import digamma, polygamma
 
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, ColumnError, Path, Value
-from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.family.base import Mask, refuse_other_columns
 from latentem.family.by_component import component_block
 from latentem.family.columns import (
     POSITIVE,
     ColumnFamily,
-    Mask,
     log_of_positive,
     refuse_constant,
     refuse_degenerate,
     refuse_extreme,
+    refuse_unsound,
 )
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.numerics.log_gamma import LOG_2PI, less_log_ratio, log_less_digamma, stirling
@@ -66,9 +66,6 @@ class Exponential(ColumnFamily):
     def coordinates(self, x: Array) -> Array:
         return log_of_positive(x)
 
-    def log_base(self, x: Array) -> Array:
-        return np.where((x >= 0).all(axis=1), 0.0, -np.inf)
-
     def natural(self, params: Array) -> Array:
         return -params
 
@@ -112,11 +109,7 @@ class GammaParams(Value):
     shapes: Array = matrix("(k, d)")
 
     def __attrs_post_init__(self) -> None:
-        if self.means.shape != self.shapes.shape:
-            raise ValueError(f"means have shape {self.means.shape} and shapes {self.shapes.shape}: both must be (k, d)")
-        for name, values in (("means", self.means), ("shapes", self.shapes)):
-            if not (np.isfinite(values) & (values > 0)).all():
-                raise ValueError(f"{name} were given as {values}: give finite ones above 0")
+        refuse_unsound(self, lambda values: values > 0, "finite ones above 0")
 
 
 @final
@@ -131,6 +124,7 @@ class Gamma(ExponentialFamily):
 
     takes: ClassVar[str] = POSITIVE
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = GammaParams
 
     def params(self, means: Any, shapes: Any) -> GammaParams:
         """Parameters given by hand, checked at once.
@@ -207,9 +201,6 @@ class Gamma(ExponentialFamily):
         refuse_extreme(chunks)
         if ("shapes",) not in held:
             refuse_constant(chunks, "so the likelihood is unbounded: leave it out, or hold the shapes")
-
-    def check_params(self, params: GammaParams, k: int) -> None:
-        refuse_other_params(self, params, GammaParams, lambda given: len(given.means), k)
 
     def sample(self, params: GammaParams, labels: Labels, rng: Any) -> Array:
         x = generator(rng).gamma(params.shapes[labels], (params.means / params.shapes)[labels])

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
 from latentem.core import Additive, Block, Degenerate, Path, get
-from latentem.family.base import Family, Mask, numbered, refuse_other_params, refuse_shape
+from latentem.family.base import Family, Mask, numbered, refuse_shape
 from latentem.family.by_component import component, component_block, leaves, length, stacked
 
 P = TypeVar("P")
@@ -124,9 +124,6 @@ class SampleFamily(Family[WeightedSample, P]):
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         self.refuse_outside(chunks)
-
-    def check_params(self, params: P, k: int) -> None:
-        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         each = [component(params, j) for j in range(self.count(params))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -12,11 +12,11 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Whole
 from latentem.core.learnable import Found
-from latentem.family.base import Family, refuse_other_params, shown
+from latentem.family.base import Family, Mask, first_wrong, shown
 from latentem.family.by_component import stacked
 from latentem.family.composite.parts import Parts
 from latentem.family.composite.product import laid_over
-from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
+from latentem.family.composite.support import infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 
 
@@ -47,13 +47,9 @@ class Beside:
     components: tuple[Hidden | None, ...]
 
     def entropies(self) -> Array:
-        return _columns([None if one is None else one.entropies() for one in self.components])
-
-
-def _columns(each: Sequence[Array | None]) -> Array:
-    """Columns (n, 1) side by side; zeros for None."""
-    n = next(len(column) for column in each if column is not None)
-    return np.hstack([np.zeros((n, 1)) if column is None else column for column in each])
+        each = [None if one is None else one.entropies() for one in self.components]
+        nothing = np.zeros_like(next(column for column in each if column is not None))
+        return np.hstack([nothing if column is None else column for column in each])
 
 
 def _families(those: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
@@ -79,6 +75,8 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
     Raises:
         TypeError: something is no family.
     """
+
+    kind: ClassVar[type] = Parts
 
     families: tuple[Family[Any, Any], ...] = field(converter=_families)
 
@@ -118,8 +116,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         return evolve(super().block(name, block), holding=None)
 
     def log_density(self, params: Parts, x: Array) -> Array:
-        supports = self._supports(x)
-        return np.hstack(self._each(lambda family, own, rows: density_at(family, own, x, rows), params, supports))
+        return self.infer(params, x)[0]
 
     def statistics(self, x: Array, weights: Array) -> AssortedStatistics:
         return self._gathered(x, weights, [None] * len(self.families))
@@ -184,17 +181,11 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
+        if (found := first_wrong(chunks, lambda x: ~np.any(self._supports(x), axis=0))) is not None:
+            row, x, _ = found
+            takes = "; ".join(f"{type(family).__name__} takes {family.takes}" for family in self.families)
+            raise RowError(row, f"{shown(x)}, is outside the support of every family of {self!r}: {takes}")
         supports = [self._supports(x) for x in chunks]
-        begin = 0
-        for x, inside in zip(chunks, supports, strict=True):
-            outside = ~np.any(inside, axis=0)
-            if outside.any():
-                row = int(outside.argmax())
-                takes = "; ".join(f"{type(family).__name__} takes {family.takes}" for family in self.families)
-                raise RowError(
-                    begin + row, f"{shown(x[row])}, is outside the support of every family of {self!r}: {takes}"
-                )
-            begin += len(x)
         for j, (family, support) in enumerate(zip(self.families, zip(*supports, strict=True), strict=True)):
             seen = [x[rows] for x, rows in zip(chunks, support, strict=True) if rows.any()]
             if not seen:
@@ -203,7 +194,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
 
     def check_params(self, params: Parts, k: int) -> None:
         self._refuse_other(k)
-        refuse_other_params(self, params, Parts, len, k)
+        super().check_params(params, k)
         for j, (family, own_params) in enumerate(zip(self.families, params, strict=True)):
             try:
                 family.check_params(own_params, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -11,9 +11,9 @@ from scipy.special import xlog1py, xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Hidden, Learnable, Path, Value, Whole
-from latentem.family.base import Family, atoms_if, refuse_other_params
+from latentem.family.base import Family, Mask, atoms_if
 from latentem.family.composite.point_mass import PointMass, at_row, written
-from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
+from latentem.family.composite.support import infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
 
@@ -108,14 +108,6 @@ class Origin(Value):
         return entropies if self.inner is None else entropies + np.exp(self.log_drawn) * self.inner.entropies()
 
 
-def _origin(log_structural: Array, log_drawn: Array, inner: Hidden | None) -> tuple[Origin, Array]:
-    """q from unnormalised logs, and the log of what they were divided by; drawn, where neither is possible."""
-    log_mass = np.logaddexp(log_structural, log_drawn)
-    possible = log_mass > -np.inf
-    shift = np.where(possible, log_mass, 0.0)
-    return Origin(own(log_structural - shift), own(np.where(possible, log_drawn - shift, 0.0)), inner), log_mass
-
-
 def _entropy(log_probability: Array) -> Array:
     """-p log p, with 0 log 0 = 0."""
     return -np.exp(log_probability) * np.where(log_probability > -np.inf, log_probability, 0.0)
@@ -145,6 +137,8 @@ class ZeroInflated(
         at: The row that is: one number for all columns, or one each, shape (d,).
         continuous: Whether the family has no mass at any single row; None: as it says itself (`Family.discrete`).
     """
+
+    kind: ClassVar[type] = ZeroInflatedParams
 
     family: Family[Any, Any] = field()
     at: Array = field(default=0.0, converter=_point, eq=EQUAL, hash=False)
@@ -180,15 +174,18 @@ class ZeroInflated(
         return ZeroInflatedParams(**pieces)
 
     def log_density(self, params: ZeroInflatedParams, x: Array) -> Array:
-        log_structural, log_unstructural = self._logs(params, x)
-        drawn = density_at(self.family, params.family, x, self._seen(x))
-        return np.logaddexp(log_structural, log_unstructural + drawn)
+        return self.infer(params, x)[0]
 
     def infer(self, params: ZeroInflatedParams, x: Array) -> tuple[Array, Hidden | None]:
         log_structural, log_unstructural = self._logs(params, x)
         drawn, inner = infer_at(self.family, params.family, x, self._seen(x))
-        origin, density = _origin(log_structural, log_unstructural + drawn, inner)
-        return density, origin
+        log_drawn = log_unstructural + drawn
+        log_mass = np.logaddexp(log_structural, log_drawn)
+        possible = log_mass > -np.inf
+        shift = np.where(possible, log_mass, 0.0)
+        # Where neither is possible, drawn: q must be a distribution there too.
+        log_drawn = np.where(possible, log_drawn - shift, 0.0)
+        return log_mass, Origin(own(log_structural - shift), own(log_drawn), inner)
 
     def expected(self, x: Array, weights: Array, hidden: Origin) -> ZeroInflatedStatistics:
         structural, drawn = weights * np.exp(hidden.log_structural), weights * np.exp(hidden.log_drawn)
@@ -235,7 +232,7 @@ class ZeroInflated(
         self.family.check(shown, frozenset(path[1:] for path in held if path[:1] == ("family",)))
 
     def check_params(self, params: ZeroInflatedParams, k: int) -> None:
-        refuse_other_params(self, params, ZeroInflatedParams, lambda given: len(given.inflation), k)
+        super().check_params(params, k)
         self.family.check_params(params.family, k)
 
     def coincident(self, params: ZeroInflatedParams) -> list[tuple[int, int]]:

@@ -168,11 +168,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
 
 
 def drawn(parts: Sequence[Part], params: Iterable[Any], labels: Labels, rng: Any) -> Array:
-    """Rows of which each part draws its own columns.
-
-    Raises:
-        Unavailable: a column before the last of them is in no part.
-    """
+    """Rows of which each part draws its own columns; Unavailable where a column before the last is in no part."""
     columns = [column for part in parts for column in part.columns]
     if loose := sorted(set(range(max(columns))) - set(columns)):
         raise Unavailable(f"column {loose[0]} is in no part, so it cannot be drawn: sample the parts' families alone")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array
 from latentem.core import Hidden
-from latentem.family.base import Family
-
-Mask = npt.NDArray[np.bool_]
+from latentem.family.base import Family, Mask
 
 
 @final
@@ -41,13 +38,8 @@ def spread(values: Array, rows: Mask, otherwise: float) -> Array:
     return whole
 
 
-def density_at(family: Family[Any, Any], params: Any, x: Array, rows: Mask) -> Array:
-    """Log densities in nats, shape (n, k); minus infinity but in these rows."""
-    return spread(family.log_density(params, _some(x, rows)), rows, -np.inf)
-
-
 def infer_at(family: Family[Any, Any], params: Any, x: Array, rows: Mask) -> tuple[Array, Hidden | None]:
-    """The same, and what the family leaves hidden of these rows."""
+    """Log densities in nats, (n, k), minus infinity but in these rows; and q of what the family hides of them."""
     density, hidden = family.infer(params, _some(x, rows))
     some = hidden if hidden is None or rows.all() else OfSome(hidden, rows)
     return spread(density, rows, -np.inf), some

@@ -12,17 +12,22 @@ from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, matrix, vector
 from latentem.core import Block, ColumnError, Degenerate, Event, Path, Value
-from latentem.family.base import Family, Mask, refuse_other_params
+from latentem.family.base import Family, Mask
 from latentem.family.by_component import component_block
 from latentem.family.columns import constant, refuse_outlying, refuse_wide, seen
 from latentem.family.gaussian.covariance.diagonal import Diagonal
 from latentem.family.gaussian.covariance.form import VANISHED
 from latentem.family.gaussian.moments import ColumnMoments
 from latentem.family.gaussian.prior import CovariancePrior, Floor, held_up, lifted, or_flat
-from latentem.family.regression.canonical import rows_of_responses
 from latentem.family.regression.design import DEPENDENT
 from latentem.family.regression.line_moments import LineMoments
-from latentem.family.regression.predictor import described, linear_predictor, refuse_coefficients, refuse_other_rows
+from latentem.family.regression.predictor import (
+    Regression,
+    described,
+    linear_predictor,
+    refuse_coefficients,
+    refuse_other_rows,
+)
 from latentem.numerics.rng import generator
 
 _EPS = float(np.finfo(float).eps)
@@ -62,7 +67,7 @@ class LinearRegressionParams(Value):
 
 @final
 @frozen
-class LinearRegression(Family[LineMoments, LinearRegressionParams]):
+class LinearRegression(Regression, Family[LineMoments, LinearRegressionParams]):
     """Normal responses about a line: y ~ N(intercept + slopes . x, variance) (DeSarbo and Cron, 1988).
 
     A row is (covariates..., response): the response is the last column, as in `np.column_stack([x, y])`.
@@ -75,6 +80,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     """
 
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = LinearRegressionParams
 
     prior: CovariancePrior = field(factory=Floor, converter=or_flat)
 
@@ -147,9 +153,6 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
                 "last, fix the variances, or give an InverseWishart prior",
             )
 
-    def check_params(self, params: LinearRegressionParams, k: int) -> None:
-        refuse_other_params(self, params, LinearRegressionParams, self.count, k)
-
     def rounding(self, params: LinearRegressionParams) -> float:
         """By how much a line is moved, in its widths, where an offset makes intercept and slopes cancel; squared.
 
@@ -199,18 +202,9 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return pairs
 
     def respond(self, params: LinearRegressionParams, covariates: Array, labels: Labels, rng: Any) -> Array:
-        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
         lines = linear_predictor(params.coefficients, covariates)[np.arange(len(labels)), labels]
         noise: Array = generator(rng).standard_normal(len(labels))
         return lines + np.sqrt(params.variances[labels]) * noise
-
-    def sample(self, params: LinearRegressionParams, labels: Labels, rng: Any) -> Array:
-        """Responses where there are no covariates.
-
-        Raises:
-            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
-        """
-        return rows_of_responses(self, params, labels, rng)
 
     def describe(self, params: LinearRegressionParams) -> Mapping[str, Array]:
         return {"sd": np.sqrt(params.variances), **described(params.coefficients)}
