@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
 from latentem.core import ColumnError, Event, Hidden, Learnable, Path, RowError, Unavailable, Vector
+from latentem.family.by_component import length
 from latentem.kernel.base import Kernel
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Family(Learnable[S, P]):
     def statistics(self, x: Array, weights: Array) -> S:
         """Sufficient statistics of rows x, (n, d), weighted by component, (n, k)."""
 
-    @abc.abstractmethod
     def count(self, params: P) -> int:
-        """The number of components k in the parameters."""
+        """The number of components k in the parameters: here the length of the first of their arrays."""
+        return length(params)
 
     @final
     def on(self, *columns: int) -> Part:
@@ -171,7 +172,7 @@ class Family(Learnable[S, P]):
         return []
 
     def alike(self, params: P, statistics: S) -> list[tuple[int, int]]:
-        """The same as far as these rows tell: where parameters mean something only beside the data."""
+        """Pairs that are the same as far as these rows tell: where parameters mean something only beside the data."""
         return self.coincident(params)
 
     def sample(self, params: P, labels: Labels, rng: Any) -> Array:

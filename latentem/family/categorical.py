@@ -19,6 +19,7 @@ from latentem.numerics.rng import generator
 from latentem.numerics.shares import shares
 
 _ROUNDING = 1e-9
+"""How far from 1 a sum of probabilities may be."""
 
 
 @final

@@ -15,6 +15,7 @@ from latentem.family.base import Mask, first_wrong
 from latentem.family.exponential import ExponentialFamily
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
+"""Beyond these, squares of values or their sums leave the range of floats, or come too near its end."""
 POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
 
 _OUTLYING, _AWAY, _SOME = 1e10, 1e10, 2**14

@@ -34,6 +34,7 @@ _ALIKE = 1e-8
 _STEEP = 1e6
 """Concentrations, times d, from which Newton's slope has lost its digits."""
 _STEPS = 50
+"""The most steps of Newton's method, which takes two to four."""
 _SETTLED = 1e-9
 """A relative step after which the next one is below rounding, since each squares the last."""
 
@@ -135,6 +136,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return Moments.of(_unit(x), weights, Spherical())
 
     def log_joint(self, params: VonMisesFisherParams, statistics: Moments) -> float:
+        # kappa mu . x = kappa - kappa |x - mu|^2 / 2: the peak has the first term, the second moment the other.
         second = statistics.second_about(params.directions)
         return float(statistics.count @ params.peaks - 0.5 * params.concentrations @ second)
 
@@ -161,9 +163,6 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         of_all = statistics.second_about(np.broadcast_to(pooled, directions.shape)).sum() / (2 * whole)
         gap = np.where(statistics.count > 0, gap, of_all)
         return VonMisesFisherParams(directions, _concentrations(gap, directions.shape[1]))
-
-    def count(self, params: VonMisesFisherParams) -> int:
-        return len(params.concentrations)
 
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.asarray(_on_sphere(x))
@@ -252,10 +251,8 @@ def _concentrations(gap: Array, d: int) -> Array:
     """The kappa at which I_(d/2) / I_(d/2 - 1) is one less `gap`, shape (k,); 0 where that is not positive.
 
     Newton's method (Sra, 2012) from the start of Banerjee et al. (2005). The ratio rises from 0 to 1 and is concave,
-    so from the left it is approached from the left, and a step too far to the left is not taken beyond a half.
-
-    Raises:
-        Degenerate: a gap is 0, where the likelihood grows with kappa without end.
+    so from the left it is approached from the left, and a step too far to the left is not taken beyond a half. A gap
+    of 0, at which the likelihood grows with kappa without end, is refused.
     """
     if (gap <= _UNBOUNDED).any():
         raise Degenerate(

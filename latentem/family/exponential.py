@@ -22,7 +22,7 @@ _ALIKE = _SAME**2
 _CLAIMED = 1e-6
 """Relative difference, and absolute one, of natural parameters that come back from their mean."""
 _LEAST = float(np.log(np.finfo(float).smallest_subnormal))
-"""What minus infinity counts as where it is compared: the log of the smallest positive float."""
+"""The stand-in for minus infinity where it is compared: the log of the smallest positive float."""
 _LEAST_MEAN = float(np.finfo(float).tiny)
 """The mean that stands for one that underflows: zero would be another distribution."""
 _BLURRED = 1e-9
@@ -102,13 +102,14 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def log_density(self, params: Any, x: Array) -> Array:
         natural = self._natural(params)
         features = self._features(x, natural.shape[1])
+        # T(x) . natural - log partition + log h: docs/mathematics.md, "Sufficient statistics".
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
             return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
     @final
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
         per_row = weights.sum(axis=1)
-        log_base = np.where(per_row > 0, self._base(x), 0.0)
+        log_base = np.where(per_row > 0, self._base(x), 0.0)  # a row that counts nowhere may lie outside the support
         count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self._features(x))
         return ExponentialStatistics(count, total, float(per_row @ log_base))
 
@@ -122,6 +123,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     @final
     def log_joint(self, params: Any, statistics: ExponentialStatistics) -> float:
         natural = self._natural(params)
+        # At the edge a natural parameter is minus infinity, and 0 times that is 0: no units, no cost.
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
         partitions = np.where(statistics.count == 0, 0.0, self._partition(params)) * statistics.count
         return float(products.sum()) - float(partitions.sum()) + statistics.log_base
@@ -228,6 +230,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         count = np.where(unknown, 1.0, statistics.count)[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
             mean = statistics.total / count
+            # Maximum likelihood matches means, but one that underflows to zero would be at the edge.
             mean = np.where((mean == 0) & (statistics.total != 0), np.copysign(_LEAST_MEAN, statistics.total), mean)
             return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, mean)))
 

@@ -30,6 +30,7 @@ _TINY, _WIDEST = float(np.finfo(float).tiny), 1e200
 _MOST_STEPS = 10_000
 """Largest count whose score is summed step by step, which is quicker than Stirling's series while there are few."""
 _SMALL = 0.05
+"""Argument below which differences from log(1 + t) cancel, and their power series have all digits in 14 terms."""
 _BENT = tuple((-1) ** i / (i + 2) for i in range(14))
 _BENT_MEAN = tuple((-1) ** i * (i + 1) / (i + 2) for i in range(14))
 
@@ -114,7 +115,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return {"mean": params.means, "dispersion": params.dispersions}
 
     def _with_means(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
-        share = weight / weight.max()
+        share = weight / weight.max()  # so that small weights do not underflow in the products
         means = share @ x / share.sum()
         return evolve(current, means=np.where(x.any(axis=0), np.maximum(means, _TINY), means)[None])
 

@@ -30,8 +30,11 @@ _EPS = float(np.finfo(float).eps)
 _NARROW = 4e-11
 """Differences of mean logs below this, relative to their size, are rounding."""
 _WIDEST = 1e100
+"""Differences of mean logs, the inverse of which a small shape is, above which it is none."""
 _NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _STEPS = 20
+"""The most steps of Newton's method, which takes two to four."""
 _SETTLED = 1e-5
 """A step after which what is left is 1e-10, and below rounding after one more, since each squares the last."""
 _LARGE = 1e4
@@ -167,6 +170,7 @@ class Gamma(ExponentialFamily):
 
     def from_mean(self, mean: Array) -> GammaParams:
         means, logs = np.hsplit(mean, 2)
+        # The best mean is the average whatever the shape, so that means first, then shapes, is the joint maximum.
         refuse_degenerate(means > 0, "means", "its values are 0, or nearly,")
         return GammaParams(means, _shapes(np.log(means) - logs, logs))
 
@@ -190,7 +194,7 @@ class Gamma(ExponentialFamily):
         return [component_block(("means",), means, size), component_block(("shapes",), shapes, size)]
 
     def rounding(self, params: GammaParams) -> float:
-        """What the terms of a log density, each about the shape or its multiple, lose where they cancel."""
+        """The relative loss where terms of a log density, each about the shape or its multiple, cancel."""
         size = params.shapes * (2 + np.abs(np.log(params.means)))
         relative = _EPS * float(size.sum(axis=1).max())
         return relative if relative > _NOTICED else 0.0
@@ -220,10 +224,8 @@ def _averages(statistics: ExponentialStatistics, free: Mask) -> tuple[Array, Arr
 def _shapes(gap: Array, logs: Array) -> Array:
     """The shapes a, (k, d), at which log a - digamma(a) is `gap`, the log of the mean less the mean of the logs.
 
-    Newton's method on the logarithms of both, between which the slope is about -1 everywhere.
-
-    Raises:
-        Degenerate: a gap is zero to rounding: the component's values do not vary.
+    Newton's method on the logarithms of both, between which the slope is about -1 everywhere. A gap that is zero to
+    rounding is refused: the component's values do not vary.
     """
     varies = gap > _NARROW * (1 + np.abs(logs))
     refuse_degenerate(varies, "shapes", "unbounded: its values hardly vary beside their size,")

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
 from latentem.core import Additive, Block, Degenerate, Path, get
 from latentem.family.base import Family, Mask, numbered, refuse_shape
-from latentem.family.by_component import component, component_block, leaves, length, stacked
+from latentem.family.by_component import component, component_block, leaves, stacked
 
 P = TypeVar("P")
 
@@ -118,9 +118,6 @@ class SampleFamily(Family[WeightedSample, P]):
             return self.estimate(*(statistics.component(j) if known else statistics.pooled()), None)
 
         return stacked([_named(self, j, one, j) for j in range(statistics.weights.shape[1])])
-
-    def count(self, params: P) -> int:
-        return length(params)
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         self.refuse_outside(chunks)

@@ -19,7 +19,9 @@ from latentem.numerics.solve import root
 _NARROWEST = 1e-12
 """Spread of the logarithms below which all values of a component are one."""
 _SHARPEST = 1e300
+"""Where the search for the upper end of the bracket ends."""
 _NEAR = 0.5
+"""Relative distance from the scale up to which log1p is used, which keeps the digits there."""
 
 
 @final
@@ -115,5 +117,6 @@ def _maximiser(log_x: Array, weight: Array) -> tuple[float, float]:
     most = 2 * least
     while excess(most) < 0 and most < _SHARPEST:
         most *= 2
+    # The scale has a closed form, from values relative to the largest, whose powers cannot overflow.
     shape = root(excess, least, most)
     return shape, float(np.exp(log_x.max() + np.log(weight @ np.exp(shape * below)) / shape))

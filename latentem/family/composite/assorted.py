@@ -14,9 +14,8 @@ from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowE
 from latentem.core.learnable import Found
 from latentem.family.base import Family, Mask, first_wrong, shown
 from latentem.family.by_component import stacked
-from latentem.family.composite.parts import Parts
+from latentem.family.composite.parts import Parts, infer_at, sharing_at, statistics_at, within
 from latentem.family.composite.product import laid_over
-from latentem.family.composite.support import infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 
 
@@ -106,7 +105,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         return bool(statistics.count[name] != 0)
 
     def told(self, name: Any, found: Found) -> Found:
-        """What a family of one component has found, which takes itself for component 0."""
+        """A finding of the family of one component, which takes itself for component 0."""
         told = evolve(super().told(name, found), component=name)
         if isinstance(told, Event):
             return evolve(told, message=told.message.replace("component 0", f"component {name}"))
@@ -122,6 +121,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         return self._gathered(x, weights, [None] * len(self.families))
 
     def log_joint(self, params: Parts, statistics: AssortedStatistics) -> float:
+        # A row that a component could not have drawn has density zero there.
         return super().log_joint(params, statistics) if not (statistics.outside > 0).any() else -np.inf
 
     def first(self, statistics: AssortedStatistics) -> Parts:
@@ -190,7 +190,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
             seen = [x[rows] for x, rows in zip(chunks, support, strict=True) if rows.any()]
             if not seen:
                 raise ValueError(f"no row is in the support of {family!r}, component {j}: leave it out")
-            family.check(seen, frozenset(path[1:] for path in held if path[:1] == (j,)))
+            family.check(seen, within(held, j))
 
     def check_params(self, params: Parts, k: int) -> None:
         self._refuse_other(k)

@@ -12,12 +12,13 @@ from scipy.special import xlog1py, xlogy
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Hidden, Learnable, Path, Value, Whole
 from latentem.family.base import Family, Mask, atoms_if
+from latentem.family.composite.parts import infer_at, sharing_at, statistics_at, within
 from latentem.family.composite.point_mass import PointMass, at_row, written
-from latentem.family.composite.support import infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
 
 _SAME = 1e-4
+"""Difference of inflations, relative or as a share of the rows, up to which they are one."""
 
 
 @final
@@ -196,9 +197,6 @@ class ZeroInflated(
         share = np.where(at_row(x, self.at), np.where(self._seen(x), 0.5, 1.0), 0.0)[:, None]
         return self._gathered(x, weights, weights * share, weights * (1 - share), None)
 
-    def count(self, params: ZeroInflatedParams) -> int:
-        return len(params.inflation)
-
     @property
     def takes_missing(self) -> bool:
         return self.family.takes_missing
@@ -229,7 +227,7 @@ class ZeroInflated(
         # A sound row in the place of each zero that the family does not see keeps the numbers of the rows.
         sound = others[int(self.family.support(others).argmax())]
         shown = [np.where(rows[:, None], x, sound) for x, rows in zip(chunks, seen, strict=True)]
-        self.family.check(shown, frozenset(path[1:] for path in held if path[:1] == ("family",)))
+        self.family.check(shown, within(held, "family"))
 
     def check_params(self, params: ZeroInflatedParams, k: int) -> None:
         super().check_params(params, k)

@@ -59,7 +59,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
         return pieces[()]
 
     def told(self, name: Name, found: Found) -> Found:
-        """What the family has found, with the row's own number of the column that it concerns."""
+        """A finding of the family, with the row's own number of the column that it concerns."""
         if not isinstance(found, Event) or found.column is None:
             return found
         return evolve(found, column=self.columns[found.column])
@@ -153,7 +153,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
     def _present(self, x: Array, begin: int = 0) -> Array:
         """The columns, none of which may lack a value if the family does not take that: another part's may.
 
-        So many rows are before these.
+        As many rows as `begin` says are before these.
         """
         mine = self._own(x)
         if not self.family.takes_missing and (missing := np.isnan(mine)).any():

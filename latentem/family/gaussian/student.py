@@ -26,9 +26,12 @@ from latentem.numerics.rng import generator
 LEAST_DOF, MOST_DOF = 0.1, 1e6
 """Below, draws overflow; above, the density is a normal one but for a few parts in a million."""
 _FIRST_DOF = 4.0
+"""At a start, when no scale is known yet: tails that are heavy, but have a variance."""
 _SAME_DOF = 1e-8
+"""Relative difference of degrees of freedom below which they are one."""
 _EPS = float(np.finfo(float).eps)
 _STEPS = 30
+"""The most steps of Newton's method, which takes two to four."""
 
 
 @final
@@ -154,8 +157,9 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
         count, scales = statistics.count, statistics.moments.count
-        log_scales = scales - count - statistics.excess
+        log_scales = scales - count - statistics.excess  # E[log u] = E[u] - 1 - E[u - 1 - log u]
         second = statistics.moments.second_about(params.means)
+        # log N(x; mean, covariance / u) + log Gamma(u; dof / 2, dof / 2), expected: docs/mathematics.md, "Student-t".
         normal = (
             d * log_scales.sum()
             - count @ params.normal.log_partitions
@@ -246,7 +250,7 @@ def _log_gamma_constant(y: Array) -> Array:
 
 
 def _gain(dof: Array, average: Array) -> Array:
-    """What a unit of this mean excess adds to log_joint, but for what does not depend on dof: concave."""
+    """The part of log_joint, a unit of this mean excess, that depends on dof: concave."""
     return _log_gamma_constant(dof / 2) - dof / 2 * average
 
 

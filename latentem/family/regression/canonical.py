@@ -27,6 +27,7 @@ from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 
 _EDGE = 1e-12
+"""How near 0 or 1 a share of successes may be for its log odds to begin from."""
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 
@@ -95,6 +96,7 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
                 predictor = columns @ coefficients
                 mean, variance = self.response(predictor)
                 value = float(share @ self.log_response(predictor, y))
+                # Gradient and minus the Hessian of a canonical link: docs/mathematics.md, "Poisson, logistic".
                 return value, columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
 
         # Half a success more keeps the flat start finite where no response, or every one, is a success.
@@ -110,7 +112,10 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         return new if after >= before else current  # where slopes are steep, rounding may cost more than they gain
 
     def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
-        return [self.block(("coefficients",), self.estimate, rank=_rank, reason=DEPENDENT)]
+        def rank(x: Array, weight: Array) -> int:
+            return Design.of(x[:, :-1], weight).rank()
+
+        return [self.block(("coefficients",), self.estimate, rank, DEPENDENT)]
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
@@ -140,12 +145,12 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         ]
 
     def rounding(self, params: Coefficients) -> float:
-        """What a linear predictor loses where an offset makes intercept and slopes cancel; squared, as at a maximum."""
+        """The square, as at a maximum, of a linear predictor's loss where an offset makes its terms cancel."""
         relative = _lost(params) ** 2
         return relative if relative > _NOTICED else 0.0
 
     def cancellation(self, params: Coefficients, statistics: WeightedSample) -> float:
-        """What that costs elsewhere."""
+        """The cost of that loss away from the maximum, in nats."""
         return _lost(params) * (abs(self.log_joint(params, statistics)) + float(np.abs(statistics.weights).sum()))
 
     def respond(self, params: Coefficients, covariates: Array, labels: Labels, rng: Any) -> Array:
@@ -161,10 +166,6 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         with np.errstate(over="ignore"):
             _, variance = self.response(design.columns @ design.standardised(coefficients)[0])
         return design.information(variance)
-
-
-def _rank(x: Array, weight: Array) -> int:
-    return Design.of(x[:, :-1], weight).rank()
 
 
 @final
@@ -241,5 +242,5 @@ class LogisticRegression(CanonicalRegression):
 
 
 def _lost(params: Coefficients) -> float:
-    """What is lost of a linear predictor where intercept and slopes cancel."""
+    """The loss of a linear predictor where intercept and slopes cancel."""
     return float(np.finfo(float).eps * np.abs(params.coefficients[:, 0]).max())

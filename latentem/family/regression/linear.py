@@ -33,7 +33,9 @@ from latentem.numerics.rng import generator
 _EPS = float(np.finfo(float).eps)
 _LOG_2PI = float(np.log(2 * np.pi))
 _NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _SAME = 1e-10
+"""Relative difference of parameters that is rounding."""
 _NEAR, _ALIKE = 1e-2, 1e-8
 """Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
 
@@ -137,9 +139,6 @@ class LinearRegression(Regression, Family[LineMoments, LinearRegressionParams]):
         variances = self._estimate(statistics, coefficients, np.broadcast_to(wide, (k,)))
         return LinearRegressionParams(coefficients, np.maximum(variances, Floor().eps * statistics.response_variance()))
 
-    def count(self, params: LinearRegressionParams) -> int:
-        return len(params.variances)
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
@@ -162,7 +161,7 @@ class LinearRegression(Regression, Family[LineMoments, LinearRegressionParams]):
         return relative if relative > _NOTICED else 0.0
 
     def cancellation(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
-        """What it costs elsewhere, as much for each row; and what rounding loses of residuals."""
+        """The cost elsewhere, in nats: of moved lines, as much for each row, and of the rounding of residuals."""
         lost = 4 * _EPS * statistics.terms(params.coefficients) / params.variances
         return float(_moved(params) @ np.abs(statistics.count) + lost.sum())
 
@@ -226,6 +225,7 @@ class LinearRegression(Regression, Family[LineMoments, LinearRegressionParams]):
         new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), floor)
         least = np.full(len(new), VANISHED * statistics.response_variance())
         if floor == 0:  # what is narrower than rounding leaves it has no digits
+            # Residuals have lost a share of the terms they differ by, and the square of what moves the line.
             lost = _EPS * statistics.terms(params.coefficients) / np.where(live, statistics.count, 1.0)
             least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
         collapsed = free & live & (new < least)
