@@ -60,17 +60,17 @@ def one(name: str, n: int, d: int, k: int, apart: float) -> Race:
     means = true + 0.3 * rng.standard_normal((k, d))
     params = model.params(np.full(k, 1 / k), means, np.array([np.cov(x.T)] * k))
 
-    def ours(stop: lem.StopRule | None = None, plain: bool = False) -> lem.Fit:
+    def ours(stop: lem.run.StopRule | None = None, plain: bool = False) -> lem.Fit:
         accelerate = None if plain else lem.Anderson()
         return lem.fit(model, x, start=params, stop=stop, accelerate=accelerate, max_steps=100_000)
 
     rested = ours()
     goal = rested.log_likelihood - NEAR * n
 
-    def there(state: lem.State) -> lem.Status | None:
-        return lem.Status(lem.Ending.CONVERGED, "the goal is reached") if state.step.bound >= goal else None
+    def there(state: lem.run.State) -> lem.run.Status | None:
+        return lem.run.Status(lem.run.Ending.CONVERGED, "the goal is reached") if state.step.bound >= goal else None
 
-    reached = lem.StopRule("reached", there)
+    reached = lem.run.StopRule("reached", there)
     best, plain = ours(reached), ours(reached, plain=True).history[-1].index
     rival = GaussianMixture(
         k,

@@ -38,7 +38,7 @@ def main() -> None:
     options: dict[str, Any] = {"n_workers": 3, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options, silence_logs=50) as cluster, Client(cluster) as client:
 
-        def kill_a_worker(state: lem.State[Any, Any]) -> None:
+        def kill_a_worker(state: lem.run.State[Any, Any]) -> None:
             if state.step.index == 5 and not killed:
                 killed.append(min(client.run(os.getpid).values()))
                 os.kill(killed[0], signal.SIGKILL)

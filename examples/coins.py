@@ -37,7 +37,7 @@ class Coin(lem.ExponentialFamily):
         return mean / self.tosses
 
 
-def evidence(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def evidence(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The same log evidence from scipy's binomial."""
     return np.log(stats.binom(10, params.components[:, 0]).pmf(chunk.x) @ params.weights)
 

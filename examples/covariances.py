@@ -37,7 +37,7 @@ class OneShape(lem.Structure):
                 return volume[:, None] * shape
 
 
-def density(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def density(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The log evidence from scipy's densities."""
     normal = params.components
     each = [multivariate_normal(m, c).logpdf(chunk.x) for m, c in zip(normal.means, normal.dense(), strict=True)]

@@ -16,6 +16,7 @@ from scipy.special import logsumexp
 
 import latentem as lem
 from latentem.arrays import Array, Labels
+from latentem.family import Coefficients
 from latentem.numerics.solve import maximise
 from latentem.testing import check_model
 
@@ -60,10 +61,10 @@ class Laplace(lem.SampleFamily[Array]):
 
 
 @frozen
-class ExponentialRegression(lem.SampleFamily[lem.Coefficients]):
+class ExponentialRegression(lem.SampleFamily[Coefficients]):
     """Times with log mean intercept + slopes . covariates; a row is (covariates..., time)."""
 
-    def log_density(self, params: lem.Coefficients, x: Array) -> Array:
+    def log_density(self, params: Coefficients, x: Array) -> Array:
         log_mean = designed(x) @ params.coefficients.T
         with np.errstate(over="ignore"):  # far in the tail the density is zero
             return -log_mean - np.exp(np.log(x[:, -1:]) - log_mean)
@@ -71,10 +72,10 @@ class ExponentialRegression(lem.SampleFamily[lem.Coefficients]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return x[:, -1] > 0
 
-    def estimate(self, x: Array, weight: Array, current: lem.Coefficients | None) -> lem.Coefficients:
+    def estimate(self, x: Array, weight: Array, current: Coefficients | None) -> Coefficients:
         flat = np.eye(1, x.shape[1])[0] * np.log(weight @ x[:, -1] / weight.sum())
         start = flat if current is None else current.coefficients[0]
-        return lem.Coefficients(maximise(lambda point: curve(point, designed(x), x[:, -1], weight), start)[None])
+        return Coefficients(maximise(lambda point: curve(point, designed(x), x[:, -1], weight), start)[None])
 
 
 def designed(x: Array) -> Array:
@@ -93,7 +94,7 @@ def curve(point: Array, design: Array, time: Array, weight: Array) -> tuple[floa
 # An emission: calm and rough sea.
 
 
-def forward(params: lem.HiddenMarkovParams, chunk: lem.Sequences) -> Array:
+def forward(params: lem.model.HiddenMarkovParams, chunk: lem.Sequences) -> Array:
     """The log evidence of each sequence by the forward recursion over scipy's densities."""
     totals = []
     for x in np.split(chunk.x, chunk.lengths.cumsum()[:-1]):
@@ -118,7 +119,7 @@ print(waves)
 # A robust family: two clusters of the same spread, and some wild rows.
 
 
-def laplace(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def laplace(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The log evidence from scipy's densities."""
     m, b = params.components.swapaxes(0, 1)
     return np.asarray(logsumexp(stats.laplace(m, b).logpdf(chunk.x[:, None]).sum(axis=2), b=params.weights, axis=1))
@@ -138,7 +139,7 @@ deviation = np.abs(cloud - np.median(cloud, axis=0)).mean(axis=0)
 # A regression: of two kinds of machine, one wears out faster in the heat.
 
 
-def times(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def times(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The log evidence from scipy's densities."""
     means = np.exp(designed(chunk.x) @ params.components.coefficients.T)
     return np.asarray(logsumexp(stats.expon(scale=means).logpdf(chunk.x[:, -1:]), b=params.weights, axis=1))
@@ -147,7 +148,7 @@ def times(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
 def minus_log_likelihood(free: Array) -> float:
     """Of the log odds of the first component, and the coefficients of both."""
     weight = 1 / (1 + np.exp(-free[0]))
-    params = machines.params([weight, 1 - weight], lem.Coefficients(free[1:].reshape(2, 2)))
+    params = machines.params([weight, 1 - weight], Coefficients(free[1:].reshape(2, 2)))
     return -float(times(params, machines.chunk(rows)).sum())
 
 
@@ -159,7 +160,7 @@ rows = np.column_stack(
 machines = lem.Mixture(ExponentialRegression(), 2)
 check_model(
     machines,
-    machines.params([0.5, 0.5], lem.Coefficients(np.array([[1.0, 0.5], [3.0, -0.5]]))),
+    machines.params([0.5, 0.5], Coefficients(np.array([[1.0, 0.5], [3.0, -0.5]]))),
     rows[::10],
     evidence=times,
 )

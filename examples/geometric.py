@@ -27,7 +27,7 @@ class Geometric(lem.ExponentialFamily):
         return 1 / (1 + mean)
 
 
-def evidence(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def evidence(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The same log evidence from scipy, whose geometric counts from 1."""
     each = stats.geom(params.components[:, 0]).pmf(chunk.x + 1)
     return np.log(each @ params.weights)

@@ -5,7 +5,7 @@ surer. The class says how labels come about. What statistics teach is learnt par
 random starts, diagnoses, priors and transformers come with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,57 +15,51 @@ from scipy.special import logsumexp
 
 import latentem as lem
 from latentem.arrays import Array
-from latentem.data import chunk_of
-from latentem.model import ComponentModel, Simplex
+from latentem.model import ComponentModel, MixtureParams, MixtureStatistics, Simplex
 from latentem.testing import check_model
 
 
 @frozen
-class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, lem.MixtureStatistics, lem.MixtureParams]):
+class GroupMixture(ComponentModel[lem.Sequences, lem.LabelPosterior, MixtureStatistics, MixtureParams]):
     """p(group) = sum over k of weight_k times the product over its rows of p(row | component k)."""
+
+    kind = lem.Sequences
 
     family: lem.Family[Any, Any]
     k: int
 
+    @property
     def pieces(self) -> Mapping[str, Any]:
         return {"weights": Simplex(), "components": self.family}
 
-    def assemble(self, pieces: Mapping[str, Any]) -> lem.MixtureParams:
-        return lem.MixtureParams(**pieces)
+    def assemble(self, pieces: Mapping[str, Any]) -> MixtureParams:
+        return MixtureParams(**pieces)
 
-    def posterior(self, params: lem.MixtureParams, chunk: lem.Sequences) -> lem.LabelPosterior:
+    def posterior(self, params: MixtureParams, chunk: lem.Sequences) -> lem.LabelPosterior:
         return lem.LabelPosterior.from_log(self.joint(params, chunk), chunk.weight)
 
-    def statistics(self, chunk: lem.Sequences, posterior: lem.LabelPosterior) -> lem.MixtureStatistics:
+    def statistics(self, chunk: lem.Sequences, posterior: lem.LabelPosterior) -> MixtureStatistics:
         counts = posterior.counts()
-        rows = self.emitted(chunk, counts.repeat(chunk.lengths, axis=0), None)
-        return lem.MixtureStatistics(counts.sum(axis=0), rows)
+        return MixtureStatistics(counts.sum(axis=0), self.emitted(chunk, counts.repeat(chunk.lengths, axis=0), None))
 
-    def log_evidence(self, params: lem.MixtureParams, chunk: lem.Sequences) -> Array:
+    def log_evidence(self, params: MixtureParams, chunk: lem.Sequences) -> Array:
         return np.asarray(logsumexp(self.joint(params, chunk), axis=1))
 
-    def joint(self, params: lem.MixtureParams, chunk: lem.Sequences) -> Array:
-        density, _ = self.infer(params, chunk)
-        return np.log(params.weights) + np.add.reduceat(density, chunk.lengths.cumsum() - chunk.lengths)
+    def joint(self, params: MixtureParams, chunk: lem.Sequences) -> Array:
+        return np.log(params.weights) + np.add.reduceat(self.infer(params, chunk)[0], chunk.begins)
 
-    def units(self, statistics: lem.MixtureStatistics) -> Array:
+    def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights
 
-    def gathered(self, chunk: lem.Sequences, responsibilities: Array, weight: Any = None) -> lem.MixtureStatistics:
+    def gathered(self, chunk: lem.Sequences, responsibilities: Array, weight: Any = None) -> MixtureStatistics:
         counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
-        return lem.MixtureStatistics(counts.sum(axis=0), self.family.statistics(chunk.x, counts))
+        return MixtureStatistics(counts.sum(axis=0), self.family.statistics(chunk.x, counts))
 
-    def describe(self, params: lem.MixtureParams, statistics: lem.MixtureStatistics) -> Mapping[str, Array]:
+    def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Array]:
         return {"expected groups": statistics.weights, **self.family.describe(params.components)}
 
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[lem.Sequences]:
-        return [self.chunk(data, weights, allowed)]
 
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> lem.Sequences:
-        return chunk_of(lem.Sequences, data, weights, allowed, self.k)
-
-
-def evidence(params: lem.MixtureParams, chunk: lem.Sequences) -> Array:
+def evidence(params: MixtureParams, chunk: lem.Sequences) -> Array:
     """The log evidence of each group: a product of scipy's probabilities, in plain numbers."""
     groups = np.split(chunk.x[:, 0], chunk.lengths.cumsum()[:-1])
     each = [np.prod(stats.poisson(params.components.T).pmf(group[:, None]), axis=0) for group in groups]
@@ -77,7 +71,7 @@ busy = rng.random(80) < 0.4
 hives = [rng.poisson(5.0 if high else 2.5, (rng.integers(3, 9), 1)) for high in busy]
 
 model = GroupMixture(lem.Poisson(), 2)
-start = lem.MixtureParams(np.array([0.5, 0.5]), lem.Poisson().params([[2.0], [5.0]]))
+start = MixtureParams(np.array([0.5, 0.5]), lem.Poisson().params([[2.0], [5.0]]))
 check_model(model, start, hives[:30], evidence=evidence)
 fit = lem.fit(model, hives)
 print(fit)

@@ -41,7 +41,7 @@ truth = gas.params([0.6, 0.4], np.sqrt(boltzmann * 300 / (masses * dalton)))
 speeds, kinds = gas.sample(truth, 4000, np.random.default_rng(0))
 
 
-def evidence(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def evidence(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     return np.log(stats.maxwell(scale=params.components[:, 0]).pdf(chunk.x) @ params.weights)
 
 

@@ -37,7 +37,7 @@ class Weibull(lem.SampleFamily[Array]):
         return np.array([[shape, scale]])
 
 
-def evidence(params: lem.MixtureParams, chunk: lem.Rows) -> Array:
+def evidence(params: lem.model.MixtureParams, chunk: lem.Rows) -> Array:
     """The same log evidence from scipy."""
     shape, scale = params.components.T
     return np.log(stats.weibull_min(shape, scale=scale).pdf(chunk.x) @ params.weights)

@@ -4,55 +4,36 @@
 >>> fit = lem.fit(lem.GaussianMixture(2), lem.datasets.old_faithful())
 >>> round(fit.log_likelihood, 3)
 -1130.264
+
+Here is what one calls, and what one derives from for a model or a family of one's own. The values that come back,
+parameters, statistics, the States of a run, are in the rooms: `lem.model.MixtureParams`, `lem.run.State`.
 """
 
-from latentem import data, datasets, engine, testing, transform
-from latentem.bound import LowerBound, lower_bound
-from latentem.core import (
-    Additive,
-    Block,
-    Degenerate,
-    Engine,
-    Event,
-    Expectation,
-    LatentModel,
-    Posterior,
-    Unavailable,
-    e_step,
-    log_likelihood,
-    objective,
-)
+from latentem import core, data, datasets, engine, family, model, posterior, run, testing, transform, variants
+from latentem.bound import lower_bound
+from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentModel, Unavailable, log_likelihood
 from latentem.data import Rows, Sequences
 from latentem.engine import Dask, Processes, Serial, Threads
 from latentem.family import (
     Assorted,
     Bernoulli,
     Binomial,
-    CanonicalRegression,
     Categorical,
-    Coefficients,
     Diagonal,
     Exponential,
     ExponentialFamily,
-    ExponentialStatistics,
     Family,
     Floor,
     Full,
     Gamma,
-    GammaParams,
     Gaussian,
-    GaussianParams,
     Geometric,
     InverseWishart,
     LinearRegression,
-    LinearRegressionParams,
     LogisticRegression,
     LogNormal,
     Multinomial,
     NegativeBinomial,
-    NegativeBinomialParams,
-    Part,
-    Parts,
     PointMass,
     Poisson,
     PoissonRegression,
@@ -61,49 +42,24 @@ from latentem.family import (
     Spherical,
     Structure,
     Student,
-    StudentParams,
     Tied,
     Uniform,
     VonMisesFisher,
-    VonMisesFisherParams,
     Weibull,
-    WeibullParams,
-    WeightedSample,
     ZeroInflated,
-    ZeroInflatedParams,
 )
 from latentem.fit import ConvergenceWarning, fit
 from latentem.fitted import Fit
 from latentem.kmeans import KMeans
-from latentem.model import (
-    ConcomitantMixture,
-    ConcomitantParams,
-    FactorAnalysis,
-    FactorParams,
-    FactorStatistics,
-    HiddenMarkov,
-    HiddenMarkovParams,
-    HiddenMarkovStatistics,
-    Mixture,
-    MixtureParams,
-    MixtureStatistics,
-    PseudoCounts,
-)
-from latentem.posterior import ChainPosterior, LabelPosterior, NormalPosterior
+from latentem.model import ConcomitantMixture, FactorAnalysis, HiddenMarkov, Mixture, PseudoCounts
+from latentem.posterior import LabelPosterior
 from latentem.recipes import GaussianMixture
 from latentem.run import (
     EM,
     STOP,
-    Acceleration,
     Anderson,
-    Ending,
-    History,
     Runner,
     Squarem,
-    State,
-    Status,
-    Step,
-    StopRule,
     assignments_unchanged,
     gain_below,
     movement_below,
@@ -111,128 +67,43 @@ from latentem.run import (
     seconds,
 )
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
+from latentem.variants import Annealing, Incremental, Online, Stochastic
 
 __version__ = "0.1.0"
-from latentem.variants import Annealing, Incremental, Online, OnlineState, Stochastic
 
-__all__ = [
-    "EM",
-    "STOP",
-    "Acceleration",
-    "Additive",
-    "Anderson",
-    "Annealing",
-    "Assorted",
-    "Bernoulli",
-    "Binomial",
-    "Block",
-    "CanonicalRegression",
-    "Categorical",
-    "ChainPosterior",
-    "Coefficients",
-    "ConcomitantMixture",
-    "ConcomitantParams",
-    "ConvergenceWarning",
-    "Dask",
-    "Degenerate",
-    "Diagonal",
-    "Ending",
-    "Engine",
-    "Event",
-    "Expectation",
-    "Exponential",
-    "ExponentialFamily",
-    "ExponentialStatistics",
-    "FactorAnalysis",
-    "FactorParams",
-    "FactorStatistics",
-    "Family",
-    "Fit",
-    "Fixed",
-    "Floor",
-    "Frozen",
-    "Full",
-    "Gamma",
-    "GammaParams",
-    "Gaussian",
-    "GaussianMixture",
-    "GaussianParams",
-    "Geometric",
-    "Hard",
-    "HiddenMarkov",
-    "HiddenMarkovParams",
-    "HiddenMarkovStatistics",
-    "History",
-    "Incremental",
-    "InverseWishart",
-    "KMeans",
-    "LabelPosterior",
-    "LatentModel",
-    "LinearRegression",
-    "LinearRegressionParams",
-    "LogNormal",
-    "LogisticRegression",
-    "LowerBound",
-    "Mixture",
-    "MixtureParams",
-    "MixtureStatistics",
-    "Multinomial",
-    "NegativeBinomial",
-    "NegativeBinomialParams",
-    "NormalPosterior",
-    "Online",
-    "OnlineState",
-    "Part",
-    "Parts",
-    "PointMass",
-    "Poisson",
-    "PoissonRegression",
-    "Posterior",
-    "Processes",
-    "Product",
-    "PseudoCounts",
-    "Rows",
-    "Runner",
-    "SampleFamily",
-    "Sampled",
-    "Sequences",
-    "Serial",
-    "Spherical",
-    "Squarem",
-    "State",
-    "Status",
-    "Step",
-    "Stochastic",
-    "StopRule",
-    "Structure",
-    "Student",
-    "StudentParams",
-    "Tempered",
-    "Threads",
-    "Tied",
-    "Unavailable",
-    "Uniform",
-    "VonMisesFisher",
-    "VonMisesFisherParams",
-    "Weibull",
-    "WeibullParams",
-    "WeightedSample",
-    "WithPrior",
-    "ZeroInflated",
-    "ZeroInflatedParams",
-    "assignments_unchanged",
-    "data",
-    "datasets",
-    "e_step",
-    "engine",
-    "fit",
-    "gain_below",
-    "log_likelihood",
-    "lower_bound",
-    "movement_below",
-    "objective",
-    "remaining_below",
-    "seconds",
-    "testing",
-    "transform",
-]
+# The table of contents, by what a name is for; docs/decisions/0029-what-is-at-the-top.md says what belongs here.
+
+# To fit, and to judge a fit
+__all__ = ["ConvergenceWarning", "Fit", "fit", "log_likelihood", "lower_bound"]
+# Models
+__all__ += ["ConcomitantMixture", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "Mixture"]
+# Families, for the models that have components
+__all__ += ["Bernoulli", "Binomial", "Categorical", "Exponential", "Gamma", "Gaussian", "Geometric", "LinearRegression"]
+__all__ += ["LogNormal", "LogisticRegression", "Multinomial", "NegativeBinomial", "Poisson", "PoissonRegression"]
+__all__ += ["Student", "VonMisesFisher", "Weibull"]
+# Families made of families
+__all__ += ["Assorted", "PointMass", "Product", "Uniform", "ZeroInflated"]
+# Structures of covariances
+__all__ += ["Diagonal", "Full", "Spherical", "Structure", "Tied"]
+# Priors, and values that are held
+__all__ += ["Fixed", "Floor", "InverseWishart", "PseudoCounts"]
+# Models made from models
+__all__ += ["Frozen", "Hard", "Sampled", "Tempered", "WithPrior"]
+# Ways of running
+__all__ += ["EM", "Anderson", "Annealing", "Incremental", "Online", "Runner", "Squarem", "Stochastic"]
+# Where a run ends
+__all__ += ["STOP", "assignments_unchanged", "gain_below", "movement_below", "remaining_below", "seconds"]
+# Where passes over the data are computed
+__all__ += ["Dask", "Engine", "Processes", "Serial", "Threads"]
+# Data
+__all__ += ["Rows", "Sequences"]
+# For a model or a family of one's own
+__all__ += ["Additive", "Block", "Degenerate", "Event", "ExponentialFamily", "Family", "LabelPosterior", "LatentModel"]
+__all__ += ["SampleFamily", "Unavailable"]
+# Rooms
+__all__ += ["core", "data", "datasets", "engine", "family", "model", "posterior", "run", "testing", "transform"]
+__all__ += ["variants"]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from attrs import Converter, cmp_using, field
 
 Array = npt.NDArray[np.float64]
+V = TypeVar("V", bound=Any)
 Labels = npt.NDArray[np.int64]
 
 _TEXT = "; leave text out, or code it as 0, 1, ... for a Categorical"
@@ -42,9 +43,7 @@ def frozen_array(values: Any) -> Array:
     ):
         return values
     array = real_numbers(values, "an array")
-    copy = np.array(array, dtype=np.float64, order="C")
-    copy.flags.writeable = False
-    return copy
+    return own(np.array(array, dtype=np.float64, order="C"))
 
 
 def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:
@@ -78,14 +77,14 @@ def frozen_shares(values: Any) -> Array:
     dtype = getattr(values, "dtype", None)
     array = frozen_array(values)
     if dtype is None or np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize >= 8 or not array.ndim:
-        return array
+        return array  # nothing was rounded to fewer digits than float64 has
     total = array.sum(axis=-1, keepdims=True)
     rounded = np.abs(total - 1) <= 8 * np.finfo(dtype).eps * max(1, array.shape[-1])
     return own(np.where(rounded, array / np.where(rounded, total, 1.0), array))
 
 
 def viewed_array(values: Any) -> Array:
-    """The same for data, which may be large: a read-only view is taken as it is, though its owner may write to it."""
+    """Data, which may be large, as by `frozen_array`; but a read-only view is not copied, whoever may write to it."""
     plain = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
     sealed = plain and values.dtype == np.float64 and values.flags.c_contiguous and not values.flags.writeable
     return values if sealed else frozen_array(values)
@@ -103,13 +102,14 @@ def rounded_mean(x: Array) -> Array:
             if not len(x):
                 return np.full(x.shape[1], np.nan)
             mean = x.mean(axis=0)
+        # a power of two near the deviation: a few rows more or less seldom change the multiple of it
         step = np.exp2(np.floor(np.log2(np.maximum(x.std(axis=0), np.finfo(float).tiny))))
         rounded = np.round(mean / step) * step
         return np.where(np.isfinite(rounded), rounded, mean)  # of a column that does not vary, its value
 
 
 def frozen_or_none(values: Any) -> Array | None:
-    """The same for a field that may be left out."""
+    """The values as by `frozen_array`, for a field that may be left out."""
     return None if values is None else frozen_array(values)
 
 
@@ -122,6 +122,19 @@ def own(array: Array) -> Array:
     """Mark an array that was just made here as read-only, so that a field takes it without a copy."""
     array.flags.writeable = False
     return array
+
+
+def made(kind: type[V], *fields: Any) -> V:
+    """A value of fields that were made here and are right: nothing is checked or copied, and arrays become read-only.
+
+    A step of EM builds many values of which this is so; the constructor is for what comes from elsewhere.
+    """
+    value = object.__new__(kind)
+    for name, each in zip(kind.__match_args__, fields, strict=True):
+        if type(each) is np.ndarray:
+            each.flags.writeable = False
+        object.__setattr__(value, name, each)
+    return value
 
 
 def same(one: Any, other: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.core import Expectation, LatentModel, allowed_of, log_likelihood, unit_weight
+from latentem.core import LatentModel, allowed_of, log_likelihood, unit_weight
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.posterior import LabelPosterior
 
@@ -55,22 +55,19 @@ def lower_bound(model: LatentModel[Any, Any, Any, Any], params: Any, data: Any, 
     chunk = model.chunk(data)
     if isinstance(posterior, np.ndarray | list | tuple):
         posterior = LabelPosterior(np.asarray(posterior), unit_weight(chunk))
-    _refuse_other_data(posterior, chunk)
-    expectation = Expectation(model.statistics(chunk, posterior), posterior.entropy(), 0.0)
-    return LowerBound(
-        model.log_joint(params, expectation.statistics), expectation.entropy, log_likelihood(model, params, [chunk])
-    )
+    _refuse_other_data(posterior, chunk)  # their evidence would not bound it
+    expected = model.log_joint(params, model.statistics(chunk, posterior))
+    return LowerBound(expected, posterior.entropy(), log_likelihood(model, params, [chunk]))
 
 
 def _refuse_other_data(posterior: Any, chunk: Any) -> None:
-    """A q for other data would not be bounded by these data's evidence."""
+    """Refuse with a ValueError a q of labels for other data, whose evidence is another."""
     if not isinstance(posterior, LabelPosterior):
         return
     weight, allowed = unit_weight(chunk), allowed_of(chunk)
     if not np.array_equal(posterior.multiplicity, np.ones(len(chunk)) if weight is None else weight):
-        raise ValueError(
-            "the posterior's multiplicities are not the weights of the rows: give them to both, or to neither"
-        )
+        what = "the posterior's multiplicities are not the weights of the rows"
+        raise ValueError(f"{what}: give them to both, or to neither")
     if allowed is not None and allowed.shape == posterior.weights.shape and (posterior.weights[~allowed] > 0).any():
         row = int(((posterior.weights > 0) & ~allowed).any(axis=1).argmax())
         raise ValueError(f"the posterior of row {row} has mass on a component that the row may not belong to")

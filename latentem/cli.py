@@ -9,7 +9,9 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, final
 
@@ -103,30 +105,31 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser("fit", help=what, description=what, allow_abbrev=False)
     fit.set_defaults(run=_fit)
     fit.add_argument("file", metavar="FILE.csv", help="one observation a line; UTF-8")
-    add = fit.add_argument
-    add("--components", type=_at_least(1), required=True, metavar="K", help="number of components, or of clusters")
+    add, count = fit.add_argument, partial(_at_least, 0)
+    add(
+        "--components",
+        type=partial(_at_least, 1),
+        required=True,
+        metavar="K",
+        help="number of components, or of clusters",
+    )
     add("--model", choices=["gaussian", "kmeans", "poisson"], default="gaussian", help="default: gaussian")
     add("--structure", choices=list(STRUCTURES), help="covariances of the Gaussians; default: full")
     add("--columns", metavar="A,B", help="names, or numbers from 1 where there is no header; default: all")
     add("--out", type=Path, metavar="DIR", help=f"write {', '.join(output.FILES)} there")
-    add("--starts", type=_at_least(1), default=10, metavar="N", help="random starts; default: 10")
-    add("--seed", type=_at_least(0), default=0, metavar="N", help="the same seed gives the same fit; default: 0")
-    add("--max-steps", type=_at_least(0), default=10_000, metavar="N", help="of one run; default: 10000")
+    add("--starts", type=partial(_at_least, 1), default=10, metavar="N", help="random starts; default: 10")
+    add("--seed", type=count, default=0, metavar="N", help="the same seed gives the same fit; default: 0")
+    add("--max-steps", type=count, default=10_000, metavar="N", help="of one run; default: 10000")
     add("--delimiter", default=",", metavar="C", help="between cells, \\t for a tab; default: a comma")
     add("--header", action=argparse.BooleanOptionalAction, help="whether the first line holds names; default: look")
     return parser
 
 
-def _at_least(least: int) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        try:
-            if (value := int(text)) >= least:
-                return value
-        except ValueError:
-            pass
-        raise argparse.ArgumentTypeError(f"{text!r} was given: give a whole number, at least {least}")
-
-    return whole_number
+def _at_least(least: int, text: str) -> int:
+    with suppress(ValueError):
+        if (value := int(text)) >= least:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} was given: give a whole number, at least {least}")
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -149,7 +152,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         print(fit)
     if arguments.out is not None:
         print(f"written to {arguments.out}: {', '.join(output.FILES)}")
-    return 130 if fit.status.ending is lem.Ending.INTERRUPTED else 0
+    return 130 if fit.status.ending is lem.run.Ending.INTERRUPTED else 0
 
 
 def _model(arguments: argparse.Namespace) -> lem.LatentModel[Any, Any, Any, Any]:

@@ -62,9 +62,8 @@ def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunk
         if free.numbers < size and free.reason:
             what = f"of the {size} numbers in {block.name} the data determine {free.numbers}: {free.reason}"
             yield Event("unidentified", what, "they do not count in AIC and BIC", field=str(block.path[-1]))
-    rows = (
-        total if chunks.costly else sum(chunks.each(rows_that_count))
-    )  # a pass more would tell that a large file is small
+    # Where chunks are costly there are many rows, and to count them would be a pass more.
+    rows = total if chunks.costly else sum(chunks.each(rows_that_count))
     if total > rows:
         what = f"{total} parameters were estimated from {summary.counted(rows, 'row')}"
         yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")

@@ -10,32 +10,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.core import (
-    ColumnError,
-    Degenerate,
-    Engine,
-    LatentModel,
-    Placed,
-    RowError,
-)
+from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError
 from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
-from latentem.run import (
-    EM,
-    Acceleration,
-    Anderson,
-    Ending,
-    Runner,
-    State,
-    Status,
-    StopRule,
-    remaining_below,
-    run_all,
-)
+from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Status, StopRule, remaining_below, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.start.starts import starts
@@ -126,57 +108,49 @@ def fit(
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
         book = Checkpoint(checkpoint, model=model, **known)
-    fitted: Fit[P] | None = None if book is None else book.outcome
-    if fitted is None:
-        placed = engine.place(chunks)
-        with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
-            try:
-                _check(model, chunks, placed)
-            except ColumnError as error:
-                if (names := columns_of(data)) is None:
-                    raise
-                raise error.put(name=names[error.column]) from None
-            except RowError as error:
-                if (names := columns_of(data)) is None or error.column is None:
-                    raise
-                raise error.put(name=names[error.column]) from None
-            best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
-            evidence, status = None, best.status
-            assert status is not None
-            _warn(status)
-            try:
-                evidence = log_evidence(model, best.params, placed)
-            except KeyboardInterrupt:
-                if status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
-                    raise
-                status = Status(
-                    Ending.INTERRUPTED, f"by Ctrl-C, before the log likelihood was known; the run had ended ({status})"
-                )
-            if evidence == -math.inf:
-                raise Degenerate(
-                    None,
-                    "log likelihood",
-                    f"the run ended where some row is impossible ({status.sentence})",
-                    "give wider starts, other data first, or a prior",
-                )
-            loose = unidentified(model, best.params, best.expectation, placed)
-            gap = contradiction(model, best.params, best.expectation, evidence, placed)
-        fitted = Fit(
-            model=model,
-            params=best.params,
-            expectation=best.expectation,
-            history=best.history,
-            status=status,
-            events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
-            starts=reports,
-            log_evidence=evidence,
-            columns=columns_of(data),
-        )
-        if book is not None and status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
-            with suppress(KeyboardInterrupt):  # the fit has ended, and the file is whole: the last one or this one
-                book.write(Standing(outcome=fitted))
-    else:
-        _warn(fitted.status)
+    stood = None if book is None else book.read()
+    if stood is not None and stood.outcome is not None:
+        _warn(stood.outcome.status)
+        return stood.outcome
+    placed = engine.place(chunks)
+    with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
+        try:
+            _check(model, chunks, placed)
+        except (ColumnError, RowError) as error:
+            names = columns_of(data)
+            if names is None or error.column is None:
+                raise
+            raise error.put(name=names[error.column]) from None
+        best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
+        evidence, status = None, best.status
+        assert status is not None
+        _warn(status)
+        try:
+            evidence = log_evidence(model, best.params, placed)
+        except KeyboardInterrupt:
+            if status.ending is Ending.INTERRUPTED:  # the second Ctrl-C
+                raise
+            before = f"before the log likelihood was known; the run had ended ({status})"
+            status = Status(Ending.INTERRUPTED, f"by Ctrl-C, {before}")
+        if evidence == -math.inf:
+            reason = f"the run ended where some row is impossible ({status.sentence})"
+            raise Degenerate(None, "log likelihood", reason, "give wider starts, other data first, or a prior")
+        loose = unidentified(model, best.params, best.expectation, placed)
+        gap = contradiction(model, best.params, best.expectation, evidence, placed)
+    fitted = Fit(
+        model=model,
+        params=best.params,
+        expectation=best.expectation,
+        history=best.history,
+        status=status,
+        events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
+        starts=reports,
+        log_evidence=evidence,
+        columns=columns_of(data),
+    )
+    if book is not None and status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
+        with suppress(KeyboardInterrupt):  # the fit has ended, and the file is whole: the last one or this one
+            book.write(Standing(outcome=fitted))
     return fitted
 
 

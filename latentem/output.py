@@ -30,7 +30,7 @@ def check_directory(directory: Path, source: Path) -> None:
     for file in (directory / name for name in FILES):
         if file.is_dir() or file.resolve() == source.resolve():
             raise FileExistsError(f"{file} cannot be written over: give another directory to --out")
-    nearest = directory if os.path.lexists(directory) else directory.parent
+    nearest = directory if os.path.lexists(directory) else directory.parent  # a dangling link can't be made, either
     try:
         tempfile.TemporaryDirectory(dir=nearest).cleanup()
     except OSError as error:
@@ -40,16 +40,9 @@ def check_directory(directory: Path, source: Path) -> None:
 def write_fit(fit: Fit, data: Any, directory: Path) -> None:
     """Write `FILES` into a directory, which is made where it is missing.
 
-    Each is first written beside its place and flushed to the disk. If anything fails, the files of
-    an earlier fit are as they were, and nothing new is left behind.
-
-    Args:
-        fit: The fit; its posterior must have labels.
-        data: Whose labels and responsibilities to write, shape (n, d).
-        directory: Where to; its parent must exist.
-
-    Raises:
-        OSError: something could not be written.
+    Each is first written beside its place and flushed to the disk. If anything fails, which is an OSError, the files of
+    an earlier fit are as they were, and nothing new is left behind. The labels and responsibilities are of these data,
+    shape (n, d).
     """
     created = not directory.exists()
     try:

@@ -22,13 +22,7 @@ _WIDTH = 100
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as aligned text: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
 
 
 def text(fit: Any) -> str:
@@ -89,17 +83,19 @@ def components(described: Mapping[str, Array], columns: Sequence[str] | None, no
 
     def show(name: str, figures: Sequence[Array]) -> None:
         header.append(_in_words(name, columns))
-        _append(cells, figures)
+        for j, cell in enumerate(cells):
+            blank = np.isnan(figures[0][j])  # and so are the others, of the same components
+            cell.append("" if blank else " ± ".join(f"{values[j]:.5g}" for values in figures))
 
     of_column: dict[int, list[tuple[str, list[Array]]]] = {}
     for name, values in described.items():
-        mentioned = sorted({int(number) for number in _COLUMN.findall(name)})
+        mentioned = {int(number) for number in _COLUMN.findall(name)}
         if values.ndim == 1 and len(mentioned) == 1:
-            of_column.setdefault(mentioned[0], []).append((name, [values]))
+            of_column.setdefault(mentioned.pop(), []).append((name, [values]))
         elif values.ndim == 1:
             show(name, [values])
     for i in range(max((values.shape[1] for values in parts.values()), default=0)):
-        known = {name: at for name, values in parts.items() if (at := _at(values, i)) is not None}
+        known = {name: values[:, i] for name, values in parts.items() if i < values.shape[1]}
         shown = [(f"x{i}: {' ± '.join(names)}", figures) for names, figures in _together(known)]
         if shown:
             of_column[i] = shown + of_column.get(i, [])
@@ -122,26 +118,15 @@ def _in_words(name: str, columns: Sequence[str] | None) -> str:
     return _COLUMN.sub(word, name)
 
 
-def _at(values: Array, column: int) -> Array | None:
-    """The figures of one column, shape (k,), or None where it has none."""
-    figures = values[:, column] if column < values.shape[1] else None
-    return None if figures is None or np.isnan(figures).all() else figures
-
-
 def _together(figures: Mapping[str, Array]) -> list[tuple[list[str], list[Array]]]:
-    """Names with their figures; those of the same components in one cell."""
+    """Names with their figures of one column, (k,), if it has any; those of the same components in one cell."""
     groups: dict[bytes, tuple[list[str], list[Array]]] = {}
     for name, values in figures.items():
-        names, ours = groups.setdefault(np.isnan(values).tobytes(), ([], []))
-        names.append(name)
-        ours.append(values)
+        if not np.isnan(values).all():
+            names, ours = groups.setdefault(np.isnan(values).tobytes(), ([], []))
+            names.append(name)
+            ours.append(values)
     return list(groups.values())
-
-
-def _append(cells: Sequence[list[str]], figures: Sequence[Array]) -> None:
-    for j, cell in enumerate(cells):
-        blank = np.isnan(figures[0][j])
-        cell.append("" if blank else " ± ".join(f"{values[j]:.5g}" for values in figures))
 
 
 def counted(count: float, noun: str) -> str:
@@ -156,5 +141,6 @@ def number(value: float) -> str:
 
 def gain(value: float, step: Step) -> str:
     """The gain of a half step, to three digits; one that is rounding of its books is shown as 0."""
+    # A gain is a difference of sums of Q and H, so a few of their last digits say nothing.
     rounding = 16 * np.finfo(float).eps * (abs(step.expected_log_joint) + abs(step.entropy))
     return "0" if abs(value) <= rounding else f"{value:#.3g}"

@@ -21,7 +21,7 @@ from latentem.start.starts import starts
 POISSON = lem.Mixture(lem.Poisson(), 2)
 HASSELBLAD = POISSON.params([0.5, 0.5], [[1.0], [3.0]])
 ACCELERATIONS = [lem.Anderson(), lem.Squarem()]
-BOOKS = [f.name for f in attrs.fields(lem.Step) if f.name not in ("index", "seconds", "remaining")]
+BOOKS = [f.name for f in attrs.fields(lem.run.Step) if f.name not in ("index", "seconds", "remaining")]
 
 
 def overlapping(n=200):
@@ -144,7 +144,7 @@ def test_remaining_is_honest_after_leaps(name):
 
 @final
 @frozen
-class Planted(lem.Acceleration):
+class Planted(lem.run.Acceleration):
     """Leaps to whatever a function makes of the last statistics."""
 
     make: object

@@ -43,7 +43,7 @@ def test_no_half_step_loses_and_the_bound_is_the_evidence(block):
     for seed in range(20 * block, 20 * block + 20):
         model, start, x, hard = random_case(seed)
         states = list(lem.EM(max_steps=25).iterate(model, start, x))
-        assert states[-1].status.ending is not lem.Ending.OBJECTIVE_FELL, (seed, str(states[-1].status))
+        assert states[-1].status.ending is not lem.run.Ending.OBJECTIVE_FELL, (seed, str(states[-1].status))
         for before, state in itertools.pairwise([None, *states]):
             step, observations = state.step, state.expectation.observations
             allowed = slack(observations, step.expected_log_joint, step.entropy)
@@ -58,7 +58,7 @@ def test_no_half_step_loses_and_the_bound_is_the_evidence(block):
                 gained = step.objective - before.step.objective
                 assert abs(step.m_gain + step.e_gain - gained) <= 2 * allowed, seed
         final = states[-1]
-        again = lem.e_step(model, final.params, model.chunks(x))
+        again = lem.core.e_step(model, final.params, model.chunks(x))
         assert model.log_joint(final.params, again.statistics) + again.entropy == final.step.bound, seed
 
 
@@ -92,7 +92,7 @@ def test_a_block_that_is_no_maximiser_is_named():
     start = lem.fit(lem.GaussianMixture(2), x).params
     with pytest.warns(lem.ConvergenceWarning, match=r"M half of step 1 lost .* block 'components.covariances'"):
         fit = lem.fit(Ridge(), x, start=start)
-    assert fit.status.ending is lem.Ending.OBJECTIVE_FELL
+    assert fit.status.ending is lem.run.Ending.OBJECTIVE_FELL
     assert not fit.converged
     assert fit.params == start
 
@@ -110,7 +110,7 @@ def test_an_e_half_that_loses_is_named():
     x = lem.datasets.old_faithful()
     start = lem.fit(lem.GaussianMixture(2), x, max_steps=3, stop=lem.gain_below(1e3)).params
     result = lem.EM().run(Forgetful(), start, x)
-    assert result.status.ending is lem.Ending.OBJECTIVE_FELL
+    assert result.status.ending is lem.run.Ending.OBJECTIVE_FELL
     assert "E half" in result.status.sentence
 
 

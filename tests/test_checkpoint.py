@@ -152,9 +152,9 @@ def test_a_fit_that_was_stopped_goes_on(tmp_path):
         return lem.fit(lem.GaussianMixture(3), data(), n_starts=2, max_steps=50, **options)
 
     stopped = fit(checkpoint=path, callback=lambda state: lem.STOP if state.step.index == 11 else None)
-    assert stopped.status.ending is lem.Ending.STOPPED
+    assert stopped.status.ending is lem.run.Ending.STOPPED
     interrupted = fit(checkpoint=path, callback=interrupt)
-    assert interrupted.status.ending is lem.Ending.INTERRUPTED
+    assert interrupted.status.ending is lem.run.Ending.INTERRUPTED
     same(fit(checkpoint=path), fit())
 
 
@@ -252,7 +252,7 @@ def test_values_that_cannot_be_pickled_are_named(tmp_path):
     book.write(Standing(outcome=1))
     with pytest.raises(TypeError, match="define their classes at the top of a module"):
         book.write(Standing(outcome=lambda: 1))
-    assert book.outcome == 1
+    assert book.read().outcome == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.ckpt"]
 
 
@@ -267,7 +267,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         book.write(Standing(outcome=2))
-    assert book.outcome == 1
+    assert book.read().outcome == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.ckpt"]
 
 
@@ -309,13 +309,13 @@ def test_writes_are_no_more_often_than_they_should(tmp_path, monkeypatch):
 def test_a_digest_tells_values_apart(one, other):
     """Whatever differs has another digest; equal values made twice have the same one."""
     assert digest(one) != digest(other)
-    assert digest(one) == digest(pickle.loads(pickle.dumps(one)) if not isinstance(one, lem.StopRule) else one)
+    assert digest(one) == digest(pickle.loads(pickle.dumps(one)) if not isinstance(one, lem.run.StopRule) else one)
 
 
 def upto(count, converged=True):
     """A stop rule after some steps, made of a closure."""
-    ending = lem.Ending.CONVERGED if converged else lem.Ending.STOPPED
-    return lambda state: lem.Status(ending, "enough") if state.step.index >= count else None
+    ending = lem.run.Ending.CONVERGED if converged else lem.run.Ending.STOPPED
+    return lambda state: lem.run.Status(ending, "enough") if state.step.index >= count else None
 
 
 def test_a_digest_knows_what_closures_hold_and_what_lambdas_do():
@@ -412,8 +412,8 @@ def test_a_fit_that_is_stopped_where_a_start_ends_has_not_ended(tmp_path):
             raise KeyboardInterrupt
 
     for callback, ending in (
-        (lambda state: lem.STOP if state.status is not None else None, lem.Ending.STOPPED),
-        (pressed, lem.Ending.INTERRUPTED),
+        (lambda state: lem.STOP if state.status is not None else None, lem.run.Ending.STOPPED),
+        (pressed, lem.run.Ending.INTERRUPTED),
     ):
         first = lem.fit(lem.KMeans(5), data(), checkpoint=path, callback=callback)
         assert first.status.ending is ending

@@ -102,9 +102,9 @@ def test_workers_load_chunks_that_are_loaded_on_demand(client):
     placed = lem.Dask(client).place(Loaded(30))
     model, params = lem.GaussianMixture(3), model_params()
     here = tree_sum(model.expectation(params, drawn(i)) for i in range(30))
-    assert lem.e_step(model, params, placed) == here
+    assert lem.core.e_step(model, params, placed) == here
     os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
-    assert lem.e_step(model, params, placed) == here
+    assert lem.core.e_step(model, params, placed) == here
     client.wait_for_workers(3)
 
 

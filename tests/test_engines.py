@@ -76,7 +76,7 @@ def test_any_number_of_threads_gives_the_same_bits(engine, count):
     serial = fitted(lem.Serial(), chunks)
     same(fitted(engine, chunks), serial)
     placed = engine.place(Loaded(count))
-    assert lem.e_step(serial.model, serial.params, placed) == serial.expectation
+    assert lem.core.e_step(serial.model, serial.params, placed) == serial.expectation
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
@@ -182,7 +182,7 @@ def test_a_fit_that_is_interrupted_in_mid_pass_returns_the_best_so_far():
     start = fitted(lem.Serial(), list(Loaded(8))).params
     placed = lem.Threads(2).place(Interrupting(8))
     result = lem.EM(stop=lambda state: None, max_steps=50).run(model, start, placed)
-    assert result.status.ending is lem.Ending.INTERRUPTED
+    assert result.status.ending is lem.run.Ending.INTERRUPTED
     assert 5 < len(result.history) < 12
 
 

@@ -222,7 +222,7 @@ def test_two_thousand_columns_form_no_square_matrix():
     model = FactorAnalysis(5)
     params, chunks = start(model, x), model.chunks(x)
     tracemalloc.start()
-    following = model.m_step(lem.e_step(model, params, chunks).statistics, params)
+    following = model.m_step(lem.core.e_step(model, params, chunks).statistics, params)
     gained = lem.log_likelihood(model, following, chunks) - lem.log_likelihood(model, params, chunks)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -466,14 +466,14 @@ def test_noise_that_vanishes_without_a_floor_is_degenerate_by_name(noise):
     flat = x[:, :3] @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     model = FactorAnalysis(2, noise, None)
     result = lem.EM(max_steps=2000).run(model, start(model, flat), flat)
-    assert result.status.ending is lem.Ending.DEGENERATE
+    assert result.status.ending is lem.run.Ending.DEGENERATE
     assert "noise: collapsed" in result.status.sentence
 
 
 def test_given_noise_below_the_floor_is_raised_and_said():
     """A start below the floor is raised to it, as an event; one above it is left as it is."""
     model, params = FactorAnalysis(2, prior=lem.Floor(0.1)), some(lem.Diagonal())[1]
-    statistics = lem.e_step(model, params, model.chunks(X)).statistics
+    statistics = lem.core.e_step(model, params, model.chunks(X)).statistics
     narrow = evolve(params, noise=np.full(7, 1e-3))
     lifted, events = model.lift(narrow, statistics)
     np.testing.assert_allclose(lifted.noise, 0.1 * X.var(axis=0), rtol=1e-12)

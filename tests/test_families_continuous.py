@@ -199,7 +199,7 @@ def test_parts_of_a_gamma_can_be_held():
     """Shapes held at 1 give the exponential fit; a held component keeps both its fields, whatever its rows."""
     _, _, _, x, _ = case("gamma", 300)
     model = lem.Frozen(lem.Mixture(Gamma(), 1), {"shapes"})
-    fit = lem.fit(model, x, start=lem.MixtureParams([1.0], Gamma().params([[1.0, 1.0]], [[1.0, 1.0]])))
+    fit = lem.fit(model, x, start=lem.model.MixtureParams([1.0], Gamma().params([[1.0, 1.0]], [[1.0, 1.0]])))
     np.testing.assert_allclose(fit.params.components.means, [x.mean(axis=0)], rtol=1e-12)
     statistics = Gamma().statistics(np.ones((5, 2)), np.ones((5, 2)) * [1.0, 0.0])
     params = Gamma().params(MEANS, SHAPES)
@@ -226,7 +226,7 @@ def test_unbounded_likelihoods_are_degenerate_by_name():
     spiked = np.concatenate([np.zeros(50), rng.exponential(size=100)])[:, None]
     with pytest.warns(lem.ConvergenceWarning, match="component 0"):
         fit = lem.fit(model, spiked, start=model.params([0.3, 0.7], Exponential().params([[1e6], [1.0]])))
-    assert fit.status.ending is lem.Ending.DEGENERATE
+    assert fit.status.ending is lem.run.Ending.DEGENERATE
     assert np.isfinite(fit.params.components).all()
 
 

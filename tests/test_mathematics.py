@@ -71,14 +71,14 @@ def test_the_posterior_to_the_power_beta_maximises_q_plus_h_over_beta(beta):
         [0.4, 0.6], [[2.5, 60.0], [4.0, 75.0]], [[[0.4, 1.0], [1.0, 60.0]], [[0.3, 0.0], [0.0, 40.0]]]
     )
     chunk = model.chunk(x)
-    best = lem.objective(model, params, model.expectation(params, chunk))
+    best = lem.core.objective(model, params, model.expectation(params, chunk))
     assert best == pytest.approx(logsumexp(beta * gaussian_log_joint(params, x), axis=1).sum() / beta, rel=1e-12)
     rng = np.random.default_rng(1)
     own = model.posterior(params, chunk).weights
     for share in (1e-3, 0.1, 1.0):
         other = lem.LabelPosterior((1 - share) * own + share * rng.dirichlet([1.0, 1.0], len(x)))
-        worse = lem.Expectation(model.statistics(chunk, other), other.entropy(), len(x))
-        assert lem.objective(model, params, worse) < best
+        worse = lem.core.Expectation(model.statistics(chunk, other), other.entropy(), len(x))
+        assert lem.core.objective(model, params, worse) < best
 
 
 # Mixtures.

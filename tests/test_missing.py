@@ -341,7 +341,7 @@ def test_a_covariance_that_is_no_longer_definite_is_named():
     """A scale matrix that loses its rank in an order of columns is Degenerate, with the component's number."""
     family = lem.Gaussian(prior=None)
     singular = np.outer([1, 2, 3.0], [1, 2, 3.0])
-    params = lem.GaussianParams(np.zeros((2, 3)), np.stack([np.eye(3), singular - 1e-9 * np.eye(3)]))
+    params = lem.family.GaussianParams(np.zeros((2, 3)), np.stack([np.eye(3), singular - 1e-9 * np.eye(3)]))
     with pytest.raises(lem.Degenerate, match="component 1"):
         family.infer(params, X)
 

@@ -133,7 +133,7 @@ def test_a_continuous_family_does_not_depend_on_units():
     for fit, scale in zip(fits, (1.0, 1e-6, 1e6), strict=True):
         np.testing.assert_allclose(fit.inflation, (x == 0).mean(), rtol=1e-12)
         np.testing.assert_allclose(1 / fit.family, scale * x[x > 0].mean(), rtol=1e-12)
-    params = lem.MixtureParams([0.5, 0.5], evolve(fits[0], inflation=[0.2, 0.5], family=np.array([[1.0], [0.3]])))
+    params = lem.model.MixtureParams([0.5, 0.5], evolve(fits[0], inflation=[0.2, 0.5], family=np.array([[1.0], [0.3]])))
     check_model(lem.Frozen(lem.Mixture(model.family, 2), {"weights"}), params, x[:40])
 
 
@@ -291,7 +291,7 @@ def test_noise_keeps_the_contract_and_leaves_the_clusters_alone():
 
     np.testing.assert_allclose(fit.score_samples(x), evidence(fit.params, lem.Rows(x)), rtol=1e-9)
     two = lem.Mixture(Assorted(*family.families[:2]), 2)
-    start = lem.MixtureParams([0.2, 0.8], two.family.params(*fit.params.components.values[:2]))
+    start = lem.model.MixtureParams([0.2, 0.8], two.family.params(*fit.params.components.values[:2]))
     check_model(lem.Frozen(two, {"weights"}), start, x[::6])
 
 
@@ -399,7 +399,9 @@ def test_draws_are_of_their_own_kinds():
     """Of 20,000 draws one component has zeros alone, one the moments of its box, one those of Poisson counts."""
     family = Assorted(PointMass(0), Uniform([0, 10], [1, 30]), Poisson())
     params = family.params(PointMass(0).params(), Uniform([0, 10], [1, 30]).params(), [[2.0, 5.0]])
-    x, z = lem.Mixture(family, 3).sample(lem.MixtureParams([0.3, 0.3, 0.4], params), 20_000, np.random.default_rng(0))
+    x, z = lem.Mixture(family, 3).sample(
+        lem.model.MixtureParams([0.3, 0.3, 0.4], params), 20_000, np.random.default_rng(0)
+    )
     assert x.shape == (20_000, 2)
     assert not x[z == 0].any()
     np.testing.assert_allclose(x[z == 1].mean(axis=0), [0.5, 20], rtol=0.02)

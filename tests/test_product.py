@@ -295,7 +295,7 @@ def test_given_covariances_below_the_floor_are_lifted_in_their_part():
     x, _ = mixed()
     model = lem.Mixture(MIXED, 2)
     params = given(model)
-    statistics = lem.e_step(model, params, [model.chunk(x)]).statistics
+    statistics = lem.core.e_step(model, params, [model.chunk(x)]).statistics
     assert model.lift(params, statistics)[0] is params
     narrow = evolve(params.components[0], covariances=1e-12 * WIDTHS)
     lifted, events = model.lift(evolve(params, components=MIXED.params(narrow, RATES)), statistics)

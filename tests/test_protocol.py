@@ -93,7 +93,7 @@ def test_a_family_that_collapses_is_degenerate_by_name():
     model = lem.Mixture(Exponential(), 2)
     with pytest.warns(lem.ConvergenceWarning, match="component 0"):
         fit = lem.fit(model, x, start=model.params([0.3, 0.7], np.array([[1e6], [1.0]])))
-    assert fit.status.ending is lem.Ending.DEGENERATE
+    assert fit.status.ending is lem.run.Ending.DEGENERATE
     assert np.isfinite(fit.params.components).all()
 
 

@@ -163,7 +163,7 @@ def test_the_two_point_start_collapses_by_name_without_a_prior():
     model, start = two_point(None)
     with pytest.warns(lem.ConvergenceWarning, match="component 1"):
         fit = lem.fit(model, TWO_POINT, start=start)
-    assert fit.status.ending is lem.Ending.DEGENERATE
+    assert fit.status.ending is lem.run.Ending.DEGENERATE
     assert np.isfinite(fit.params.components.covariances).all()
     assert np.isfinite(fit.log_likelihood)
 

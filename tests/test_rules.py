@@ -182,15 +182,37 @@ def test_importing_the_library_loads_nothing_optional():
     assert named <= {"numpy", "scipy", "attr", "attrs", "latentem", "cython_runtime", "sitecustomize", "editables"}
 
 
-def test_every_public_name_has_a_docstring():
-    """Every public name, and every public method of a public class, is documented, or inherits its documentation."""
-    for name in lem.__all__:
-        value = getattr(lem, name)
-        assert inspect.getdoc(value), name
-        if inspect.isclass(value):
+PUBLIC = [lem, *(getattr(lem, name) for name in lem.__all__ if inspect.ismodule(getattr(lem, name)))]
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_every_public_name_has_a_docstring(module):
+    """Every public name, at the top and in the rooms, and every public method of a public class, is documented."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isroutine(value):
+            assert inspect.getdoc(value), name
+        if inspect.isclass(value) and not getattr(value, "_is_protocol", False):  # these say it of the whole class
             for member, method in inspect.getmembers(value, inspect.isfunction):
                 if not member.startswith("_") and method.__module__.startswith("latentem"):
                     assert inspect.getdoc(getattr(value, member)), f"{name}.{member}"
+
+
+def test_the_top_is_a_table_of_contents():
+    """What is at the top is written somewhere in README, docs or examples, once in `__all__`, and no more is listed."""
+    places = [ROOT.parent / "README.md", *(ROOT.parent / "docs").glob("*.md"), *(ROOT.parent / "examples").glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in places)
+    assert [name for name in lem.__all__ if not re.search(rf"\b{name}\b", text)] == []
+    assert len(set(lem.__all__)) == len(lem.__all__)
+    assert set(dir(lem)) == {*lem.__all__, "__version__"}
+
+
+def test_what_comes_back_is_in_the_rooms():
+    """Parameters, statistics and States are public in the room that makes them, and not at the top."""
+    values = re.compile(r"(Params|Statistics|State|Step|History|Status)$")
+    found = {name for room in PUBLIC[1:] for name in room.__all__ if values.search(name)}
+    assert found >= {"MixtureParams", "MixtureStatistics", "GaussianParams", "OnlineState", "State", "Step"}
+    assert not found & set(lem.__all__)
 
 
 def test_no_room_is_a_drawer_for_everything():

@@ -162,7 +162,7 @@ def test_no_start_is_lost_to_an_exception():
     x = np.concatenate([rng.normal(size=(30, 1)), np.full((5, 1), 9.0), rng.normal(size=(30, 1)) - 8])
     fit = lem.fit(lem.GaussianMixture(2, prior=None), x, n_starts=12)
     assert len(fit.starts) == 12
-    collapsed = [report for report in fit.starts if report.status.ending is lem.Ending.DEGENERATE]
+    collapsed = [report for report in fit.starts if report.status.ending is lem.run.Ending.DEGENERATE]
     assert all("component" in report.status.sentence for report in collapsed)
     assert fit.converged
     three = lem.GaussianMixture(3, prior=None)
@@ -245,7 +245,7 @@ def test_many_rows_stay_where_they_are(model, most):
     assert some != [start.make() for start in starts(model, chunks, None, 3, 6)]
     for params in some:
         model.check_params(params)
-        assert np.isfinite(lem.e_step(model, params, chunks).statistics.weights).all()
+        assert np.isfinite(lem.core.e_step(model, params, chunks).statistics.weights).all()
 
 
 def test_a_sample_is_even_over_the_rows_that_count():

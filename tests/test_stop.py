@@ -53,7 +53,7 @@ def test_rules_compose():
 def test_seconds_stop_a_run_without_convergence():
     """When its time is over a run is stopped, and is not converged."""
     result = run(lem.seconds(1e-9) | lem.remaining_below())
-    assert result.status.ending is lem.Ending.STOPPED
+    assert result.status.ending is lem.run.Ending.STOPPED
     assert not result.converged
     assert not run(lem.seconds(1e-9) & lem.movement_below(1e9)).converged
 
@@ -61,7 +61,7 @@ def test_seconds_stop_a_run_without_convergence():
 def test_max_steps_is_a_status_with_advice():
     """A run that reaches max_steps says so, and a fit warns once, with a sentence."""
     result = run(lem.remaining_below(), max_steps=3)
-    assert result.status.ending is lem.Ending.MAX_STEPS
+    assert result.status.ending is lem.run.Ending.MAX_STEPS
     assert result.history[-1].index == 3
     with pytest.warns(lem.ConvergenceWarning, match="3 steps were taken.*raise max_steps") as caught:
         lem.fit(MODEL, FAITHFUL, start=START, max_steps=3)
@@ -83,7 +83,7 @@ def test_a_rule_may_be_any_function_of_the_state():
     """A plain function from a State to a Status is a stop rule."""
 
     def at_four(state):
-        return lem.Status(lem.Ending.CONVERGED, "four is enough") if state.step.index == 4 else None
+        return lem.run.Status(lem.run.Ending.CONVERGED, "four is enough") if state.step.index == 4 else None
 
     assert run(at_four).history[-1].index == 4
 
@@ -99,7 +99,7 @@ def test_a_callback_sees_each_state_and_can_stop():
     with pytest.warns(lem.ConvergenceWarning, match="by the callback at step 5"):
         fit = lem.fit(MODEL, FAITHFUL, start=START, callback=watch)
     assert seen == [0, 1, 2, 3, 4, 5]
-    assert fit.status.ending is lem.Ending.STOPPED
+    assert fit.status.ending is lem.run.Ending.STOPPED
     assert fit.history[-1].index == 5
 
 

@@ -274,7 +274,7 @@ def test_parameters_are_refused_by_name():
     with pytest.raises(ValueError, match="not positive definite"):
         family.params([[0.0]], [[[-1.0]]], 3)
     with pytest.raises(ValueError, match=r"parameters of 1 components were given for Student.*: the model has 2"):
-        lem.Mixture(family, 2).check_params(lem.MixtureParams([0.5, 0.5], family.params([[0.0]], [[[1.0]]], 3)))
+        lem.Mixture(family, 2).check_params(lem.model.MixtureParams([0.5, 0.5], family.params([[0.0]], [[[1.0]]], 3)))
     with pytest.raises(ValueError, match="2 columns were given"):
         family.log_density(family.params([[0.0]], [[[1.0]]], 3), X)
     with pytest.raises(ValueError, match="row 1, column 0 is nan"):

@@ -152,7 +152,7 @@ def test_ctrl_c_in_a_shared_pass_returns_the_best_so_far():
     """The fit ends with the status "interrupted", all starts are reported, and no thread is left behind."""
     before = threading.active_count()
     fit = lem.fit(lem.GaussianMixture(3), chunks(), engine=Costly(Failing(chunks(), 100, KeyboardInterrupt)))
-    assert fit.status.ending is lem.Ending.INTERRUPTED
+    assert fit.status.ending is lem.run.Ending.INTERRUPTED
     assert len(fit.starts) == 10
     assert threading.active_count() == before
 
@@ -165,7 +165,7 @@ def test_ctrl_c_while_a_run_computes_is_heard():
             os.kill(os.getpid(), signal.SIGINT)
 
     fit = lem.fit(lem.GaussianMixture(3), chunks(), engine=Costly(Loaded(chunks())), callback=press)
-    assert fit.status.ending is lem.Ending.INTERRUPTED
+    assert fit.status.ending is lem.run.Ending.INTERRUPTED
 
 
 def test_ctrl_c_before_the_first_state_raises():
@@ -184,7 +184,7 @@ def test_the_callback_stops_all():
         return lem.STOP if len(seen) == 23 else None
 
     fit = lem.fit(lem.GaussianMixture(3), chunks(), engine=Costly(Loaded(chunks())), callback=callback)
-    assert fit.status.ending is lem.Ending.STOPPED
+    assert fit.status.ending is lem.run.Ending.STOPPED
     assert seen == [0] * 10 + [1] * 10 + [2] * 3
     assert threading.active_count() == before
 
@@ -203,7 +203,7 @@ def test_a_start_that_degenerates_does_not_end_the_others():
         together = run_all(runner, model, starts, lem.Serial().place(Loaded(data)))
         in_turn = run_all(runner, model, starts, lem.Serial().place(data))
     endings = [report.status.ending for report in in_turn[1]]
-    assert endings[0] is endings[2] is lem.Ending.DEGENERATE
+    assert endings[0] is endings[2] is lem.run.Ending.DEGENERATE
     assert [math.isnan(report.objective) for report in in_turn[1]] == [
         True,
         False,

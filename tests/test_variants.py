@@ -24,7 +24,7 @@ from latentem.variants.stochastic import Stochastic
 
 MODEL = lem.GaussianMixture(2)
 START = MODEL.params([0.5, 0.5], [[3.0, 60.0], [4.0, 75.0]], [np.diag([1.0, 100.0])] * 2)
-FAIL = lem.Ending.OBJECTIVE_FELL
+FAIL = lem.run.Ending.OBJECTIVE_FELL
 STAGE = EM(stop=lem.remaining_below(1e-6), max_steps=5)
 RUNNERS = [EM(), Incremental(), Online(passes=3), Annealing(betas=(0.5, 1), stage=STAGE), Stochastic(30, 10)]
 
@@ -143,7 +143,7 @@ def test_incremental_em_takes_the_path_of_neal_and_hinton():
         (lem.GaussianMixture(2, structure=lem.Tied(lem.Diagonal())), None, shuffled(clusters(), 30)),
         (*poisson(), shuffled(MIXED, 5)),
         (
-            lem.WithPrior(poisson()[0], lem.e_step(*poisson(), shuffled(MIXED, 1)).statistics),
+            lem.WithPrior(poisson()[0], lem.core.e_step(*poisson(), shuffled(MIXED, 1)).statistics),
             poisson()[1],
             shuffled(MIXED, 4),
         ),
@@ -159,7 +159,7 @@ def test_incremental_em_ends_where_plain_em_ends(model, start, chunks):
     assert abs(result.objective - plain.objective) <= 1e-9
     assert result.history[-1].passes <= plain.history[-1].passes
     assert result.history[-1].kind == "full"
-    again = lem.e_step(model, result.params, chunks)
+    again = lem.core.e_step(model, result.params, chunks)
     assert result.bound == model.log_joint(result.params, again.statistics) + again.entropy
 
 
@@ -201,11 +201,11 @@ def test_the_rate_of_incremental_em_is_the_one_of_the_theory(copies):
 def test_the_kept_tree_is_the_sum_of_what_is_in_it(size):
     """After any replacements the total is `tree_sum` of the values as they are, to the bit."""
     rng = np.random.default_rng(size)
-    values = [lem.Expectation(v, v, 1.0) for v in rng.normal(size=size) * 10.0 ** rng.integers(-8, 8, size)]
+    values = [lem.core.Expectation(v, v, 1.0) for v in rng.normal(size=size) * 10.0 ** rng.integers(-8, 8, size)]
     tree = SumTree(values)
     assert tree.total == tree_sum(values)
     for number in rng.integers(size, size=3 * size).tolist():
-        values[number] = lem.Expectation(rng.normal() * 10.0 ** rng.integers(-8, 8), rng.normal(), 1.0)
+        values[number] = lem.core.Expectation(rng.normal() * 10.0 ** rng.integers(-8, 8), rng.normal(), 1.0)
         tree.replace(number, values[number])
         assert tree.total == tree_sum(values)
 
@@ -300,7 +300,7 @@ def test_callbacks_and_ctrl_c_stop_every_runner(runner):
     """A callback that returns `STOP` and Ctrl-C end a run with the State in hand; what a callback raises is raised."""
     chunks = shuffled(FAITHFUL, 4)
     result = runner.run(MODEL, START, chunks, callback=lambda state: lem.STOP if state.step.index == 3 else None)
-    assert result.status.ending is lem.Ending.STOPPED
+    assert result.status.ending is lem.run.Ending.STOPPED
     assert result.history[-1].index == 3
 
     def pressed(state):
@@ -308,7 +308,7 @@ def test_callbacks_and_ctrl_c_stop_every_runner(runner):
             raise KeyboardInterrupt
 
     result = runner.run(MODEL, START, chunks, callback=pressed)
-    assert result.status.ending is lem.Ending.INTERRUPTED
+    assert result.status.ending is lem.run.Ending.INTERRUPTED
     assert result.history[-1].index == 2
 
     def broken(state):
@@ -414,7 +414,7 @@ def test_online_em_recovers_parameters_from_a_stream():
     assert np.isnan(state.step.e_gain)
     assert state.step.remaining == np.inf
     ended = Online(stop=lem.seconds(0.05)).run(model, start, poisson_stream(50, 1))
-    assert ended.status.ending is lem.Ending.STOPPED
+    assert ended.status.ending is lem.run.Ending.STOPPED
     assert "seconds" in ended.status.sentence
 
 
@@ -445,7 +445,7 @@ def test_online_em_is_stepwise_em_and_its_books_are_a_discounted_bound():
     assert result.bound <= discounted
     assert result.bound == pytest.approx(discounted, rel=0.02)
     assert result.expectation.observations == pytest.approx(sizes.sum())
-    assert result.status.ending is lem.Ending.STOPPED
+    assert result.status.ending is lem.run.Ending.STOPPED
     assert not result.converged
 
 
@@ -581,9 +581,9 @@ def test_stochastic_em_is_what_it_says():
     np.testing.assert_allclose(states[-1].params.weights, means / 300, rtol=1e-12)
     first_moments = sum(s.components.first + s.weights[:, None] * s.components.origin for s in kept) / 8
     np.testing.assert_allclose(states[-1].params.components.means, first_moments / means[:, None], rtol=1e-10)
-    assert states[-1].status.ending is lem.Ending.STOPPED
+    assert states[-1].status.ending is lem.run.Ending.STOPPED
     assert states[-1].step.bound == pytest.approx(lem.log_likelihood(MODEL, states[-1].params, chunks), abs=1e-8)
     other = Stochastic(steps=12, burn_in=4, seed=8).run(MODEL, start, chunks)
     assert other.params != states[-1].params
-    drawn = [lem.e_step(lem.Sampled(MODEL, 7 + t), start, chunks).statistics.weights[0] for t in range(4)]
+    drawn = [lem.core.e_step(lem.Sampled(MODEL, 7 + t), start, chunks).statistics.weights[0] for t in range(4)]
     assert len(set(drawn)) > 1

@@ -29,15 +29,15 @@ MIXED = INNER.params([0.4, 0.6], NORMAL)
 
 FAMILIES = [
     (GAUSSIAN.on(0, 1), NORMAL, GAPS),
-    (lem.Product(GAUSSIAN.on(0, 1)), lem.Parts([NORMAL]), GAPS),
-    (lem.Assorted(GAUSSIAN, GAUSSIAN, POINT), lem.Parts([*ALONE, POINT.params()]), GAPS),
-    (lem.ZeroInflated(GAUSSIAN), lem.ZeroInflatedParams(np.array([0.1, 0.2]), NORMAL), GAPS),
+    (lem.Product(GAUSSIAN.on(0, 1)), lem.family.Parts([NORMAL]), GAPS),
+    (lem.Assorted(GAUSSIAN, GAUSSIAN, POINT), lem.family.Parts([*ALONE, POINT.params()]), GAPS),
+    (lem.ZeroInflated(GAUSSIAN), lem.family.ZeroInflatedParams(np.array([0.1, 0.2]), NORMAL), GAPS),
     (lem.LogNormal(), GAUSSIAN.params(np.log(NORMAL.means), COVARIANCES / 100), X),
 ]
 STRUCTURES = [
     (INNER, MIXED),
-    (lem.ConcomitantMixture(GAUSSIAN, 2, ()), lem.ConcomitantParams(np.zeros((2, 1)), NORMAL)),
-    (lem.HiddenMarkov(GAUSSIAN, 2), lem.HiddenMarkovParams(np.ones(2) / 2, np.ones((2, 2)) / 2, NORMAL)),
+    (lem.ConcomitantMixture(GAUSSIAN, 2, ()), lem.model.ConcomitantParams(np.zeros((2, 1)), NORMAL)),
+    (lem.HiddenMarkov(GAUSSIAN, 2), lem.model.HiddenMarkovParams(np.ones(2) / 2, np.ones((2, 2)) / 2, NORMAL)),
 ]
 TRANSFORMERS = [
     (lem.Frozen(INNER, {"weights"}), lem.Mixture),
@@ -61,6 +61,7 @@ REASONS = {
     },
     (lem.Hard, "temperature"): "the entropy of a point mass is zero",
     (lem.Sampled, "audited"): "a draw may lose",
+    **{(cls, "m_step"): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior)},
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (
@@ -69,8 +70,8 @@ REASONS = {
         )
     },
     (lem.KMeans, "log_evidence"): ITS_OWN,
-    **{(cls, "cells"): REFUSED for cls in (lem.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
-    **{(cls, "kernel"): SLOW for cls in (lem.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
+    **{(cls, "cells"): REFUSED for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
+    **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
     **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.ZeroInflated)},
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
     **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},

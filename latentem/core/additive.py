@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
-
-import attrs
+from operator import add, sub
+from typing import Any, ClassVar, Protocol, Self, TypeVar, final, runtime_checkable
 
 FAN_IN = 4
 
@@ -17,8 +15,10 @@ class Value(abc.ABC):  # noqa: B024 - abstract by intent: a value says which fie
 
     __slots__ = ()
 
+    __match_args__: ClassVar[tuple[str, ...]] = ()  # the names of the fields, as `attrs` has them
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, name) for name in _names(type(self)))
+        return type(self), tuple(getattr(self, name) for name in type(self).__match_args__)
 
 
 class Vector(Protocol):
@@ -34,20 +34,26 @@ class Additive(Value):
 
     __slots__ = ()
 
+    @final
     def __add__(self, other: Self) -> Self:
-        return type(self)(*[getattr(self, name) + getattr(other, name) for name in _names(type(self))])
+        return self.combined(other, add)
+
+    @final
+    def __sub__(self, other: Self) -> Self:
+        return self.combined(other, sub)
 
     def __rmul__(self, factor: float) -> Self:
-        return type(self)(*[factor * getattr(self, name) for name in _names(type(self))])
+        return type(self)(*[factor * getattr(self, name) for name in type(self).__match_args__])
 
-    def __sub__(self, other: Self) -> Self:
-        return self + (-1.0) * other
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
+        """The sum or the difference of two values: `combine` is the operation on their numbers."""
+        return type(self)(*[combine(getattr(self, name), getattr(other, name)) for name in type(self).__match_args__])
 
 
 V = TypeVar("V", bound=Vector)
 
 
-def add(values: list[V]) -> V:
+def total_of(values: list[V]) -> V:
     """The sum of one node of the tree, from left to right."""
     total = values[0]
     for value in values[1:]:
@@ -55,7 +61,7 @@ def add(values: list[V]) -> V:
     return total
 
 
-def tree_sum(values: Iterable[V], fan_in: int = FAN_IN, node: Callable[[list[V]], V] = add) -> V:
+def tree_sum(values: Iterable[V], fan_in: int = FAN_IN, node: Callable[[list[V]], V] = total_of) -> V:
     """Sum in the given order, as a tree in which each node adds `fan_in` neighbours.
 
     The shape of the tree depends on the number of values alone, so the rounding is the same
@@ -101,9 +107,3 @@ class Numbers(Protocol):
     def all(self) -> Any: ...
     def tolist(self) -> Any: ...
     def tobytes(self) -> bytes: ...
-
-
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    """The names of the fields of a class of values."""
-    return tuple(field.name for field in attrs.fields(kind))

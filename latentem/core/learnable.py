@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar, final
 
 from attrs import evolve
@@ -27,6 +29,12 @@ class Learnable(abc.ABC, Generic[S, P]):
 
     __slots__ = ()
 
+    def __init_subclass__(cls) -> None:
+        """A class that says its blocks anew has their M-step, and not the one that went with those of its base."""
+        super().__init_subclass__()
+        if "blocks" in vars(cls) and "m_step" not in vars(cls):
+            cls.m_step = Learnable.m_step  # type: ignore[method-assign]
+
     @abc.abstractmethod
     def log_joint(self, params: P, statistics: S) -> float:
         """Linear in the statistics; at expected ones it is Q, the expected complete-data log likelihood."""
@@ -39,9 +47,11 @@ class Learnable(abc.ABC, Generic[S, P]):
     def first(self, statistics: S) -> P:
         """Parameters from statistics alone: how a start becomes parameters."""
 
-    @final
     def m_step(self, statistics: S, params: P) -> P:
-        """Apply the blocks in order, each to the parameters that the last one left."""
+        """The parameters after the blocks in order, each applied to those that the last one left.
+
+        A class may override it to make all of them at once, with the same answer.
+        """
         for block in self.blocks():
             params = block.apply(statistics, params)
         return params
@@ -80,6 +90,7 @@ class Whole(Learnable[S, P]):
 
     __slots__ = ()
 
+    @property
     @abc.abstractmethod
     def pieces(self) -> Mapping[Any, Learnable[Any, Any]]:
         """The parts by name, in the order in which the M-step takes them."""
@@ -100,21 +111,21 @@ class Whole(Learnable[S, P]):
 
     def block(self, name: Name, block: Block[Any, Any]) -> Block[S, P]:
         """A block of a part, as the whole's."""
-        holding = block.holding
+        holding, share = block.holding, _share(name)
 
         def maximize(statistics: S, params: P) -> Any:
             if not self.seen(name, statistics):
-                return get(_own(params, name), block.path)
-            return self._of(name, block.maximize, _own(statistics, name), _own(params, name))
+                return get(share(params), block.path)
+            return self._of(name, block.maximize, share(statistics), share(params))
 
         def identified(statistics: S, params: P) -> Identified:
-            its, own = _own(statistics, name), _own(params, name)
+            its, own = share(statistics), share(params)
             return block.free(its, own) if self.seen(name, statistics) else Identified(block.size(own))
 
         return Block(
             path=(*_path(name), *block.path),
             maximize=maximize,
-            size=lambda params: block.size(_own(params, name)),
+            size=lambda params: block.size(share(params)),
             holding=None if holding is None else lambda components: self.block(name, holding(components)),
             place=block.place,
             identified=None if block.identified is None else identified,
@@ -122,55 +133,64 @@ class Whole(Learnable[S, P]):
 
     # Loops rather than sums of generators: each step of EM asks all of these several times.
 
+    def m_step(self, statistics: S, params: P) -> P:
+        pieces = {}
+        for name, part in self.pieces.items():
+            share = _share(name)
+            own = share(params)
+            seen = self.seen(name, statistics)
+            pieces[name] = self._of(name, part.m_step, share(statistics), own) if seen else own
+        return self.assemble(pieces)
+
     def log_joint(self, params: P, statistics: S) -> float:
         total = 0.0
-        for name, part in self.pieces().items():
-            total += part.log_joint(_own(params, name), _own(statistics, name))
+        for name, part in self.pieces.items():
+            total += part.log_joint(_share(name)(params), _share(name)(statistics))
         return total
 
     def log_prior(self, params: P) -> float:
         total = 0.0
-        for name, part in self.pieces().items():
-            total += part.log_prior(_own(params, name))
+        for name, part in self.pieces.items():
+            total += part.log_prior(_share(name)(params))
         return total
 
     def rounding(self, params: P) -> float:
         largest = 0.0
-        for name, part in self.pieces().items():
-            largest = max(largest, part.rounding(_own(params, name)))
+        for name, part in self.pieces.items():
+            largest = max(largest, part.rounding(_share(name)(params)))
         return largest
 
     def cancellation(self, params: P, statistics: S) -> float:
         total = 0.0
-        for name, part in self.pieces().items():
-            total += part.cancellation(_own(params, name), _own(statistics, name))
+        for name, part in self.pieces.items():
+            total += part.cancellation(_share(name)(params), _share(name)(statistics))
         return total
 
     def blocks(self) -> Sequence[Block[S, P]]:
-        return [self.block(name, block) for name, part in self.pieces().items() for block in part.blocks()]
+        return [self.block(name, block) for name, part in self.pieces.items() for block in part.blocks()]
 
     def first(self, statistics: S) -> P:
-        parts = self.pieces().items()
-        return self.assemble({name: self._of(name, part.first, _own(statistics, name)) for name, part in parts})
+        parts = self.pieces.items()
+        return self.assemble({name: self._of(name, part.first, _share(name)(statistics)) for name, part in parts})
 
     def contradictions(self, params: P) -> Iterable[str]:
-        for name, part in self.pieces().items():
-            yield from part.contradictions(_own(params, name))
+        for name, part in self.pieces.items():
+            yield from part.contradictions(_share(name)(params))
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         return [
             self.told(name, event)
-            for name, part in self.pieces().items()
+            for name, part in self.pieces.items()
             if self.seen(name, statistics)
-            for event in self._of(name, part.diagnose, _own(params, name), _own(statistics, name))
+            for event in self._of(name, part.diagnose, _share(name)(params), _share(name)(statistics))
         ]
 
     def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
         events: list[Event] = []
-        for name, part in self.pieces().items():
+        for name, part in self.pieces.items():
             if self.seen(name, statistics):
-                own = _own(params, name)
-                lifted, done = self._of(name, part.lift, own, _own(statistics, name))
+                own = _share(name)(params)
+                lifted, done = self._of(name, part.lift, own, _share(name)(statistics))
                 if lifted is not own:
                     params = put(params, _path(name), lifted)
                     events += [self.told(name, event) for event in done]
@@ -180,8 +200,8 @@ class Whole(Learnable[S, P]):
     def _each(self, function: Callable[..., Any], *values: Any) -> list[Any]:
         """The answers of a function for each part and its own share of some values, in the order of the parts."""
         return [
-            self._of(name, function, part, *[_own(value, name) for value in values])
-            for name, part in self.pieces().items()
+            self._of(name, function, part, *[_share(name)(value) for value in values])
+            for name, part in self.pieces.items()
         ]
 
     @final
@@ -193,11 +213,12 @@ class Whole(Learnable[S, P]):
             raise self.told(name, error) from None
 
 
-def _own(value: Any, name: Name) -> Any:
-    """The part's share of a value: as `get` has it, but quickly, since each step asks it tens of times."""
+@cache
+def _share(name: Name) -> Callable[[Any], Any]:
+    """The function from a value of the whole to the part's share of it: as `get` has it, but quickly."""
     if isinstance(name, str):
-        return getattr(value, name)
-    return value if name == () else value[name]
+        return attrgetter(name)
+    return itemgetter(name) if isinstance(name, int) else lambda value: value
 
 
 def _path(name: Name) -> Path:

@@ -1,27 +1,32 @@
-"""Data in memory: tables and lists of them, and chunks that somebody has made."""
+"""Data in memory: tables and lists of them, chunks that somebody has made, and functions that give either."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
+from attrs import evolve, frozen
 
-from latentem.arrays import Array, own
+from latentem.arrays import own
 from latentem.core import unweighted
+from latentem.data.chunks import Chunks
 from latentem.data.readers.reader import Table
-from latentem.data.tables import Tables
-from latentem.data.units import Units, filled, first_that_counts, joined, refuse_other_components
-from latentem.data.values import allowed_components, columns_of, numbers, refuse_unsound, table
+from latentem.data.tables import Size, Source, Tables
+from latentem.data.units import Units, filled, first_that_counts, joined
+from latentem.data.values import allowed_components, columns_of, numbers, refuse_mask, refuse_unsound, table
 
 U = TypeVar("U", bound=Units)
+R = TypeVar("R")
+Shape = tuple[tuple[int, ...], bool]
+"""The shape of a chunk's rows, (n, d), and whether it says what is allowed."""
 
 
 def whole(n: int, d: int) -> int:
-    """The size of chunks where all is to be one."""
+    """The size of a chunk that is to hold all rows."""
     return sys.maxsize
 
 
@@ -46,7 +51,8 @@ def sound(chunks: Sequence[U], k: int | None, missing: bool, complete: bool) -> 
     if complete and not all(chunk.weight is None or (chunk.weight > 0).any() for chunk in chunks):
         spare = first_that_counts(chunks, chunks[0].noun)
     for chunk in chunks:
-        refuse_other_components(chunk, k)
+        if chunk.allowed is not None:
+            refuse_mask(chunk.allowed, len(chunk.x), k=k)
         checked.append(filled(chunk, spare))
         place = partial(chunk.place, rows=rows, units=units)
         refuse_unsound(checked[-1].x, place, None, missing, chunk.remedy)
@@ -55,23 +61,16 @@ def sound(chunks: Sequence[U], k: int | None, missing: bool, complete: bool) -> 
 
 
 def one(kind: type[U], data: Any, k: int | None, missing: bool, weighted: bool = True) -> U:
-    """One of several chunks, from whatever in memory `chunks_of` takes; `weighted`: with weights that come with it.
-
-    Raises:
-        TypeError, ValueError: it is no table of real numbers, or not sound.
-    """
+    """One of several chunks, from whatever in memory `chunks_of` takes; `weighted`: with weights that come with it."""
     if chunks := made(kind, data):
-        return joined(sound(chunks if weighted else list(map(unweighted, chunks)), k, missing, False))
+        return joined(sound(chunks if weighted else list(map(unweighted, chunks)), k, missing, complete=False))
     return tables(kind, data, None, None, k, missing).chunks(kind, whole, k, missing)[0]
 
 
 def tables(kind: type[Units], data: Any, weights: Any, allowed: Any, k: int | None, missing: bool) -> Tables:
     """A table in memory as a source, or a list of them, one below the other, where each is a unit.
 
-    The arguments are those of `chunks_of`; a table of float64 is viewed, never copied and never written to.
-
-    Raises:
-        TypeError, ValueError: the data are no tables of real numbers, or empty.
+    Arguments and errors are those of `chunks_of`; a table of float64 is viewed, never copied and never written to.
     """
     many = False
     if kind.whole:
@@ -104,7 +103,7 @@ def _stacked(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return parts[0] if len(parts) == 1 else own(np.concatenate(parts))
 
 
-def _in(place: str, convert: Any, *arguments: Any) -> Array:
+def _in(place: str, convert: Callable[..., R], *arguments: Any) -> R:
     """The result of `convert`, or its error with a place before it."""
     try:
         return convert(*arguments)
@@ -119,11 +118,54 @@ def _refuse_odd_shapes(data: Any, noun: str) -> None:
         raise ValueError(f"{noun}s were given as one array of shape {data.shape}: {how}, as in list(x)")
     flat = isinstance(data, list | tuple) and len(data) > 0 and all(_is_row(part) for part in data)
     if flat and len({len(row) for row in data}) > 1:
-        raise ValueError(
-            f"{noun}s were given as lists of numbers: {how}; for one column, [np.array(s)[:, None] for s in data]"
-        )
+        column = "[np.array(s)[:, None] for s in data]"
+        raise ValueError(f"{noun}s were given as lists of numbers: {how}; for one column, {column}")
 
 
 def _is_row(value: Any) -> bool:
     """Whether it is a row of a nested list, and not a table."""
     return isinstance(value, list | tuple) and not (value and isinstance(value[0], list | tuple | np.ndarray))
+
+
+@final
+@frozen(eq=False, repr=False)
+class Functions(Source):
+    """Functions without arguments: what function i loads is chunk i, and must have the same shape each time.
+
+    Attributes:
+        loads: The functions; each gives what a chunk is made of: a table, say, or `Rows`, or a list of sequences.
+        weighted: Whether weights count that come with the chunks.
+    """
+
+    loads: tuple[Callable[[], Any], ...]
+    weighted: bool = True
+
+    def __repr__(self) -> str:
+        return f"<{len(self.loads)} chunks, each loaded by a function>"
+
+    def bare(self) -> Functions:
+        return evolve(self, weighted=False)
+
+    def chunks(self, kind: type[U], size: Size, k: int | None, missing: bool) -> Chunks[U]:
+        load = partial(self._chunk, kind, k, missing)
+        shapes = tuple(map(_shape, Chunks(partial(load, ()), len(self.loads))))
+        if len({(shape[1:], labelled) for shape, labelled in shapes}) > 1:
+            given = sorted({shape[1] for shape, _ in shapes})
+            raise ValueError(f"chunks with {given} columns were loaded: give the same, and all or none with allowed")
+        chunks = Chunks(partial(load, shapes), len(self.loads))
+        first_that_counts(chunks, kind.noun)
+        return chunks
+
+    def _chunk(self, kind: type[U], k: int | None, missing: bool, shapes: tuple[Shape, ...], i: int) -> U:
+        """Chunk i, whose shape must be that of `shapes`, once these are known."""
+        chunk = _in(f"chunk {i}: ", one, kind, self.loads[i](), k, missing, self.weighted)
+        if shapes and _shape(chunk) != shapes[i]:
+            raise ValueError(
+                f"chunk {i} has shape {_shape(chunk)[0]}, and had {shapes[i][0]} when it was loaded first: "
+                "a function must load the same data each time"
+            )
+        return chunk
+
+
+def _shape(chunk: Units) -> Shape:
+    return chunk.x.shape, chunk.allowed is not None

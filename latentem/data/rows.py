@@ -1,4 +1,4 @@
-"""Rows of a table as a chunk."""
+"""The chunks of this library: rows of a table, and whole sequences of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from latentem.arrays import Array, own, rounded_mean
+from latentem.arrays import Array, Labels, extents, own, rounded_mean
 from latentem.data.units import Units, allowed_field, rows_field, weight_field
 
 
@@ -56,9 +56,43 @@ class Rows(Units):
         For models whose statistics are linear in x and x x': a pass need not look at the rows again.
         """
         count, weight = self.observations, self.row_weight
-        near = self.x[int(weight.argmax())]
+        near = self.x[int(weight.argmax())]  # a row that counts: about it the sum of a large offset loses no digits
         mean = near + weight @ (self.x - near) / (count or 1.0)
         y = self.x - mean  # beside a large offset the mean is rounded: what is left of it counts
         first = weight @ y
-        y *= np.sqrt(weight)[:, None]
+        y *= np.sqrt(weight)[:, None]  # in both factors alike, so that the product is symmetric to the bit
         return count, own(mean), own(first), own(y.T @ y)
+
+
+@final
+@frozen
+class Sequences(Units):
+    """A chunk of independent sequences, one below the other; each row is a time step.
+
+    Attributes:
+        x: The rows of all sequences, shape (n, d); NaN where a value is missing and the model takes that.
+        lengths: How many rows each sequence has, shape (s,); they sum to n.
+        weight: How much each sequence counts, shape (s,), at least 0; None counts each once.
+        allowed: Which components a row may belong to, boolean of shape (n, k); None allows all.
+
+    A chunk has as many units as sequences, and can be cut with a slice, like a list.
+
+    Raises:
+        ValueError: shapes disagree, or a weight is negative or not finite.
+    """
+
+    noun: ClassVar[str] = "sequence"
+    remedy: ClassVar[str] = "fill it in, or part the sequence there"
+
+    x: Array = rows_field()
+    lengths: Labels = extents()
+    weight: Array | None = weight_field()
+    allowed: npt.NDArray[np.bool_] | None = allowed_field()
+
+    def __attrs_post_init__(self) -> None:
+        self.check()
+
+    @property
+    def begins(self) -> Labels:
+        """The number of the first row of each sequence, shape (s,)."""
+        return self.lengths.cumsum() - self.lengths

@@ -9,8 +9,7 @@ import numpy as np
 
 from latentem.arrays import frozen_lengths
 from latentem.data.chunks import Chunks
-from latentem.data.functions import Functions
-from latentem.data.memory import made, sound, tables, whole
+from latentem.data.memory import Functions, made, sound, tables, whole
 from latentem.data.readers.formats import Column, Options, column, find, is_elsewhere, is_path
 from latentem.data.readers.reader import Joined, Table
 from latentem.data.tables import Size, Source, Tables

@@ -33,9 +33,9 @@ class Source(Value):
     __slots__ = ()
 
     @property
-    @abc.abstractmethod
     def columns(self) -> tuple[str, ...] | None:
         """Names of the columns, if they have any."""
+        return None
 
     @abc.abstractmethod
     def bare(self) -> Source:
@@ -108,13 +108,14 @@ class Tables(Source):
         units = (n,) if lengths is None else lengths.shape
         if self.weight is not None and _shape(self.weight) != units:
             raise ValueError(f"weights have shape {_shape(self.weight)}: give one a {kind.noun}, shape {units}")
+        # Chunks must agree on how many components there are, and one of them may lack the highest label.
         if self.allowed is not None and k is None and len(_shape(self.allowed)) == 1:
             k = int(np.nanmax(_read(self.allowed, 0, n))) + 1
         edges = cut_edges(lengths, n, size(n, d))
         begins = edges if lengths is None else tuple(np.concatenate([[0], lengths.cumsum()])[list(edges)].tolist())
         load = partial(self._chunk, kind, k, missing, edges, begins, lengths)
         count, sound = len(edges) - 1, None
-        if self.weight is not None:
+        if self.weight is not None:  # where no row of a chunk counts, its values are those of the first that does
             sound = first_that_counts(map(partial(load, None), range(count)), kind.noun)
         return Chunks(partial(load, sound), count)
 
@@ -146,7 +147,7 @@ class Tables(Source):
                 x = own(np.where(absent[:, None], sound, x))
                 allowed = None if allowed is None else allowed | absent[:, None]
         if allowed is not None:
-            refuse_mask(allowed, end - begin, begin)
+            refuse_mask(allowed, end - begin, begin, k)
             allowed.flags.writeable = False
         chunk = kind.of(x, mine, weight, allowed)
         of = f" of {self.table.name}" if self.table.name else ""
@@ -160,12 +161,11 @@ class Tables(Source):
         given = _read(self.allowed, begin, end)
         if given.ndim == 1:
             labels = np.where(np.isnan(given), -1, given)
-            if not (labels == np.rint(labels)).all():
-                row = int(np.argmin(labels == np.rint(labels)))
+            whole = labels == np.rint(labels)
+            if not whole.all():
+                row = int(whole.argmin())
                 raise ValueError(f"the label of row {begin + row} is {labels[row]}: labels are whole numbers")
             return allowed_components(labels.astype(np.int64), end - begin, k)
-        if k is not None and given.shape[1] != k:
-            raise ValueError(f"allowed has {given.shape[1]} columns: the model has {k} components")
         return given != 0
 
 

@@ -42,15 +42,16 @@ class Units(Chunk):
         return len(self.x if self.lengths is None else self.lengths)
 
     def __getitem__(self, part: slice) -> Self:
+        rows, lengths = part, None
+        if self.lengths is not None:
+            chosen = range(len(self))[part]
+            if chosen.step != 1:
+                raise ValueError(f"{self.noun}s were cut with step {chosen.step}: cut them with step 1")
+            edges = np.concatenate([[0], self.lengths.cumsum()])
+            rows = slice(int(edges[chosen.start]), int(edges[max(chosen.stop, chosen.start)]))
+            lengths = self.lengths[part]
         weight = None if self.weight is None else self.weight[part]
-        if self.lengths is None:
-            return self.of(self.x[part], None, weight, None if self.allowed is None else self.allowed[part])
-        chosen = range(len(self))[part]
-        if chosen.step != 1:
-            raise ValueError(f"{self.noun}s were cut with step {chosen.step}: cut them with step 1")
-        edges = np.concatenate([[0], self.lengths.cumsum()])
-        rows = slice(int(edges[chosen.start]), int(edges[max(chosen.stop, chosen.start)]))
-        return self.of(self.x[rows], self.lengths[part], weight, None if self.allowed is None else self.allowed[rows])
+        return self.of(self.x[rows], lengths, weight, None if self.allowed is None else self.allowed[rows])
 
     @property
     def row_weight(self) -> Array:
@@ -76,11 +77,7 @@ class Units(Chunk):
         return f"row {row - edges[unit] + self.lengths[unit]} of {self.noun} {units + unit}"
 
     def check(self) -> None:
-        """Refuse shapes that disagree, and weights or labels that are none.
-
-        Raises:
-            ValueError: saying which.
-        """
+        """Refuse with a ValueError shapes that disagree, and weights or labels that are none."""
         if self.lengths is not None and self.lengths.sum() != len(self.x):
             raise ValueError(f"lengths sum to {self.lengths.sum()}: they must sum to the {len(self.x)} rows")
         if self.weight is not None:
@@ -114,7 +111,7 @@ def cut_edges(lengths: Labels | None, n: int, size: int) -> tuple[int, ...]:
     """
     if lengths is None:
         return (*range(0, max(n, 1), size), n)
-    edges, rows = [0], 0
+    edges, rows = [0], 0  # greedily, from the lengths alone: docs/mathematics.md, "Sums over chunks"
     for i, length in enumerate(lengths.tolist()):
         if rows and rows + length > size:
             edges.append(i)
@@ -131,12 +128,9 @@ def split(chunk: U, size: int) -> list[U]:
 def even_rows(n: int, least: int, most: int) -> int:
     """How many of n rows a chunk has: one chunk, or an even number, for threads to share; few, for each costs.
 
-    Args:
-        n: All rows.
-        least: Those that are not worth two chunks.
-        most: Those that a chunk may have.
+    As many as `least` are not worth two chunks, and a chunk may have `most`.
     """
-    return n if n <= least else -(-n // (2 * -(-n // (2 * most))))
+    return n if n <= least else -(-n // (2 * -(-n // (2 * most))))  # n over twice the pairs, each rounded up
 
 
 def weight_of(chunks: Sequence[Any]) -> Array:
@@ -162,11 +156,9 @@ def joined(chunks: Sequence[U]) -> U:
 
 
 def filled(chunk: U, spare: Array | None = None) -> U:
-    """Units of weight zero as if they were not there: with the values of a row that counts, and any component.
+    """A chunk whose units of weight zero are as if they were not there: the values are those of a row that counts.
 
-    Args:
-        chunk: The units.
-        spare: The values where no unit here counts, shape (d,); None: then they are left as they are.
+    They may belong to any component. Where no unit counts the values are `spare`, (d,), or stay as they are.
     """
     if chunk.weight is None or (chunk.weight > 0).all():
         return chunk
@@ -180,23 +172,9 @@ def filled(chunk: U, spare: Array | None = None) -> U:
 
 
 def first_that_counts(chunks: Iterable[Any], noun: str) -> Array:
-    """The first row whose weight is not zero, shape (d,); no chunk behind it is looked at.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """The first row whose weight is not zero, shape (d,); no chunk behind it is looked at. A ValueError if none is."""
     for chunk in chunks:
         counts = chunk.row_weight > 0
         if counts.any():
             return own(chunk.x[int(counts.argmax())].copy())
     raise ValueError(f"all weights are zero: at least one {noun} must count")
-
-
-def refuse_other_components(chunk: Units, k: int | None) -> None:
-    """Refuse a chunk whose `allowed` is about another number of components than k.
-
-    Raises:
-        ValueError: with both numbers.
-    """
-    if chunk.allowed is not None and k is not None and chunk.allowed.shape[1] != k:
-        raise ValueError(f"allowed has {chunk.allowed.shape[1]} columns: the model has {k} components")

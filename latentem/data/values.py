@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from latentem.arrays import Array, frozen_array, real_numbers
+from latentem.arrays import Array, frozen_array, own, real_numbers
 from latentem.core import ColumnError
 
 _LIGHTEST, _LIGHT = 1e-100, 1e-20
@@ -79,11 +79,7 @@ def mask(value: Any) -> npt.NDArray[np.bool_] | None:
 
 
 def refuse_masked(values: Any, what: str) -> None:
-    """Refuse a masked array, whose mask would be lost.
-
-    Raises:
-        ValueError: an entry is masked.
-    """
+    """Refuse masked entries with a ValueError: an array would lose the mask."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{what} was given as a masked array with masked entries: fill them in, {what}.filled(...)")
 
@@ -100,8 +96,7 @@ def table(data: Any, missing: bool = False) -> Array:
     """Data as an array of shape (n, d); one of float64 is viewed. `missing`: masked entries become NaN.
 
     Raises:
-        TypeError: the data are not real numbers.
-        ValueError: they are no table, or an empty one.
+        TypeError, ValueError: the data are not real numbers, or no table, or an empty one.
     """
     if isinstance(data, SparseMatrix):
         raise TypeError("a sparse matrix was given: convert it with .toarray() if it fits into memory")
@@ -116,9 +111,8 @@ def table(data: Any, missing: bool = False) -> Array:
             1: ": for one column, give x[:, None], for one row, x[None]",
             3: "; several sequences are a list of them",
         }
-        raise ValueError(
-            f"data of shape {x.shape} were given: give a table of shape (rows, columns){hints.get(x.ndim, '')}"
-        )
+        hint = hints.get(x.ndim, "")
+        raise ValueError(f"data of shape {x.shape} were given: give a table of shape (rows, columns){hint}")
     if 0 in x.shape:
         raise ValueError(f"data of shape {x.shape} were given: give at least one row and one column")
     return x
@@ -127,12 +121,10 @@ def table(data: Any, missing: bool = False) -> Array:
 def _frame(data: Any) -> Array:
     if 0 in data.shape:
         return np.empty(data.shape)
-    names = columns_of(data) or ()
     kinds = {str(dtype) for dtype in getattr(data, "dtypes", ())}
     if len(kinds) == 1 and (whole := np.asarray(data)).dtype.kind in "biuf":
         return numbers(whole, "data")  # one type for all columns: one array
-    columns = [_column(data, i) for i in range(len(names))]
-    return np.column_stack([numbers(each, f"column {name!r}") for each, name in zip(columns, names, strict=True)])
+    return np.column_stack([numbers(_column(data, i), f"column {n!r}") for i, n in enumerate(columns_of(data) or ())])
 
 
 def _column(frame: Any, i: int) -> Any:
@@ -147,19 +139,12 @@ def _column(frame: Any, i: int) -> Any:
 
 
 def numbers(data: Any, what: str) -> Array:
-    """Data as an array of float64; one that is so already is viewed.
-
-    Raises:
-        TypeError, ValueError: they are not real numbers, or ragged.
-    """
+    """Data as an array of float64; one that is so already is viewed. A TypeError or ValueError says what is wrong."""
     if isinstance(data, Series) and data.dtype is not None:
         data = _nullable(data)
     array = real_numbers(data, what)
     if array.dtype == np.float64 and array.dtype.isnative:
-        view = array.view(np.ndarray)
-        view = view[...]
-        view.flags.writeable = False
-        return view
+        return own(array.view(np.ndarray)[...])
     return frozen_array(array)
 
 
@@ -174,11 +159,7 @@ def _nullable(series: Any) -> Any:
 
 
 def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:
-    """Known labels, shape (n,), -1 for unknown, or a boolean table (n, k), as such a table.
-
-    Raises:
-        TypeError, ValueError: it is neither, or a label is out of range.
-    """
+    """Known labels, shape (n,), -1 for unknown, or a boolean table (n, k), as such a table; else an error."""
     refuse_masked(allowed, "allowed")
     array = np.asarray(allowed)
     if array.ndim == 2:
@@ -192,42 +173,27 @@ def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bo
         )
     k = int(array.max()) + 1 if k is None else k
     if array.max() >= k or array.min() < -1:
-        worst = int(array.max() if array.max() >= k else array.min())
+        worst = array.max() if array.max() >= k else array.min()
         raise ValueError(f"allowed holds the label {worst}: labels run from 0 to {k - 1}, with -1 for unknown")
     return (array[:, None] == np.arange(k)) | (array[:, None] == -1)
 
 
 def refuse_unsound(
-    x: Array,
-    place: Callable[[int], str],
-    names: Sequence[str] | None,
-    missing: bool,
-    remedy: str = "leave out rows with missing values, or fill them in, before fitting",
+    x: Array, place: Callable[[int], str], names: Sequence[str] | None, missing: bool, remedy: str
 ) -> None:
-    """Refuse infinities, and NaN where none may be missing; `place` says in words which row it is.
-
-    Raises:
-        ValueError: naming the row and the column.
-    """
-    for begin in range(0, len(x), _BLOCK):
+    """Refuse infinities, and NaN where none may be missing, with a ValueError; `place` says in words where a row is."""
+    for begin in range(0, len(x), _BLOCK):  # in blocks, so that what is computed beside the data stays small
         part = x[begin : begin + _BLOCK]
         sound = ~np.isinf(part) if missing else np.isfinite(part)
         if not sound.all():
             row, column = (int(i[0]) for i in np.nonzero(~sound))
             name = repr(names[column]) if names else str(column)
-            raise ValueError(
-                f"{place(begin + row)}, column {name} is {part[row, column]}: every value must be finite"
-                + (", or NaN where it is missing" if missing else "")
-                + f"; {remedy}"
-            )
+            rule = "every value must be finite" + (", or NaN where it is missing" if missing else "")
+            raise ValueError(f"{place(begin + row)}, column {name} is {part[row, column]}: {rule}; {remedy}")
 
 
 def refuse_absent_columns(chunks: Iterable[Any]) -> None:
-    """Refuse data of which a column is NaN in all rows that count; it looks no further than it must.
-
-    Raises:
-        ColumnError: naming the column.
-    """
+    """Refuse data of which a column is NaN in all rows that count, with a ColumnError; it looks as far as it must."""
     absent: Any = True
     for chunk in chunks:
         for begin in range(0, len(chunk.x), _BLOCK):
@@ -239,10 +205,9 @@ def refuse_absent_columns(chunks: Iterable[Any]) -> None:
 
 
 def refuse_weights(weight: Array, n: int, unit: str, begin: int = 0) -> None:
-    """Refuse what are no weights of n units, the first of which is the unit number `begin`.
+    """Refuse with a ValueError what are no weights of n units, the first of which is the unit number `begin`.
 
-    Raises:
-        ValueError: another shape, or one is negative or not finite, or all are beyond the range of sums.
+    One is negative or not finite, or all are beyond the range of sums, or their shape is another.
     """
     if weight.shape != (n,):
         raise ValueError(f"weights have shape {weight.shape}: give one a {unit}, shape ({n},)")
@@ -257,16 +222,12 @@ def refuse_weights(weight: Array, n: int, unit: str, begin: int = 0) -> None:
 
 
 def refuse_extreme_weights(chunks: Sequence[Any]) -> None:
-    """Refuse weights whose products with squares of the values of the chunks are beyond the range of floats.
-
-    Raises:
-        ValueError: saying so.
-    """
+    """Refuse with a ValueError weights whose products with squares of values are beyond the range of floats."""
     heaviest = max((float(chunk.row_weight.max(initial=0.0)) for chunk in chunks), default=0.0)
     if heaviest == 0 or _LIGHT <= heaviest <= 1 / _LIGHT:
         return
     largest = max(float(np.nanmax(np.abs(chunk.x), initial=0.0)) for chunk in chunks)
-    reach = np.log10(heaviest) + 2 * np.log10(largest or 1.0)
+    reach = np.log10(heaviest) + 2 * np.log10(largest or 1.0)  # in logarithms: the product itself may be no float
     if not -_DECADES < reach < _DECADES:
         raise ValueError(
             f"the largest weight is {heaviest:g} beside values of up to {largest:g}, and sums of squares are beyond "
@@ -274,14 +235,12 @@ def refuse_extreme_weights(chunks: Sequence[Any]) -> None:
         )
 
 
-def refuse_mask(allowed: npt.NDArray[np.bool_], n: int, begin: int = 0) -> None:
-    """Refuse what does not say for each of n rows, the first of which is row `begin`, where it may belong.
-
-    Raises:
-        ValueError: another shape, or a row that may belong nowhere.
-    """
+def refuse_mask(allowed: npt.NDArray[np.bool_], n: int, begin: int = 0, k: int | None = None) -> None:
+    """Refuse with a ValueError what does not say where each of n rows, from row `begin` on, may belong among k."""
     if allowed.ndim != 2 or len(allowed) != n:
         raise ValueError(f"allowed has shape {allowed.shape}: give one row a unit, shape ({n}, k)")
+    if k is not None and allowed.shape[1] != k:
+        raise ValueError(f"allowed has {allowed.shape[1]} columns: the model has {k} components")
     if not allowed.any(axis=1).all():
         row = int(np.argmin(allowed.any(axis=1)))
         raise ValueError(f"row {begin + row} is allowed in no component: allow at least one")

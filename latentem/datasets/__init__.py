@@ -8,6 +8,8 @@ import numpy as np
 
 from latentem.arrays import Array
 
+__all__ = ["acidity", "carcinoma", "diabetes", "galaxies", "iris", "old_faithful"]
+
 
 def old_faithful() -> Array:
     """272 eruptions of the Old Faithful geyser, shape (272, 2).

@@ -22,7 +22,9 @@ def one_thread() -> Iterator[None]:
     The limit is the whole process's, so the first to come in sets it and the last to leave lifts it.
     """
     with _lock:
-        _held.append(None if _held else _limited())
+        if not _held:
+            _take_control()
+        _held.append(None if _held else _controller().limit(limits=1, user_api="blas"))
     try:
         yield
     finally:
@@ -33,7 +35,7 @@ def one_thread() -> Iterator[None]:
             else:
                 _take_control()
                 limiter.restore_original_limits()
-                _take_control()
+                _take_control()  # so that nobody is in control, and others may set limits of their own
 
 
 def hold_this_thread() -> None:
@@ -41,11 +43,6 @@ def hold_this_thread() -> None:
     for library in _controller().lib_controllers:
         if library.user_api == "blas" and getattr(library, "threading_layer", "") == "openmp":
             library.set_num_threads(1)
-
-
-def _limited() -> Any:
-    _take_control()
-    return _controller().limit(limits=1, user_api="blas")
 
 
 def _take_control() -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from attrs import frozen
 
 from latentem.core import Cache, Degenerate, Engine, Placed, tree_sum
-from latentem.core.additive import FAN_IN, add
+from latentem.core.additive import FAN_IN, total_of
 from latentem.engine.blas import one_thread
 
 X = TypeVar("X")
@@ -71,7 +71,7 @@ class Cluster(Placed[X]):
     def __init__(self, client: Any, chunks: Sequence[X]) -> None:
         self._client, self._length = client, len(chunks)
         size, enough = 1, _SHARES * max(1, sum(client.nthreads().values()))
-        while self._length >= size * FAN_IN * enough:
+        while self._length >= size * FAN_IN * enough:  # a power of the fan-in: docs/mathematics.md, "Sums over chunks"
             size *= FAN_IN
         placement = uuid4().hex
         with warnings.catch_warnings():
@@ -95,8 +95,7 @@ class Cluster(Placed[X]):
     def total(self, task: Callable[[X, Cache], V]) -> V:
         new = _Nodes()
         parts = new.each(_subtotal, self._branches, task)
-        total: V = self._fetched([tree_sum(parts, node=lambda neighbours: new("sum", _added, *neighbours))])[0]
-        return total
+        return self._fetched([tree_sum(parts, node=lambda neighbours: new("sum", _added, *neighbours))])[0]
 
     def each(self, task: Callable[[X], T]) -> list[T]:
         parts = self._fetched(_Nodes().each(_answers, self._branches, task))
@@ -130,7 +129,7 @@ class _Nodes:
 
     def each(self, function: Callable[..., Any], branches: Sequence[Any], task: Callable[..., Any]) -> list[Any]:
         """A node for each branch; what they do goes to each worker once, as the answer of a node of its own."""
-        work = self("task", _opened, _sealed(task))
+        work = self("task", pickle.loads, _sealed(task))
         return [self("branch", function, branch, work) for branch in branches]
 
 
@@ -138,8 +137,7 @@ def _sealed(value: Any) -> bytes:
     """As bytes, with what is defined in `__main__`: neither the scheduler nor Dask's search for keys looks inside."""
     import cloudpickle  # it comes with dask
 
-    sealed: bytes = cloudpickle.dumps(value)
-    return sealed
+    return cloudpickle.dumps(value)
 
 
 def _part(chunks: Sequence[Any], begin: int, size: int) -> tuple[Sequence[Any], range]:
@@ -170,36 +168,33 @@ class _Kept:
         return self.size  # by it Dask decides what to move, and what to put on disk
 
 
-def _opened(sealed: bytes) -> Any:
-    return pickle.loads(sealed)
-
-
 def _kept(sealed: bytes) -> _Kept:
     import cloudpickle
 
-    source, numbers = _opened(sealed)
+    source, numbers = pickle.loads(sealed)
     chunks = [source[i] for i in numbers]
+    # Arrays are counted where they are, out of band, and not copied into the pickle only to be measured.
     buffers: list[pickle.PickleBuffer] = []
     rest = len(cloudpickle.dumps(chunks, protocol=5, buffer_callback=buffers.append))
     return _Kept(chunks, rest + sum(buffer.raw().nbytes for buffer in buffers))
 
 
 def _subtotal(kept: _Kept, task: Callable[[Any, Cache], Any]) -> Any:
-    return _unless_degenerate(lambda: tree_sum(map(task, kept.chunks, kept.caches)))
+    return _unless_degenerate(tree_sum, map(task, kept.chunks, kept.caches))
 
 
 def _answers(kept: _Kept, task: Callable[[Any], Any]) -> Any:
-    return _unless_degenerate(lambda: [task(chunk) for chunk in kept.chunks])
+    return _unless_degenerate(list, map(task, kept.chunks))
 
 
-def _unless_degenerate(compute: Callable[[], Any]) -> Any:
-    """What is computed, or the Degenerate that it ends in: no failure of a task, and the first one in order counts."""
+def _unless_degenerate(collect: Callable[[Any], Any], answers: Iterator[Any]) -> Any:
+    """The answers, or the Degenerate that they end in: no failure of a task, and the first one in order counts."""
     try:
         with one_thread():
-            return compute()
+            return collect(answers)
     except Degenerate as error:
         return error.with_traceback(None)
 
 
 def _added(*parts: Any) -> Any:
-    return next((part for part in parts if isinstance(part, Degenerate)), None) or add(list(parts))
+    return next((part for part in parts if isinstance(part, Degenerate)), None) or total_of(list(parts))

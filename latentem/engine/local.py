@@ -51,8 +51,8 @@ class Serial(Engine):
 def at_least_one(instance: Any, attribute: Any, value: Any) -> None:
     """Validate a field that says how many compute at a time, or None."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        allowed = "give how many compute at a time, at least 1, or None"
-        raise ValueError(f"{attribute.name} was given as {value!r}: {allowed}")
+        how = "give how many compute at a time, at least 1, or None"
+        raise ValueError(f"{attribute.name} was given as {value!r}: {how}")
 
 
 @final
@@ -101,11 +101,9 @@ class Here(Placed[X]):
         return iter(self._chunks)  # chunks that are loaded are loaded one ahead
 
     def total(self, task: Callable[[X, Cache], V]) -> V:
-        def at(chunk: X, i: int) -> V:
-            return task(chunk, {} if self._caches is None else self._caches[i])
-
+        caches = self._caches
         with one_thread():
-            return tree_sum(self._ordered(at))
+            return tree_sum(self._ordered(lambda chunk, i: task(chunk, {} if caches is None else caches[i])))
 
     def each(self, task: Callable[[X], T]) -> list[T]:
         with one_thread():
@@ -130,7 +128,7 @@ def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[
     pending: deque[Future[T]] = deque()
     try:
         for i in range(count):
-            if len(pending) == 2 * threads:
+            if len(pending) == 2 * threads:  # enough that no thread waits, and few, for answers may be large
                 yield pending.popleft().result()
             pending.append(pool.submit(copy_context().run, marked, i))  # numpy's errstate is in the context
         while pending:

@@ -56,9 +56,8 @@ class Processes(Engine):
 
     def __attrs_post_init__(self) -> None:
         if sys.platform in ("win32", "darwin"):
-            raise ValueError(
-                f"{self!r} needs processes that can be forked, which {sys.platform} has not: use Threads()"
-            )
+            lacking = f"processes that can be forked, which {sys.platform} has not"
+            raise ValueError(f"{self!r} needs {lacking}: use Threads()")
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
         count = cores() if self.count is None else self.count
@@ -87,16 +86,14 @@ class Forked(Placed[X]):
         return iter(self._chunks)
 
     def total(self, task: Callable[[X, Cache], V]) -> V:
-        if is_inside():
-            return Here(self._chunks, 1).total(task)
         return tree_sum(self._answers(task, cached=True))
 
     def each(self, task: Callable[[X], T]) -> list[T]:
-        if is_inside():
-            return Here(self._chunks, 1).each(task)
         return self._answers(task, cached=False)
 
     def _answers(self, task: Callable[..., T], cached: bool) -> list[T]:
+        if is_inside():  # this thread works for a pass already, perhaps for one that holds the lock
+            return _Share(self._chunks).answers(task, cached)
         with self._lock, one_thread():
             try:
                 work = self._work(task)
@@ -104,7 +101,7 @@ class Forked(Placed[X]):
                     worker.ask((work, cached, np.geterr()))
                 with inside():
                     answers = self._mine.answers(task, cached)
-                for worker in self._workers:
+                for worker in self._workers:  # in the order of the chunks, whoever is ready first
                     answers += worker.answer()
                 return answers
             except BaseException:
@@ -135,9 +132,7 @@ class _Share:
         self._caches: list[Cache] = [{} for _ in chunks]
 
     def answers(self, task: Callable[..., Any], cached: bool) -> list[Any]:
-        if not cached:
-            return [task(chunk) for chunk in self._chunks]
-        return [task(chunk, cache) for chunk, cache in zip(self._chunks, self._caches, strict=True)]
+        return list(map(task, self._chunks, self._caches) if cached else map(task, self._chunks))
 
 
 @final
@@ -194,15 +189,13 @@ class _Worker:
         while not self._connection.poll(_PATIENCE):
             if not self._process.is_alive() and not self._connection.poll():
                 raise EOFError
-        received: tuple[bytes, str | None, list[Any]] = self._connection.recv()
-        return received
+        return self._connection.recv()
 
     def _opened(self, answer: bytes, trace: str | None, caught: list[Any]) -> list[Any]:
         for warning in caught:
             warnings.warn_explicit(*warning)
         if trace is None:
-            answers: list[Any] = pickle.loads(answer)
-            return answers
+            return pickle.loads(answer)
         error = pickle.loads(answer)
         with suppress(AttributeError):  # a frozen error takes no notes
             error.add_note(f"In a forked process:\n{trace}")

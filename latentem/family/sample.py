@@ -61,12 +61,12 @@ class WeightedSample(Additive):
         """All rows, (n, d), and their weights over all components, (n,)."""
         return WeightedSample(self.rows, self.weights.sum(axis=1, keepdims=True)).component(0)
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         # A difference of two passes over one chunk then has small weights, not large ones that cancel.
         if self.rows is other.rows or np.array_equal(self.rows, other.rows):
-            return evolve(self, weights=own(self.weights + other.weights))
-        rows, weights = zip((self.rows, self.weights), (other.rows, other.weights), strict=True)
-        return evolve(self, rows=own(np.concatenate(rows)), weights=own(np.concatenate(weights)))
+            return evolve(self, weights=own(combine(self.weights, other.weights)))
+        weights = np.concatenate([self.weights, combine(0.0, other.weights)])
+        return evolve(self, rows=own(np.concatenate([self.rows, other.rows])), weights=own(weights))
 
     def __rmul__(self, factor: float) -> Self:
         return evolve(self, weights=own(factor * self.weights))

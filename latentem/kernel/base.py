@@ -6,6 +6,7 @@ import abc
 from typing import Any, final
 
 import numpy as np
+from attrs import define
 
 from latentem.arrays import Array
 from latentem.kernel.products import Buffers, accumulated, multiplied
@@ -33,6 +34,7 @@ _FEWEST, _MANY, _MOST = 64, 4000, 2**17
 
 
 @final
+@define(eq=False)
 class Sums:
     """Sums of a kernel over the blocks of a chunk.
 
@@ -42,10 +44,9 @@ class Sums:
         rows: How many they were.
     """
 
-    __slots__ = ("beside", "products", "rows")
-
-    def __init__(self, products: Array, beside: Any) -> None:
-        self.products, self.beside, self.rows = products, beside, 0
+    products: Array
+    beside: Any
+    rows: int = 0
 
 
 class Kernel(abc.ABC):
@@ -77,7 +78,7 @@ class Kernel(abc.ABC):
         """Nothing added up yet."""
 
     def about(self, centre: Array) -> Kernel:
-        """The same densities, for rows that are around there, (d,). Rows and weights alone then decide every sum."""
+        """This kernel for rows that are around there, (d,). Rows and weights alone then decide every sum."""
         return self
 
     @abc.abstractmethod
@@ -86,7 +87,7 @@ class Kernel(abc.ABC):
 
     @abc.abstractmethod
     def read(self, x: Array, buffers: Buffers) -> Any:
-        """What is computed of a block of rows, (n, d), whatever their components; it may be in the buffers."""
+        """Figures of a block of rows, (n, d), that all components need; they may be in the buffers."""
 
     @abc.abstractmethod
     def log_joint(self, x: Array, read: Any, buffers: Buffers, negligible: bool = False) -> Array:
@@ -146,7 +147,8 @@ class FeatureKernel(Kernel):
     @property
     def rows(self) -> int:
         k, p = self.natural.shape
-        return block_rows(p, k)
+        rows = _NUMBERS // (p + 2 * k)  # the features, log joints and counts of a row
+        return max(_FEWEST, min(max(rows, min(2 * rows, _MANY)), _MOST))
 
     def sums(self) -> Sums:
         return Sums(np.zeros(self.natural.T.shape), 0.0)
@@ -169,9 +171,3 @@ class FeatureKernel(Kernel):
 
     def counts(self, sums: Sums) -> Array:
         return sums.products[0].copy()
-
-
-def block_rows(p: int, k: int) -> int:
-    """How many rows, with p features and k components, to take at a time; docs/kernels.md."""
-    rows = _NUMBERS // (p + 2 * k)
-    return max(_FEWEST, min(max(rows, min(2 * rows, _MANY)), _MOST))

@@ -25,8 +25,9 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
     kernel = kernel.about(chunk.centre)
     sums, entropy = kernel.sums(), 0.0
     left: list[slice] = []
+    n = len(chunk.x)
     sound = kernel.sound(*chunk.bounds)
-    for part in blocks(len(chunk), kernel.rows):
+    for part in blocks(n, kernel.rows):
         of_block = _block(kernel, chunk, part, sound, sums)
         if of_block is not None:
             entropy += of_block
@@ -35,11 +36,11 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
         else:
             left.append(part)
     statistics = kernel.statistics(sums)
-    if statistics is None:
-        sums, entropy, left = kernel.sums(), 0.0, [slice(0, len(chunk))]
+    if statistics is None:  # no sum of this chunk has its digits: all rows are left, and the answer is that of none
+        sums, entropy, left = kernel.sums(), 0.0, [slice(0, n)]
         statistics = kernel.statistics(sums)
-    whole = [slice(0, len(chunk))]
-    return kernel.counts(sums), statistics, entropy, [chunk] if left == whole else [chunk[part] for part in left]
+    others = [chunk] if left == [slice(0, n)] else [chunk[part] for part in left]
+    return kernel.counts(sums), statistics, entropy, others
 
 
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
@@ -107,7 +108,10 @@ def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[A
 
 
 def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[Array, float] | None:
-    """What `shifted` gives, where no log joint is above zero; None where all of a row's are so low that digits go."""
+    """Counts and entropy, if no log joint is above zero; None where all of a row are so low that digits are lost.
+
+    The arguments are those of `shifted`.
+    """
     k, n = log_joint.shape
     counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
     faint = log_joint.min() < FAINTEST
@@ -123,5 +127,6 @@ def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple
     log_total = float(logs.sum() if weight is None else np.dot(logs, weight))
     np.divide(1.0 if weight is None else weight, total, out=total)
     np.multiply(counts, total, out=counts)
+    # "Two products" in docs/mathematics.md:
     # H = - sum of r log r, with log r = log joint - log total, and r summing to one over the components
     return counts, log_total - float(np.dot(counts.reshape(-1), log_joint.reshape(-1)))

@@ -56,7 +56,7 @@ class SideBySide(FeatureKernel):
 
     def about(self, centre: Array) -> Kernel:
         def moved(kernel: FeatureKernel, view: View) -> Kernel:
-            there = view(centre[None])[0]
+            there = view(centre[None])[0]  # not finite for the logarithm of a centre that is not positive
             return kernel.about(np.where(np.isfinite(there), there, 0.0))
 
         return SideBySide.of([(moved(kernel, view), view) for kernel, view in self.parts], self.whole) or self

@@ -6,6 +6,7 @@ import numpy as np
 
 from latentem.arrays import Array
 from latentem.data import Rows
+from latentem.kernel.base import UNIT
 from latentem.kernel.products import multiplied
 from latentem.kmeans.sums import blocks, squared_lengths
 
@@ -23,7 +24,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
     The product form |x|^2 - 2 x.c + |c|^2 about the rows' middle is off by at most (2 d + 8) 2^-53 (|x| + |c|)^2.
     """
     x, (k, d) = chunk.x, centres.shape
-    middle = x[0] + (x[-1] - x[0]) / 2
+    middle = x[0] + (x[-1] - x[0]) / 2  # near enough to the rows, and nothing is added up for it
     about = centres - middle
     lengths = squared_lengths(about)
     farthest = np.sqrt(lengths.max())
@@ -38,7 +39,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
             y = np.subtract(x[part].T, middle[:, None], out=features[:d])
             np.einsum("dn,dn->n", y, y, out=features[d])
             reach = np.sqrt(features[d].max()) + farthest
-            if (2 * d + 8) * 2.0**-53 * reach**2 > 2 * variance * _ACCURATE * max(1, d / 2):
+            if (2 * d + 8) * UNIT * reach**2 > 2 * variance * _ACCURATE * max(1, d / 2):
                 return None
             scores = multiplied(coefficients, features, out=np.empty((k, len(x[part]))))
             if chunk.allowed is not None:
@@ -61,6 +62,7 @@ def _summed(scores: Array) -> Array:
 
 def separate(centres: Array, variance: Array) -> bool:
     """Whether all centres, shape (k, d), are far from being the same: only those near in one column are compared."""
+    # Centres that are close are close in the widest column too: sorted by it, they are few steps apart.
     column = centres[:, int(np.ptp(centres, axis=0).argmax())]
     order = column.argsort(kind="stable")
     width = np.sqrt(_CLOSE * variance)

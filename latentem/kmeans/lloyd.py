@@ -13,12 +13,14 @@ import numpy as np
 from latentem.arrays import Array, Labels
 from latentem.core import Cache
 from latentem.data import Rows
+from latentem.kernel.base import UNIT
 from latentem.kmeans.search import Screened, Search, Single
 from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
 
 _NAME = "lloyd"
 _EPOCHS = 32
+"""Past centres that are remembered, at most: all margins are reduced once in so many steps, at least."""
 _DISPLACED = 2**17
 """Numbers in the table of past centres of a chunk: what it costs to see how far each has moved."""
 _AHEAD = 8.0
@@ -31,7 +33,6 @@ _MANY = 0.25
 """The share of rows that changed hands from which the sums are made anew."""
 _CALM = 0.1
 """The share of the rows looked at that changed hands below which the next ones are first looked for where they are."""
-_DOUBLE = 2.0**-53
 
 
 def nearest(centres: Array, chunk: Rows) -> Labels:
@@ -167,12 +168,13 @@ class Memory:
         with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
             away = np.sqrt(_squares(centres - screened.centre).max())
             moved = np.sqrt(_squares(self._epochs[: self._begun] - centres))
+            # How far any other centre has moved: at most as far as the first of all; for that one, as the second.
             others = np.broadcast_to(moved.max(axis=1, keepdims=True), moved.shape)
             if k > 1:
                 second, first = np.partition(moved, (k - 2, k - 1), axis=1)[:, k - 2 :].T
                 others = np.where(moved == first[:, None], second[:, None], first[:, None])
             # A distance in double is off by (d + 2) / 2 roundings of itself; the longest bounds them all.
-            slack = 16 * (d + 4) * _DOUBLE * (screened.longest + away * screened.unit)
+            slack = 16 * (d + 4) * UNIT * (screened.longest + away * screened.unit)
             threshold[:, : len(moved)] = ((moved + others) * (screened.unit * (1 + 2.0**-18)) + slack).T
         return threshold
 

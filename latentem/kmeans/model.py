@@ -45,7 +45,7 @@ class KMeans(Transformed[MixtureParams]):
     k: int = field(converter=plain_int)
 
     def __attrs_post_init__(self) -> None:
-        self.inner.blocks()
+        self.inner.blocks()  # to make the mixture checks k
 
     def __repr__(self) -> str:
         return f"KMeans({self.k})"
@@ -66,10 +66,8 @@ class KMeans(Transformed[MixtureParams]):
         """
         if np.ndim(means) == 2 and len(means) != self.k:
             raise ValueError(f"{len(means)} centres were given: the model has {self.k} clusters")
-        weights = own(np.full(self.k, 1 / self.k))
-        params = MixtureParams(weights, Gaussian(Tied(Spherical())).params(means, variance))
-        self.check_params(params)
-        return params
+        components = Gaussian(Tied(Spherical())).params(means, variance)
+        return self._mixture.params(own(np.full(self.k, 1 / self.k)), components)
 
     def posterior(self, params: MixtureParams, chunk: Rows) -> LabelPosterior:
         return LabelPosterior.of_labels(self.labels(params, chunk), self.k, self._as_chunk(params, chunk).weight)
@@ -110,14 +108,11 @@ class KMeans(Transformed[MixtureParams]):
 
     def clustered(self, chunk: Rows, labels: Labels) -> MixtureStatistics:
         """Statistics of rows in given clusters, (n,)."""
-        addends = Addends.of(chunk.x, chunk.weight)
-        return addends.statistics(addends.total(labels, self.k), lambda: labels)
+        return _summed(chunk, labels, self.k)
 
     def evened(self, chunk: Rows) -> MixtureStatistics:
         """Statistics of rows that all clusters share alike."""
-        addends = Addends.of(chunk.x, chunk.weight)
-        labels = np.zeros(len(chunk), dtype=np.int64)
-        whole = addends.statistics(addends.total(labels, 1), lambda: labels)
+        whole = _summed(chunk, np.zeros(len(chunk), dtype=np.int64), 1)
         moments, count = whole.components, np.repeat(whole.weights / self.k, self.k)
         origin = np.repeat(moments.origin, self.k, axis=0)
         second = np.repeat(moments.second / self.k, self.k)
@@ -188,6 +183,11 @@ class KMeans(Transformed[MixtureParams]):
     def inertia(self, params: MixtureParams, statistics: MixtureStatistics) -> float:
         """Sum of squared distances to the assigned centres, in squared data units."""
         return float(statistics.components.second_about(params.components.means).sum())
+
+
+def _summed(chunk: Rows, labels: Labels, k: int) -> MixtureStatistics:
+    addends = Addends.of(chunk.x, chunk.weight)
+    return addends.statistics(addends.total(labels, k), lambda: labels)
 
 
 def _remoteness(before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache) -> tuple[Array, Labels]:

@@ -17,6 +17,7 @@ from scipy.sparse import csc_array
 from latentem.arrays import Array, Labels, own
 from latentem.family import Spherical
 from latentem.family.gaussian.moments import Moments
+from latentem.kernel.base import UNIT
 from latentem.model import MixtureStatistics
 
 _BLOCK = 2**17
@@ -27,7 +28,6 @@ _NARROW = 16
 """Below so many columns they are reduced one by one: numpy is slow on short rows."""
 _LIGHT = 2.0**-20
 """The smallest weight, relative to the largest, that the split still gives all its digits."""
-_ROUNDOFF = 2.0**-53
 _SHORT = 2**12
 """Rows of a chunk up to which second moments are always summed row by row: that costs little and keeps all digits."""
 _TOLERANCE = 1e-12
@@ -40,22 +40,17 @@ def squared_lengths(y: Array) -> Array:
     It is off by at most 2 log2 d + 18 roundings, or d + 2 below 16 columns. It adds halves to halves, and the last
     columns one by one: numpy is slow on short rows, and its own sums may depend on the shape of the table.
     """
-    if y.shape[1] >= _NARROW:
-        y = y * y
-        while (width := y.shape[1]) >= _NARROW:
-            half = width // 2
-            folded = y[:, :half] + y[:, half : 2 * half]
-            if width % 2:
-                folded[:, 0] += y[:, -1]
-            y = folded
-        total = y[:, 0].copy()
-        for i in range(1, y.shape[1]):
-            total += y[:, i]
-        return total
-    total = y[:, 0] * y[:, 0]
+    y = y * y
+    while (width := y.shape[1]) >= _NARROW:
+        half = width // 2
+        folded = y[:, :half] + y[:, half : 2 * half]
+        if width % 2:
+            folded[:, 0] += y[:, -1]
+        y = folded
+    total = y[:, 0]
     for i in range(1, y.shape[1]):
-        total += y[:, i] * y[:, i]
-    return total
+        total += y[:, i]
+    return np.ascontiguousarray(total)
 
 
 def squared_distances(x: Array, centres: Array, labels: Labels) -> Array:
@@ -120,6 +115,7 @@ class Addends:
             squared *= weight
             heaviest = float(weight.max())
             sound = heaviest == 0 or float(weight[weight > 0].min()) >= _LIGHT * heaviest
+        # n whole numbers of so many bits sum to 2^52 at most, which a double holds exactly.
         bits = 52 - max(len(x) - 1, 1).bit_length()
         largest = np.r_[np.maximum(np.abs(high - origin), np.abs(low - origin)) * heaviest, squared.max(), heaviest]
         exponent = np.maximum(np.frexp(largest)[1], -900)
@@ -140,7 +136,7 @@ class Addends:
             lower[d + 1] = weight
         lower *= self.scale[:, None]
         np.rint(lower, out=upper)
-        lower -= upper
+        lower -= upper  # exact: at most one half is left
         lower *= 2.0**self.bits
         np.rint(lower, out=lower)
         return both.reshape(-1, len(x))
@@ -178,7 +174,7 @@ class Addends:
         reach = np.sqrt(squared_lengths((self.centre - self.origin)[None])[0])
         each = d + 4 if d < _NARROW else 2 * d.bit_length() + 20
         error = each * (about_centre + shift) + 6 * (shift + np.sqrt(distance) * reach * count)
-        cancelled = (_ROUNDOFF * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
+        cancelled = (UNIT * error > _TOLERANCE * second) | (len(self.x) <= _SHORT)
         if cancelled.any():
             second[cancelled] = self._about(rounded, labels(), cancelled)[cancelled]
         rounded[count == 0] = means[count == 0] = 0.0

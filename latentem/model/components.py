@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from latentem.core import (
     Whole,
     place_of,
 )
+from latentem.data import Rows, Units, chunk_of, chunks_of
 from latentem.data.values import refuse_absent_columns, refuse_extreme_weights
 from latentem.family import Family
 from latentem.family.base import refuse_shape, shown
@@ -28,6 +29,8 @@ from latentem.family.columns import natural_number
 from latentem.kernel import NEVER, Kernel
 
 _EMPTY = 1e-10
+_CHUNK = 2**15
+"""Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
 
 X = TypeVar("X")
 R = TypeVar("R", bound=Any)
@@ -68,9 +71,16 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
 
     It says how labels come about; the family, one of its pieces, says what a row looks like, given its label.
     Chunks keep the protocol `Chunk` of the core.
+
+    Class attributes that a model may say:
+        part: The name of the family among the pieces, which is its field in parameters and statistics.
+        kind: The kind of its chunks, such as `Rows` or `Sequences`.
     """
 
     __slots__ = ()
+
+    part: ClassVar[str] = "components"
+    kind: ClassVar[type[Units]] = Rows
 
     @property
     @abc.abstractmethod
@@ -81,11 +91,6 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     @abc.abstractmethod
     def k(self) -> int:
         """How many there are."""
-
-    @property
-    def part(self) -> str:
-        """The field of parameters and statistics that is the family's."""
-        return next(name for name, piece in self.pieces().items() if piece is self.family)
 
     @abc.abstractmethod
     def units(self, statistics: S) -> Array:
@@ -121,6 +126,20 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
         """Path of the block that says where the components are."""
         blocks = self.family.blocks()
         return (self.part, *blocks[0].path) if blocks else (self.part,)
+
+    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> X:
+        return cast(X, chunk_of(self.kind, data, weights, allowed, self.k, self.family.takes_missing))
+
+    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[X]:
+        made = chunks_of(self.kind, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
+        return cast(Sequence[X], made)
+
+    def _rows(self, n: int, d: int) -> int:
+        """How many of n rows with d columns a chunk has."""
+        return max(256, _CHUNK // max(self.k, d))
+
+    def _as_chunk(self, data: Any) -> X:
+        return cast(X, data) if isinstance(data, self.kind) else self.chunk(data)
 
     def coordinates(self, x: Array) -> Array | None:
         """Coordinates of rows in which starts measure distances; None: as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from latentem.arrays import Array, matrix, own, part, plain_int
 from latentem.core import Additive, Block, ColumnError, Event, Identified, Learnable, Path, RowError, Unavailable, Value
-from latentem.data import Rows, chunk_of, chunks_of
+from latentem.data import Rows
 from latentem.family import Family, WeightedSample
 from latentem.family.base import brief
 from latentem.family.columns import refuse_extreme, refuse_outlying
@@ -22,9 +23,8 @@ from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 from latentem.posterior import LabelPosterior
 
-_CHUNK = 2**15
-"""Numbers in the tables of a chunk, (rows, k) and (rows, d): so few that they stay in cache."""
 _ALIKE = 1e-10
+"""Difference of log odds up to which the gate cannot tell two components apart."""
 
 
 @final
@@ -95,6 +95,7 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
     k: int = field(converter=plain_int, validator=number_of("components"))
     columns: tuple[int, ...] = field(converter=_columns)
 
+    @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         return {"gate": Gate(), "components": self.family}
 
@@ -188,18 +189,6 @@ class ConcomitantMixture(ComponentModel[Rows, LabelPosterior, ConcomitantStatist
             )
         super().check_params(params)
 
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
-    def _rows(self, n: int, d: int) -> int:
-        return max(256, _CHUNK // max(self.k, d))
-
-    def _as_chunk(self, data: Any) -> Rows:
-        return data if isinstance(data, Rows) else self.chunk(data)
-
     def units(self, statistics: ConcomitantStatistics) -> Array:
         return statistics.gate.count
 
@@ -282,6 +271,7 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
             curvature[f, :, g] = columns.T @ (columns * factor[:, None])
         return float(np.einsum("nk,nk->", counts, log_weights)), gradient.ravel(), curvature.reshape(2 * (point.size,))
 
+    # The current gate may be far out, where the likelihood is flat: the same weights for all rows are another start.
     flat = np.zeros((len(free), width))
     shares = np.maximum(counts.sum(axis=0), 1e-12)
     flat[:, 0] = np.log(shares[free] / shares[0])

@@ -12,26 +12,28 @@ from latentem.arrays import Array, own, plain_int
 from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Identified, LatentModel, Path, Unavailable
 from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
-from latentem.family import CovariancePrior, Diagonal, Flat, Floor, Form, Gaussian, InverseWishart, Spherical
+from latentem.family import CovariancePrior, Diagonal, Floor, Form, Gaussian, InverseWishart, Spherical
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
+from latentem.family.gaussian.prior import or_flat
 from latentem.model.components import number_of
 from latentem.model.factor_values import FactorParams, FactorStatistics
+from latentem.numerics.log_gamma import LOG_2PI
 from latentem.numerics.rng import generator
 from latentem.posterior.normal import NormalPosterior
 
-_LOG_2PI = float(np.log(2 * np.pi))
 _AT_FLOOR = 1 + 1e-6
+"""Variances up to so many times the floor count as held up by it."""
 _IDLE = 1e-8
+"""Length of whitened loadings below which a factor explains nothing: its share of a variance is the square."""
 _LOST = 1e-12
 """Of the variance of a column: noise below it has lost its digits."""
 _NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _LARGEST = 1e140
+"""Ratio of loadings to noise whose square, summed over columns, is a float yet."""
 _CHUNK = 2**18
-
-
-def _or_flat(prior: CovariancePrior | None) -> CovariancePrior:
-    return Flat() if prior is None else prior
+"""Numbers in the rows of a chunk, at most."""
 
 
 @final
@@ -49,7 +51,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     m: int = field(converter=plain_int, validator=number_of("factors"))
     noise: Form = field(factory=Diagonal)
-    prior: CovariancePrior = field(factory=Floor, converter=_or_flat)
+    prior: CovariancePrior = field(factory=Floor, converter=or_flat)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.noise, Diagonal | Spherical):
@@ -88,9 +90,10 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return super().expectation(params, chunk)
 
     def log_joint(self, params: FactorParams, statistics: FactorStatistics) -> float:
+        # "Factor analysis" in docs/mathematics.md: the trace is that of T there, the residual is D over psi.
         d, m = params.loadings.shape
         residual = statistics.about(params.regression).second / params.noise
-        per_unit = (d + m) * _LOG_2PI + params.log_det_noise
+        per_unit = (d + m) * LOG_2PI + params.log_det_noise
         return -0.5 * float(statistics.count * per_unit + np.trace(statistics.gram[1:, 1:]) + residual.sum())
 
     def log_prior(self, params: FactorParams) -> float:
@@ -125,7 +128,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         apart = y - along @ u.T
         distance = np.einsum("nd,nd->n", apart, apart) + ((along / np.hypot(1, s)) ** 2).sum(axis=1)
         log_det = params.log_det_noise + 2 * np.log(np.hypot(1, s)).sum()
-        return -0.5 * (len(params.mean) * _LOG_2PI + log_det + distance)
+        return -0.5 * (len(params.mean) * LOG_2PI + log_det + distance)
 
     def sample(self, params: FactorParams, size: int, rng: Any) -> tuple[Array, Array]:
         """Draw x, shape (size, d), and the factors z, shape (size, m)."""
@@ -135,12 +138,12 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return params.mean + z @ params.loadings.T + noise, z
 
     def rounding(self, params: FactorParams) -> float:
-        """What is lost where residuals are small beside the factors' part of x: machine precision times their ratio."""
+        """The loss where residuals are small beside the factors' part of x: machine precision times their ratio."""
         relative = float(np.finfo(float).eps * np.hypot(1, params.axes[1][0]))
         return relative if relative > _NOTICED else 0.0
 
     def cancellation(self, params: FactorParams, statistics: FactorStatistics) -> float:
-        """What residuals lose, as differences of second moments, beside the noise."""
+        """The loss of residuals, as differences of second moments, beside the noise."""
         if not statistics.count > 0:
             return 0.0
         cells = statistics.count * len(params.mean) / np.size(params.noise)
@@ -227,7 +230,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         A chunk is standardised by itself, so units and offsets do not matter. The seed is a Generator's.
         """
         share = chunk.row_weight / (chunk.row_weight.sum() or 1.0)
-        y = chunk.x - chunk.x[int(share.argmax())]
+        y = chunk.x - chunk.x[int(share.argmax())]  # near a row that counts, so that an offset costs no digits
         y -= share @ y
         width = np.sqrt(share @ (y * y))
         onto, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((chunk.x.shape[1], self.m)))
@@ -264,7 +267,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         return min(self.noise.free(d), d * (d + 1) // 2 - _free_loadings(params))
 
     def _identified_noise(self, statistics: FactorStatistics, params: FactorParams) -> Identified:
-        """What is at its floor cannot be moved; an event says so."""
+        """The free numbers of the noise, but for those at their floor, which cannot move; an event says so."""
         floor = self.prior.floor(statistics.variances())
         held = 0 if floor is None else int(np.count_nonzero(params.noise <= _AT_FLOOR * floor))
         return Identified(min(self._free_noise(params), self.noise.free(len(params.mean)) - held))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import evolve, frozen
@@ -13,7 +14,6 @@ from latentem.core import Additive, Degenerate, Value
 from latentem.family import Form
 from latentem.posterior.normal import NormalPosterior
 
-_LOG_2PI = float(np.log(2 * np.pi))
 _SEEN = 1e-10
 """Relative error of a moment from which its rows are looked at one by one."""
 
@@ -24,8 +24,8 @@ class FactorParams(Value):
     """Mean, loadings and noise variances of x = mean + loadings z + noise, z ~ N(0, I).
 
     Attributes:
-        mean: Form (d,).
-        loadings: Form (d, m). They are known up to a rotation: compare `covariance()`, or `canonical()`.
+        mean: Shape (d,).
+        loadings: Shape (d, m). They are known up to a rotation: compare `covariance()`, or `canonical()`.
         noise: Variances, shape (d,) for diagonal noise, () for spherical.
 
     Raises:
@@ -69,7 +69,7 @@ class FactorParams(Value):
 
     @cached_property
     def gain(self) -> tuple[Array, Array]:
-        """What q is made of: E[z | x] = (x - mean) @ gain, shape (d, m), and a root of its covariance, (m, m)."""
+        """The two parts of q: E[z | x] = (x - mean) @ gain, shape (d, m), and a root of its covariance, (m, m)."""
         eye = np.eye(self.loadings.shape[1])
         q, r = np.linalg.qr(np.concatenate([self.whitened, eye]))  # r'r = I + L' Psi^-1 L, and nothing was squared
         root = np.linalg.solve(r, eye)
@@ -86,11 +86,11 @@ class FactorParams(Value):
         return self.loadings @ self.loadings.T + np.eye(len(self.mean)) * self.noise
 
     def variances(self) -> Array:
-        """Its diagonal, shape (d,), without the matrix."""
+        """The diagonal of the covariance, shape (d,), without the matrix."""
         return (self.loadings**2).sum(axis=1) + self.noise
 
     def canonical(self) -> FactorParams:
-        """The same distribution, the loadings rotated: L' Psi^-1 L diagonal and falling (Lawley and Maxwell, 1971).
+        """Equal in distribution, the loadings rotated: L' Psi^-1 L diagonal and falling (Lawley and Maxwell, 1971).
 
         For spherical noise these are the principal axes. Whitened, the loadings of a factor sum to at least zero.
         """
@@ -194,7 +194,7 @@ class FactorStatistics(Additive):
         return float(self.gram[0, 0])
 
     def about(self, origin: Array) -> Self:
-        """The same statistics about another regression, shape (d, 1 + m)."""
+        """These statistics about another regression, shape (d, 1 + m)."""
         # With D = old - new, r' = r + D h: exact, and a sum of squares where the old one is the data's own.
         shift = self.origin - origin
         cross = self.cross + shift @ self.gram
@@ -212,10 +212,11 @@ class FactorStatistics(Additive):
         variances = self.shape.variances(self.about(still).second, self.count, len(still))
         return np.where(variances > 0, variances, 1.0)
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         origin = other.origin if abs(other.count) > abs(self.count) else self.origin
         a, b = self.about(origin), other.about(origin)
-        return evolve(a, gram=a.gram + b.gram, cross=a.cross + b.cross, second=a.second + b.second)
+        gram, cross, second = combine(a.gram, b.gram), combine(a.cross, b.cross), combine(a.second, b.second)
+        return evolve(a, gram=gram, cross=cross, second=second)
 
     def __rmul__(self, factor: float) -> Self:
         return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
 from latentem.core import Additive, Degenerate, Expectation, Hidden, Learnable, Value
-from latentem.data import Sequences, chunk_of, chunks_of
+from latentem.data import Sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
 from latentem.kernel import densities, weighted_statistics
@@ -22,6 +22,7 @@ from latentem.posterior import ChainPosterior
 from latentem.posterior.recursions import Packing, log_weights
 
 _SAME = 1e-4
+"""Relative difference of probabilities up to which two states may be one."""
 _CHUNK = 2**20
 """Numbers in the tables of a chunk: so many that the sequences which take a step together make it worth its call."""
 
@@ -93,6 +94,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
+    part: ClassVar[str] = "emissions"
+    kind: ClassVar[type[Sequences]] = Sequences
+
+    @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         prior = self._prior
         return {"initial": Simplex(prior), "transitions": SimplexRows(prior), "emissions": self.family}
@@ -123,11 +128,11 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
-        if kernel is None or not kernel.sound(*chunk.bounds):
+        if kernel is None or not kernel.sound(*chunk.bounds):  # a chain has one kernel for all its rows, or none
             return super().expectation(params, chunk)
         posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
         emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
-        if emissions is None:
+        if emissions is None:  # the kernel's sums lack digits for narrow components
             emissions = self.emitted(chunk, posterior.counts(), None)
         summed = HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
         return Expectation(summed, posterior.entropy(), chunk.observations)
@@ -172,7 +177,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def sample(self, params: HiddenMarkovParams, size: int, rng: Any) -> tuple[Array, Labels]:
         """One sequence of `size` time steps: (x, states), shapes (size, d) and (size,)."""
         rng = generator(rng)
-        cumulative = params.transitions.cumsum(axis=1)
+        cumulative = params.transitions.cumsum(axis=1)  # times their last, which rounding may have put off one
         uniform = rng.random(size)
         states = np.empty(size, dtype=np.int64)
         ahead = params.initial.cumsum()
@@ -196,17 +201,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
             )
         super().check_params(params)
 
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequences:
-        return chunk_of(Sequences, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Sequences]:
-        return chunks_of(Sequences, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
     def _rows(self, n: int, d: int) -> int:
         return max(256, _CHUNK // max(self.k, d))
-
-    def _as_chunk(self, data: Any) -> Sequences:
-        return data if isinstance(data, Sequences) else self.chunk(data)
 
     def units(self, statistics: HiddenMarkovStatistics) -> Array:
         return statistics.initial + statistics.transitions.sum(axis=0)
@@ -214,10 +210,10 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def gathered(
         self, chunk: Sequences, responsibilities: Array, weight: Array | None = None
     ) -> HiddenMarkovStatistics:
+        # Rows are taken for independent, so that a pair of neighbours has the product of their responsibilities.
         counts = responsibilities * (chunk.row_weight if weight is None else weight)[:, None]
-        begins = np.zeros(len(chunk.x), dtype=bool)
-        begins[chunk.lengths.cumsum() - chunk.lengths] = True
-        later = np.flatnonzero(~begins)
+        begins = chunk.begins
+        later = np.delete(np.arange(len(chunk.x)), begins)
         return HiddenMarkovStatistics(
             counts[begins].sum(axis=0),
             responsibilities[later - 1].T @ counts[later],
@@ -233,7 +229,7 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     def _begun(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
         """Log potentials of the states of each row: the density, and at a first row the initial probability."""
         nodes = density.copy()
-        nodes[chunk.lengths.cumsum() - chunk.lengths] += log_of(params.initial)
+        nodes[chunk.begins] += log_of(params.initial)
         return nodes
 
     @property

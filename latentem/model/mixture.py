@@ -10,9 +10,9 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp
 
-from latentem.arrays import Array, own, part, plain_int, shares, vector
+from latentem.arrays import Array, made, own, part, plain_int, shares, vector
 from latentem.core import Additive, Event, Expectation, Learnable, Value, tree_sum
-from latentem.data import Rows, chunk_of, chunks_of, even_rows, split
+from latentem.data import Rows, even_rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
@@ -81,11 +81,8 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     k: int = field(converter=plain_int, validator=number_of("components"))
     prior: PseudoCounts | None = None
 
-    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
-        return self._pieces
-
     @cached_property
-    def _pieces(self) -> Mapping[str, Learnable[Any, Any]]:
+    def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         return {"weights": Simplex(self._prior), "components": self.family}
 
     def assemble(self, pieces: Mapping[str, Any]) -> MixtureParams:
@@ -124,7 +121,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         if kernel is None:
             return tree_sum(super(Mixture, self).expectation(params, part) for part in self._blocks(chunk))
         counts, statistics, entropy, left = fused(kernel, chunk)
-        found = MixtureStatistics(own(counts), statistics)
+        found = made(MixtureStatistics, counts, statistics)
         if not left:
             return Expectation(found, entropy, chunk.observations)
         if left[0] is chunk:
@@ -166,15 +163,6 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         if self._prior.count > 0 and (params.weights == 0).any():
             raise ValueError(f"weights {params.weights} hold a zero, which {self.prior} rules out: leave out the prior")
         super().check_params(params)
-
-    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Rows:
-        return chunk_of(Rows, data, weights, allowed, self.k, self.family.takes_missing)
-
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
-        return chunks_of(Rows, data, weights, allowed, self._rows, self.k, self.family.takes_missing)
-
-    def _as_chunk(self, data: Any) -> Rows:
-        return data if isinstance(data, Rows) else self.chunk(data)
 
     def units(self, statistics: MixtureStatistics) -> Array:
         return statistics.weights

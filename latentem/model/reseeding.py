@@ -70,12 +70,11 @@ def reseeded(
     if not empty:
         return params, ()
     blocks = {block.path: block for block in model.blocks()}
-    if ("weights",) in blocks or base.location not in blocks:
+    seen = model.log_prior(params) != base.log_prior(params)  # a prior on the means would see the move
+    if ("weights",) in blocks or base.location not in blocks or seen:
         return params, ()
-    if model.log_prior(params) != base.log_prior(params):
-        return params, ()  # a prior on the means would see the move
-    own: Remoteness = partial(_likelihood, model, base) if remoteness is None else remoteness
-    task: Any = partial(_candidates, own, before, params, empty)
+    order_by = remoteness or partial(_likelihood, model, base)
+    task: Any = partial(_candidates, order_by, before, params, empty)
     found = chunks.total(task)  # lists add up in the order of the chunks
     begins = np.cumsum([0, *(length for length, _ in found)]).tolist()
     candidates = [(begin + each.row, each) for begin, (_, some) in zip(begins, found, strict=False) for each in some]
@@ -85,7 +84,8 @@ def reseeded(
         for row, candidate in candidates:
             if j not in candidate.allowed:
                 continue
-            moved = _at(base, blocks[base.location], params, candidate.x, j)
+            alone = base.gathered(Rows(candidate.x[None]), np.eye(base.k)[[j]])
+            moved = blocks[base.location].apply(alone, params)
             if moved == params:
                 break  # it is held
             if candidate.likelihood == 0 if remoteness is not None else _central(base, moved, candidate, j):
@@ -113,13 +113,9 @@ def _candidates(
     if chunk.weight is not None:
         own = np.where(chunk.weight > 0, own, np.inf)
     order = np.argsort(own, kind="stable")
-    order = order[: np.searchsorted(own[order], np.inf)]
-    chosen: set[int] = set()
-    if chunk.allowed is None:
-        chosen.update(_different(chunk.x, order, len(empty)))
-    else:
-        for j in empty:
-            chosen.update(_different(chunk.x, order[chunk.allowed[order, j]], len(empty)))
+    order = order[: np.searchsorted(own[order], np.inf)]  # not those that do not count
+    orders = [order] if chunk.allowed is None else [order[chunk.allowed[order, j]] for j in empty]
+    chosen = {row for each in orders for row in _different(chunk.x, each, len(empty))}
     every = frozenset(empty)
     some = [
         Candidate(
@@ -164,8 +160,3 @@ def _central(base: Mixture, moved: Any, candidate: Candidate, j: int) -> bool:
     """Whether a component that is moved to a row explains it no better than its own does."""
     there = base.family.log_density(moved.components, candidate.x[None])[0, j]
     return not there > candidate.likelihood
-
-
-def _at(base: Mixture, block: Any, params: Any, row: Any, component: int) -> Any:
-    chunk = Rows(row[None])
-    return block.apply(base.gathered(chunk, np.eye(base.k)[[component]]), params)

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import xlogy
 
-from latentem.arrays import Array
+from latentem.arrays import Array, own
 from latentem.core import Block, Identified, Learnable
 from latentem.numerics.shares import shares
 
@@ -148,12 +148,14 @@ def log_of(probabilities: Array) -> Array:
 
 def shared(counts: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array:
     """Weights with some held at values, and what they leave shared out in proportion to counts."""
+    if not len(held):
+        return own(shares(counts, 1 / len(counts)))
     free = np.ones(len(counts), dtype=bool)
     free[list(held)] = False
     new = np.zeros(len(counts))
     new[list(held)] = values
     new[free] = max(1 - new.sum(), 0.0) * shares(counts[free], 1 / max(free.sum(), 1))
-    return new
+    return own(new)
 
 
 def _held_at(field: Array, held: tuple[int, ...], components: tuple[int, ...], values: Any) -> Array:

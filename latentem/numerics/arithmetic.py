@@ -35,13 +35,9 @@ def own_steps(function: Callable[Given, Generator[T, None, None]]) -> Callable[G
     @wraps(function)
     def stepped(*args: Given.args, **kwargs: Given.kwargs) -> Generator[T, None, None]:
         values = function(*args, **kwargs)
-        advance = own_arithmetic(lambda: next(values))
+        advance = own_arithmetic(lambda: next(values, None))  # what it yields is never None
         try:
-            while True:
-                try:
-                    value = advance()
-                except StopIteration:
-                    return
+            while (value := advance()) is not None:
                 yield value
         finally:
             values.close()

@@ -37,7 +37,7 @@ def log_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
 
 
 def log_scaled_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
-    """Both figures for exp(-x) I_order(x): where x is large, all digits of a small difference."""
+    """The three figures of `log_bessel`, the first for exp(-x) I_order(x): so it keeps its digits where x is large."""
     steps = max(0, ceil(_LARGE - order))
     high = order + steps
     w = np.hypot(high, x)
@@ -45,12 +45,13 @@ def log_scaled_bessel(order: float, x: Array) -> tuple[Array, Array, Array]:
     series = _series(high)
     powers = p[..., None] ** np.arange(len(series))
     value = powers @ series
+    # The slope of log value in x is -x bend, since dp/dx = -p x / w^2.
     bend = p / w / w * (powers[..., :-1] @ polyder(series) / value)
     log_scaled = high / (w + x) * high - high * np.log(high + w) - 0.5 * (log(2 * pi) + np.log(w)) + np.log(value)
     # The ratio is the derivative of that. It is kept divided by x, and beside it its complement.
     ratio = 1 / (high + w) - 0.5 / w / w - bend
     rest = (high + high / (w + x) * high) / (high + w) + x * (0.5 / w / w + bend)
-    for step in range(steps):
+    for step in range(steps):  # down by A_(nu - 1) = 1 / (2 nu / x + A_nu), "Von Mises-Fisher" in docs/mathematics.md
         twice = 2 * (high - step)
         ratio = 1 / (twice + x * (x * ratio))
         rest = (twice - x * rest) * ratio

@@ -1,4 +1,4 @@
-"""What the log gamma function leaves beside Stirling's formula, and its derivative beside the logarithm.
+"""The remainder of Stirling's formula for log gamma, and that of log a for its derivative.
 
 Differences of log gammas at large arguments lose their digits; written with these, they keep them.
 """
@@ -18,6 +18,7 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
 _SLOPES = tuple(2 * order * term for order, term in enumerate(_DIGAMMA, 1))
 _NEAR = 0.5
+"""Below it a difference from a logarithm cancels; there its series of 18 terms has all digits."""
 _LOGARITHM = tuple(2 / (2 * order + 3) for order in range(18))
 
 
@@ -34,7 +35,7 @@ def log_less_digamma(a: Array) -> tuple[Array, Array]:
     By its series (DLMF 5.11.2) where a is large; from there down by digamma(a) = digamma(a + 1) - 1 / a, whose
     terms have one sign.
     """
-    steps = a[..., None] + np.arange(_FROM)
+    steps = a[..., None] + np.arange(_FROM)  # one a row, (..., 10): those beyond `_FROM` count as infinity, adding 0
     below = steps < _FROM
     steps = np.where(below, steps, np.inf)
     large = a + below.sum(axis=-1)

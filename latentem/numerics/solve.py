@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -12,10 +13,10 @@ from latentem.arrays import Array
 Concave = Callable[[Array], tuple[float, Array, Array]]
 """From a point, (p,), the value, the gradient, (p,), and minus the Hessian, (p, p)."""
 
-_MOST_STEPS = 100
-_MOST_BRACKETS = 1000
-_MOST_HALVINGS = 50
+_MOST_STEPS, _MOST_HALVINGS, _MOST_BRACKETS = 100, 50, 1000
+"""Limits of loops that end by themselves long before."""
 _RISE = 1e-4
+"""Share of the gain that the slope promises, without which a step is halved: Armijo's rule."""
 _UNSEEN = 1e-13
 """Gain, relative to the value, below which values cannot tell a better point from a worse one."""
 _NOTHING = 1e-22
@@ -34,7 +35,7 @@ def maximise(function: Concave, start: Array) -> Array:
         slope, scale = float(gradient @ step), 1 + abs(value)
         if not slope > _NOTHING * scale:
             break
-        if slope <= _UNSEEN * scale:
+        if slope <= _UNSEEN * scale:  # so near to the maximum one step lands on it, though values no longer show it
             last = point + step
             return last if function(last)[0] >= value - _UNSEEN * scale else point
         for halvings in range(_MOST_HALVINGS):
@@ -58,9 +59,8 @@ def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
         right: Shape (..., p).
         keep: What of this the matrix can see is added to the solution, shape (..., p).
     """
-    scale = np.sqrt(np.maximum(np.diagonal(matrix, axis1=-2, axis2=-1), 0.0))
-    inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
-    values, vectors = np.linalg.eigh(inverse[..., :, None] * matrix * inverse[..., None, :])
+    scale, inverse, scaled = _scaled(matrix)
+    values, vectors = np.linalg.eigh(scaled)
     seen = _seen(values)
 
     def turned(vector: Array) -> Array:
@@ -74,15 +74,19 @@ def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:
 
 def rank_of(matrix: Array) -> int:
     """The rank of a positive semidefinite matrix, (p, p), as `solve` sees it."""
-    scale = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    return int(np.count_nonzero(_seen(np.linalg.eigvalsh(_scaled(matrix)[2]))))
+
+
+def _scaled(matrix: Array) -> tuple[Array, Array, Array]:
+    """The roots of the diagonal, their inverses, 0 for 0, and the matrix with ones on its diagonal."""
+    scale = np.sqrt(np.maximum(np.diagonal(matrix, axis1=-2, axis2=-1), 0.0))
     inverse = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
-    return int(
-        np.count_nonzero(_seen(np.linalg.eigvalsh(inverse[:, None] * matrix * inverse).astype(np.float64, copy=False)))
-    )
+    return scale, inverse, inverse[..., :, None] * matrix * inverse[..., None, :]
 
 
-def _seen(values: Array) -> Array:
+def _seen(values: Any) -> Array:
     """Which eigenvalues, (..., p), are more than rounding."""
+    # eigh is off by a few p eps times the largest one
     least = 16 * values.shape[-1] * np.finfo(float).eps * values.max(axis=-1, keepdims=True, initial=0.0)
     return np.asarray(values > least)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import Any, Self, final
 
@@ -12,7 +11,7 @@ from scipy.special import xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matrix, own
 from latentem.core import Hidden, Value
-from latentem.posterior.labels import hidden_entropy
+from latentem.posterior.labels import count_units, drawing, hidden_entropy
 from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, smooth
 
 
@@ -38,8 +37,7 @@ class ChainPosterior(Value):
     hidden: Hidden | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.multiplicity is None:
-            object.__setattr__(self, "multiplicity", own(np.ones(len(self.lengths))))
+        count_units(self, len(self.lengths))
 
     @classmethod
     def of_labels(cls, labels: Labels, k: int, lengths: Any, multiplicity: Any = None, hidden: Any = None) -> Self:
@@ -56,6 +54,7 @@ class ChainPosterior(Value):
         """H[q(z)] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
         packing, smoothed = self._packing, self._smoothed
         q, weight = smoothed.marginals, self._weight
+        # -log q(z_t+1 | z_t) = log backward of t - log onward of t + 1 - coupling, put together row by row.
         with np.errstate(invalid="ignore"):
             surprise = -smoothed.log_onward
             surprise[packing.first] = 0.0
@@ -89,7 +88,7 @@ class ChainPosterior(Value):
         return states
 
     def paths(self) -> list[Labels]:
-        """The same, chain by chain: vectors of shape (t,)."""
+        """The states of the most probable path, chain by chain: vectors of shape (t,)."""
         return np.split(self.labels(), self.lengths.cumsum()[:-1])
 
     def marginals(self) -> Array:
@@ -107,8 +106,7 @@ class ChainPosterior(Value):
 
     def draw(self, seed: int) -> ChainPosterior:
         """A point mass at paths drawn from q; the same q and seed draw the same paths."""
-        digest = hashlib.blake2b(self.nodes.tobytes() + self.coupling.tobytes(), digest_size=16).digest()
-        rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
+        rng = drawing(seed, self.nodes.tobytes() + self.coupling.tobytes())
         states = drawn_paths(self._smoothed, self.coupling, self._packing, rng.random(len(self.nodes)))
         return self._along(self._packing.unpacked(states))
 

@@ -12,8 +12,10 @@ from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, frozen_or_none, own, shares
 from latentem.core import Hidden, Value
+from latentem.posterior.recursions import chosen
 
 _ROUNDING = 1e-9
+"""How far a sum of probabilities may be from one."""
 
 
 @final
@@ -39,12 +41,7 @@ class LabelPosterior(Value):
     _log_weights: Array | None = field(default=None, converter=frozen_or_none, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.multiplicity is None:
-            object.__setattr__(self, "multiplicity", own(np.ones(len(self.weights))))
-        if self.multiplicity.shape != self.weights.shape[:1]:
-            raise ValueError(
-                f"multiplicity has shape {self.multiplicity.shape}: it must be {self.weights.shape[:1]}, one a unit"
-            )
+        count_units(self, len(self.weights))
         off = np.abs(self.weights.sum(axis=1) - 1)
         if not (np.all(self.weights >= 0) and np.all(off <= _ROUNDING)):
             row = int(np.argmax(np.where(np.isnan(off), np.inf, off) + (self.weights < 0).any(axis=1)))
@@ -101,7 +98,7 @@ class LabelPosterior(Value):
 
     def mode(self) -> LabelPosterior:
         """All the weight of each unit on its most probable label; what else is hidden keeps its distribution."""
-        return LabelPosterior.of_labels(self.labels(), self.weights.shape[1], self.multiplicity, self.hidden)
+        return self._at(self.labels())
 
     def power(self, exponent: float) -> LabelPosterior:
         """q(z) to a positive power, renormalised unit by unit; what else is hidden keeps its distribution."""
@@ -109,11 +106,29 @@ class LabelPosterior(Value):
 
     def draw(self, seed: int) -> LabelPosterior:
         """A point mass at labels drawn from q; the same q and seed draw the same labels."""
-        digest = hashlib.blake2b(self.weights.tobytes(), digest_size=16).digest()
-        rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
-        cumulative = self.weights.cumsum(axis=1)
-        below = cumulative[:, :-1] <= rng.random(len(self.weights))[:, None] * cumulative[:, -1:]
-        return LabelPosterior.of_labels(below.sum(axis=1), self.weights.shape[1], self.multiplicity, self.hidden)
+        rng = drawing(seed, self.weights.tobytes())
+        return self._at(chosen(self.weights, rng.random(len(self.weights))))
+
+    def _at(self, labels: Labels) -> LabelPosterior:
+        return LabelPosterior.of_labels(labels, self.weights.shape[1], self.multiplicity, self.hidden)
+
+
+def count_units(posterior: Any, units: int) -> None:
+    """Fill in a multiplicity that was left out: each unit counts once.
+
+    Raises:
+        ValueError: one was given that is not one number a unit.
+    """
+    if posterior.multiplicity is None:
+        object.__setattr__(posterior, "multiplicity", own(np.ones(units)))
+    if posterior.multiplicity.shape != (units,):
+        raise ValueError(f"multiplicity has shape {posterior.multiplicity.shape}: it must be {(units,)}, one a unit")
+
+
+def drawing(seed: int, q: bytes) -> np.random.Generator:
+    """Random numbers for a draw from q: a seed alone would draw the same in every chunk."""
+    digest = hashlib.blake2b(q, digest_size=16).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest, "little")])
 
 
 def hidden_entropy(hidden: Hidden | None, counts: Callable[[], Array]) -> float:

@@ -10,8 +10,10 @@ from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, frozen_or_none, matrix, own
 from latentem.core import Value
+from latentem.posterior.labels import count_units
 
 _ASYMMETRY = 1e-10
+"""Of the two standard deviations: by how much a covariance may differ from its transpose."""
 _UNIT_ENTROPY = 0.5 * float(np.log(2 * np.pi * np.e))
 """Entropy of N(0, 1) in nats."""
 
@@ -39,10 +41,7 @@ class NormalPosterior(Value):
 
     def __attrs_post_init__(self) -> None:
         n, m = self.means.shape
-        if self.multiplicity is None:
-            object.__setattr__(self, "multiplicity", own(np.ones(n)))
-        if self.multiplicity.shape != (n,):
-            raise ValueError(f"multiplicity has shape {self.multiplicity.shape}: it must be {(n,)}, one a unit")
+        count_units(self, n)
         if self.covariance.shape != (m, m):
             raise ValueError(f"covariance has shape {self.covariance.shape}: means of {self.means.shape} need {(m, m)}")
         if not np.isfinite(self.means).all():
@@ -51,7 +50,7 @@ class NormalPosterior(Value):
         scale = np.sqrt(np.abs(np.multiply.outer(*2 * (np.diagonal(self.covariance),))))
         if not (np.abs(self.covariance - self.covariance.T) <= _ASYMMETRY * scale).all():
             raise ValueError(f"covariance was given as {self.covariance}: it must be finite and symmetric")
-        _ = self.root
+        _ = self.root  # it raises where there is none
 
     @classmethod
     def of_root(cls, means: Array, root: Array, multiplicity: Array | None = None) -> NormalPosterior:
@@ -74,7 +73,7 @@ class NormalPosterior(Value):
         return float(self.multiplicity.sum() * (self.means.shape[1] * _UNIT_ENTROPY + log_det))
 
     def latent_entropy(self) -> float:
-        """The same: nothing else is hidden."""
+        """The entropy: nothing else is hidden."""
         return self.entropy()
 
     def power(self, exponent: float) -> NormalPosterior:

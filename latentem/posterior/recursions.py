@@ -20,6 +20,7 @@ from latentem.arrays import Array, Labels
 _MIXING = -230.0
 """A coupling above it (1e-100) lets scaled recursions lose nothing that could come back: docs/mathematics.md."""
 _SLAB = 2**12
+"""Rows whose tables of pairs, (rows, k, k), are in memory at a time."""
 
 
 @final
@@ -77,13 +78,13 @@ class Packing:
 @final
 @frozen(eq=False)
 class Smoothed:
-    """What all paths together say, packed: q(z_t+1 | z_t) = exp(coupling) x onward of t + 1 / backward of t.
+    """Sums over all paths, packed: q(z_t+1 | z_t) = exp(coupling) x onward of t + 1 / backward of t.
 
     Attributes:
         marginals: q(z_t), shape (n, k).
         pairs: Weighted sum of q(z_t, z_t+1) over neighbours, shape (k, k).
         log_backward: Log of the future's weight given z_t, shape (n, k), on a scale that is the row's own.
-        log_onward: The same with the row itself in it, on the scale of the row before.
+        log_onward: Log of the weight of the row and its future given z_t, on the scale of the row before.
         impossible: A row, as given, that ends every path of its chain, or None.
     """
 
@@ -104,9 +105,10 @@ def smooth(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Sm
 
 
 def _scaled(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Smoothed:
+    # In docs/mathematics.md, "Chains", forward is alpha, backward is beta, onward b and at last v, and total c.
     transition = np.exp(coupling)
     back = np.ascontiguousarray(transition.T)
-    onward = np.exp(nodes - nodes.max(axis=1, keepdims=True))
+    onward = np.exp(nodes - nodes.max(axis=1, keepdims=True))  # what a row is divided by cancels in q
     forward, backward = np.empty_like(nodes), np.ones_like(nodes)
     total = np.empty((len(nodes), 1))
     forward[packing.first] = onward[packing.first]
@@ -179,9 +181,8 @@ def log_weights(nodes: Array, coupling: Array, packing: Packing) -> Array:
     """Log of the weight of all paths of each chain, shape (s,), in log space; minus infinity where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         total = np.nan_to_num(_forward(nodes, coupling, packing)[1], nan=-np.inf, neginf=-np.inf)
-        return np.add.reduceat(
-            packing.unpacked(total), packing.unpacked(packing.chain).searchsorted(np.arange(packing.first.stop))
-        )
+        begins = packing.unpacked(packing.chain).searchsorted(np.arange(packing.first.stop))
+        return np.add.reduceat(packing.unpacked(total), begins)
 
 
 def best_paths(nodes: Array, coupling: Array, packing: Packing) -> Labels:
@@ -203,14 +204,15 @@ def best_paths(nodes: Array, coupling: Array, packing: Packing) -> Labels:
 def drawn_paths(smoothed: Smoothed, coupling: Array, packing: Packing, uniform: Array) -> Labels:
     """The states of one path of each chain, packed, drawn from q with the help of uniform numbers, shape (n,)."""
     states = np.empty(len(uniform), dtype=np.int64)
-    states[packing.first] = _chosen(smoothed.marginals[packing.first], uniform[packing.first])
+    states[packing.first] = chosen(smoothed.marginals[packing.first], uniform[packing.first])
     for before, step in pairwise(packing.steps):
         log_odds = coupling[states[packing.ahead(step, before)]] + smoothed.log_onward[step]
-        states[step] = _chosen(np.exp(log_odds - log_odds.max(axis=1, keepdims=True)), uniform[step])
+        states[step] = chosen(np.exp(log_odds - log_odds.max(axis=1, keepdims=True)), uniform[step])
     return states
 
 
-def _chosen(odds: Array, uniform: Array) -> Labels:
+def chosen(odds: Array, uniform: Array) -> Labels:
+    """One column of each row of odds, (n, k), drawn with the help of uniform numbers, (n,), from below 1."""
     cumulative = odds.cumsum(axis=1)
     below: Labels = (cumulative[:, :-1] <= uniform[:, None] * cumulative[:, -1:]).sum(axis=1)
     return below

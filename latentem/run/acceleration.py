@@ -25,6 +25,7 @@ REACH = 0.1
 """Symmetric divergence, in nats an observation, between the ends of a leap, at most: a standard deviation may change by
 a quarter. Leaps beyond it end in corners that plain steps would not have turned into."""
 _FIRST_STRIDES = 4.0
+"""Plain steps of the first leap away from a saddle; four times as many after each that came to something."""
 _SHORTENED, _MARGIN = 4, 0.9
 """How often a leap is shortened before it is given up, and by how much more than need be."""
 REJECTED, INFEASIBLE = 2, 8
@@ -99,13 +100,9 @@ class Acceleration(abc.ABC):
 
     @final
     def seen(self, memory: Memory, point: Point, movement: float, plain: bool) -> Memory:
-        """The memory with one pass more.
+        """The memory with one pass more; `plain` says whether a plain step led to it.
 
-        Args:
-            memory: What is known so far.
-            point: The pass.
-            movement: The squared length of its residual, in nats.
-            plain: Whether a plain step led to it.
+        Its movement is the squared length of its residual, in nats.
         """
         if plain:
             memory = evolve(memory, wait=max(memory.wait - 1, 0))
@@ -130,6 +127,7 @@ class Acceleration(abc.ABC):
         if memory.wait > 0 or not memory.slow or few:
             return None, memory
         last, movement = memory.points[-1], memory.length
+        # A movement below rounding points nowhere; one above NEAR may be on its way to another mode.
         rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
@@ -141,7 +139,7 @@ class Acceleration(abc.ABC):
             return found, evolve(memory, strides=share * memory.strides)
         memory = _measured(model, memory)
         products = np.array([[memory.products[i.number, j.number] for j in memory.points] for i in memory.points])
-        products = (products + products.T) / 2
+        products = (products + products.T) / 2  # i along j, and j along i, are the same to first order
         with np.errstate(all="ignore"):
             for number, statistics in enumerate(self.candidates(memory.points, products, memory.failures)):
                 found, _ = self._within_reach(model, at, statistics, last)
@@ -178,12 +176,7 @@ class Acceleration(abc.ABC):
     ) -> Generator[Any, Any, tuple[Turn | None, Memory]]:
         """The pass at a leap, or None if it is rejected; and the memory after it. It yields the task of the pass.
 
-        Args:
-            model: What is fitted.
-            memory: What was known when the leap was found.
-            leap: The candidate.
-            at: The pass from which it leads.
-            events: What was degenerate there.
+        The leap leads from the pass `at`, where the events were what is degenerate.
         """
         try:
             expectation = yield partial(_quietly, e_half(model, leap.params))

@@ -37,9 +37,7 @@ class Anderson(Acceleration):
     every: int = field(default=2, validator=whole(1, "passes"))
     after: int = field(default=3, validator=whole(0, "steps"))
 
-    @property
-    def least(self) -> int:
-        return 2
+    least = 2  # no field: two passes show a change of the residual
 
     def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
         mixed = mixing(products, 0.5**failures)
@@ -64,24 +62,14 @@ class Squarem(Acceleration):
 
     after: int = field(default=3, validator=whole(0, "steps"))
 
-    @property
-    def memory(self) -> int:
-        return 2
-
-    @property
-    def every(self) -> int:
-        return 2
-
-    @property
-    def least(self) -> int:
-        return 2
+    memory = every = least = 2  # no fields: the scheme is of two passes
 
     def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
         yield from squared(points, products, failures)
 
 
 def squared(points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
-    """Two passes, a plain step apart: x + 2 l F + l^2 (F' - F), with l the ratio of |F| to |F' - F|; then shorter ones.
+    """Statistics from two passes, a plain step apart: x + 2 l F + l^2 (F' - F), with l = |F| / |F' - F|; then shorter.
 
     What shrinks geometrically to zero stays positive: it is multiplied by a square.
     """
@@ -89,7 +77,7 @@ def squared(points: Sequence[Point], products: Products, failures: int) -> Itera
     if not (0 < bend < np.inf and products[0, 0] > 0):  # rounding may have made either negative
         return
     longest = math.sqrt(products[0, 0] / bend)
-    for share in (0.5**failures, 0.5 ** (failures + 1)):
+    for share in (0.5**failures, 0.5 ** (failures + 1)):  # each failure halves what goes beyond a plain step, l = 1
         length = 1 + max(longest - 1, 0.0) * share
         yield first.image + (2 * length - 1) * first.residual + length**2 * (second.residual - first.residual)
 
@@ -103,12 +91,16 @@ def mixing(products: Products, damping: float = 1.0) -> Products | None:
     """
     if not np.isfinite(products).all():
         return None
+    # With coefficients that sum to one, the combination is the last residual less differences of neighbours: theirs
+    # are free, and least squares finds them.
     change = np.diff(np.eye(len(products)), axis=0)  # residuals to their differences
     gram, against = change @ products @ change.T, change @ products[:, -1]
     lengths = np.sqrt(np.maximum(gram.diagonal(), 0.0))
     if not (lengths > 0).all():
         return None
-    size, axes = np.linalg.eigh(gram / np.outer(lengths, lengths))
+    size, axes = np.linalg.eigh(
+        gram / np.outer(lengths, lengths)
+    )  # scaled, so that long differences hide no short ones
     kept = size > _DEPENDENT * size[-1]
     size, axes = size[kept], axes[:, kept]
     along = axes.T @ (against / lengths)
@@ -126,7 +118,7 @@ def _ridge(size: Products, along: Products, damping: float) -> float:
     low, high = 0.0, float(size[-1])
     while np.sum((along / (size + high)) ** 2) > goal:
         high *= 4
-    for _ in range(30):
+    for _ in range(30):  # nine digits of a damping are more than enough
         middle = (low + high) / 2
         low, high = (middle, high) if np.sum((along / (size + middle)) ** 2) > goal else (low, middle)
     return high

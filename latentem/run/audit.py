@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Self, SupportsFloat, final
 
@@ -74,18 +75,19 @@ class Books:
     @property
     def blur(self) -> float:
         """How far ill-conditioned parameters put the objective off."""
-        return self.rounding * self._magnitude()
+        return self.rounding * self._magnitude
 
-    @property
+    @cached_property
     def slack(self) -> float:
         """The loss that rounding can explain."""
-        return (ROUNDING + self.rounding) * self._magnitude() + self.cancelled + _PRIOR * abs(self.log_prior)
+        return (ROUNDING + self.rounding) * self._magnitude + self.cancelled + _PRIOR * abs(self.log_prior)
 
     def touches(self, log_evidence: float) -> bool:
         """Whether Q + H is this number, to rounding, as it is where q is the exact posterior."""
         gap = log_evidence - self.expected_log_joint - self.entropy
-        return abs(gap) <= (AGREEING + self.rounding) * self._magnitude() + self.cancelled
+        return abs(gap) <= (AGREEING + self.rounding) * self._magnitude + self.cancelled
 
+    @cached_property
     def _magnitude(self) -> float:
         return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
 
@@ -205,5 +207,5 @@ def remaining(movements: Sequence[float], smooth: bool) -> float:
         return 0.0
     if not smooth or len(sizes) < 2 or 0 in sizes:
         return math.inf
-    rate = max(math.sqrt(after / before) for before, after in pairwise(sizes))
+    rate = max([math.sqrt(after / before) for before, after in pairwise(sizes)])
     return sizes[-1] / 2 / (1 - rate) if rate < 1 else math.inf

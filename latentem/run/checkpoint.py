@@ -83,18 +83,9 @@ class Checkpoint:
         fit = json.loads(header)
         differ = [name for name in {**fit, **self._fit} if fit.get(name) != self._fit.get(name)]
         if differ:
-            raise ValueError(
-                f"{self._path} is the checkpoint of another fit, which differs in {', '.join(differ)}: "
-                "give another path, or remove the file"
-            )
-        standing: Standing = pickle.loads(body)
-        return standing
-
-    @property
-    def outcome(self) -> Any:
-        """The whole fit, if it had ended."""
-        standing = self.read()
-        return None if standing is None else standing.outcome
+            other = f"the checkpoint of another fit, which differs in {', '.join(differ)}"
+            raise ValueError(f"{self._path} is {other}: give another path, or remove the file")
+        return pickle.loads(body)
 
     @property
     def due(self) -> bool:
@@ -102,19 +93,13 @@ class Checkpoint:
         return time.monotonic() >= self._next
 
     def write(self, standing: Standing) -> None:
-        """Replace the file.
-
-        Raises:
-            TypeError: parameters or statistics cannot be pickled.
-        """
+        """Replace the file; a TypeError if parameters or statistics cannot be pickled."""
         begun = time.monotonic()
         try:
             body = pickle.dumps(standing, protocol=5)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise TypeError(
-                f"a checkpoint needs parameters and statistics that can be pickled ({error}): "
-                "define their classes at the top of a module"
-            ) from error
+            needed = f"a checkpoint needs parameters and statistics that can be pickled ({error})"
+            raise TypeError(f"{needed}: define their classes at the top of a module") from error
         rest = json.dumps(self._fit).encode() + b"\n" + body
         # A name of its own: another process may keep the same checkpoint, and a user a file called .new.
         descriptor, new = mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
@@ -127,7 +112,7 @@ class Checkpoint:
         except BaseException:
             Path(new).unlink(missing_ok=True)
             raise
-        now = time.monotonic()
+        now = time.monotonic()  # a clock that nobody sets
         self._next = now + max(INTERVAL, _SHARE * (now - begun))
 
 
@@ -146,6 +131,7 @@ def digest(value: Any) -> str:
 
 
 def _tell(value: Any, told: Any) -> None:
+    # The type and the closing bracket keep apart what would read the same: [1, [2]] and [1, 2], 1 and True.
     told.update(f"{type(value).__module__}.{type(value).__qualname__}(".encode())
     if attrs.has(type(value)):
         parts = attrs.fields(type(value))
@@ -165,7 +151,10 @@ def _tell(value: Any, told: Any) -> None:
     elif value is None or isinstance(value, str | bytes | int | float):
         told.update(repr(value).encode())
     else:
-        told.update(_pickled(value))
+        try:
+            told.update(pickle.dumps(value, protocol=5))
+        except (pickle.PicklingError, AttributeError, TypeError):  # its words, without where it lies in this process
+            told.update(re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode())
     told.update(b")")
 
 
@@ -193,10 +182,3 @@ def _tell_code(code: CodeType, told: Any) -> None:
 def _tell_all(values: Any, told: Any) -> None:
     for value in values:
         _tell(value, told)
-
-
-def _pickled(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, protocol=5)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return re.sub(r" at 0x[0-9a-f]+", "", repr(value)).encode()

@@ -18,6 +18,8 @@ class Signal(enum.Enum):
 
 
 STOP = Signal.STOP
+BY = {Ending.STOPPED: "the callback", Ending.INTERRUPTED: "Ctrl-C"}
+"""Who it is that stops a run from outside, for the two ways in which it can be."""
 Callback = Callable[[State[Any, Any]], Any]
 
 
@@ -44,8 +46,7 @@ class Course:
     Attributes:
         state: The last State, or None before the first.
         standing: What the run gave last: that State before anyone halted the run, or why there is none.
-        halted: Whether someone stopped it from outside: the callback, or Ctrl-C.
-        interrupted: Whether it was Ctrl-C.
+        halted: The way in which it was stopped from outside, by one of `BY`; None if it was not.
     """
 
     def __init__(
@@ -55,11 +56,10 @@ class Course:
         standing: State[Any, Any] | Degenerate | None = None,
     ) -> None:
         """A run that is about to begin, or whose earlier part led to `standing`."""
-        self._run = run
-        self._callback = callback
+        self._run, self._callback = run, callback
         self.state = standing if isinstance(standing, State) else None
         self.standing = standing
-        self.halted = self.interrupted = False
+        self.halted: Ending | None = None
 
     @property
     def under_way(self) -> bool:
@@ -80,11 +80,11 @@ class Course:
                     raise RuntimeError("a run ended without a status: its last State must have one")
                 self.state = self.standing = state
                 if self._callback is not None and self._callback(state) is STOP:
-                    self._halt(state, Ending.STOPPED, f"by the callback at step {state.step.index}")
+                    self._halt(state, Ending.STOPPED, f"at step {state.step.index}")
         except KeyboardInterrupt:
             if self.state is None:
                 raise
-            self._halt(self.state, Ending.INTERRUPTED, f"by Ctrl-C after step {self.state.step.index}")
+            self._halt(self.state, Ending.INTERRUPTED, f"after step {self.state.step.index}")
         except Degenerate as error:
             self.standing = error
             raise
@@ -96,13 +96,13 @@ class Course:
             raise ValueError("a run that has not begun has no result")
         return state if state.status else state.ended(Ending.STOPPED, f"left at step {state.step.index}, {left}")
 
-    def _halt(self, state: State[Any, Any], ending: Ending, sentence: str) -> None:
-        self.halted, self.interrupted = True, ending is Ending.INTERRUPTED
+    def _halt(self, state: State[Any, Any], ending: Ending, where: str) -> None:
+        self.halted = ending
         if state.status is None:
-            self.state = state.ended(ending, sentence)
+            self.state = state.ended(ending, f"by {BY[ending]} {where}")
         self._run.close()
 
     @property
     def cut_short(self) -> bool:
         """Whether it was halted on its way, and not in the State in which it ended by itself."""
-        return self.halted and self.standing is not self.state
+        return self.halted is not None and self.standing is not self.state

@@ -87,7 +87,8 @@ class EM(Runner):
             if state is None:
                 memory = learnt
                 state = ledger.record(turn, moved, memory)  # record
-                state = evolve(state, status=failed or decide(self.stop, self.max_steps, state))  # stop?
+                status = failed or decide(self.stop, self.max_steps, state)  # stop?
+                state = state if status is None else evolve(state, status=status)
                 yield state
             if state.status is not None:
                 return

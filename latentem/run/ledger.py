@@ -90,7 +90,7 @@ class Ledger:
         at = turn.now
         self._spent += time.perf_counter() - self._clock
         q, h, log_prior = at.books.expected_log_joint, at.books.entropy, at.books.log_prior
-        movements = [*(step.movement for step in self._steps[-3:]), movement]
+        movements = [step.movement for step in self._steps[-3:]] + [movement]
         left = remaining(movements, self._model.smooth) if memory is None else memory.remaining(movement)
         self._steps.append(
             Step(
@@ -117,6 +117,8 @@ class Ledger:
 
 def _noted(before: tuple[Event, ...], found: Sequence[Event], step: int) -> tuple[Event, ...]:
     """The events so far that were deeds, and those found now, each with the step since which it has held."""
+    if not before and not found:
+        return ()
     since = {event.subject: event.step for event in before}
     done = [event for event in before if event.done]
     return (*done, *(evolve(event, step=since.get(event.subject, step)) for event in found))

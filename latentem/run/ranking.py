@@ -56,19 +56,15 @@ def is_behind(course: Course, best: float) -> bool:
     """Whether a run is far below another and gains next to nothing."""
     assert course.state is not None
     history, observations = course.state.history, course.state.expectation.observations
-    gained = history[-1].objective - history[len(history) // 2].objective
+    gained = history[-1].objective - history[len(history) // 2].objective  # by the later half of its steps
     lacking = best - history[-1].objective
     return lacking > SAME_MODE * observations and TIMES * gained < lacking
 
 
 def in_order(courses: Sequence[Course]) -> list[Course]:
     """The runs that have begun, clean ones first, then by objective, the highest first."""
-    return sorted((course for course in courses if course.state is not None), key=_rank)
-
-
-def _rank(course: Course) -> tuple[bool, float]:
-    assert course.state is not None
-    return not is_clean(course), -course.state.step.objective
+    begun = [(not course.state.clean, -course.state.step.objective, course) for course in courses if course.state]
+    return [course for *_, course in sorted(begun, key=lambda found: found[:2])]
 
 
 def first_best(ended: Sequence[Course]) -> Course:
@@ -76,6 +72,7 @@ def first_best(ended: Sequence[Course]) -> Course:
     best = in_order(ended)[0]
     assert best.state is not None
     step, observations = best.state.step, best.state.expectation.observations
+    # Q and H may each be far larger than their sum, the objective: theirs is its rounding.
     rounding = ROUNDING * (observations + abs(step.expected_log_joint) + abs(step.entropy))
     level = step.objective - min(rounding, SAME_MODE * observations)
 

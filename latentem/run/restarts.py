@@ -9,15 +9,16 @@ from typing import Any, final
 import attrs
 from attrs import frozen
 
-from latentem.core import Degenerate, LatentModel, Placed, placed
+from latentem.core import Degenerate, Placed, placed
 from latentem.run.checkpoint import Checkpoint, Standing
-from latentem.run.course import Callback, Course
+from latentem.run.course import BY, Callback, Course
 from latentem.run.ranking import StartReport, first_best, in_order, is_behind, is_clean
-from latentem.run.runner import Run, Runner, answered
+from latentem.run.runner import Model, Run, Runner, answered
 from latentem.run.step import Ending, State, Status
 from latentem.run.together import advance
 
 FINALISTS = 3
+"""Runs that are taken to a clean end: starts that look best after their trials need not be."""
 EARLIEST = 100
 """Steps after which a finalist may be left behind; it is asked again whenever they have doubled."""
 
@@ -38,7 +39,7 @@ class Start:
 
 def run_all(
     runner: Runner,
-    model: LatentModel[Any, Any, Any, Any],
+    model: Model,
     starts: Sequence[Start],
     data: Any,
     callback: Callback | None = None,
@@ -52,13 +53,8 @@ def run_all(
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
 
-    Args:
-        runner: How each is run.
-        model: What is fitted.
-        starts: Where they begin.
-        data: What `model.chunks` takes.
-        callback: Sees each State; all runs stop when it returns `STOP`.
-        checkpoint: Where to go on from, if it knows, and what to keep up to date.
+    The callback sees each State, and all runs stop when it returns `STOP`; the checkpoint is where to go on from, if it
+    knows, and is kept up to date.
 
     Raises:
         Degenerate: every start was degenerate itself; the message is the first one's.
@@ -66,7 +62,7 @@ def run_all(
     """
     runs = _Runs(runner, model, starts, data, callback, checkpoint)
     try:
-        halted = runs.trials(runner.trial if len(starts) > 1 else None) or runs.finals()
+        halted = runs.advance(runs.courses, runner.trial if len(starts) > 1 else None) or runs.finals()
         runs.save()
     except KeyboardInterrupt:  # between two steps
         if not in_order(runs.courses):
@@ -97,30 +93,25 @@ class _Runs:
     def __init__(
         self,
         runner: Runner,
-        model: LatentModel[Any, Any, Any, Any],
+        model: Model,
         starts: Sequence[Start],
         data: Any,
         callback: Callback | None,
         checkpoint: Checkpoint | None,
     ) -> None:
-        stood = None if checkpoint is None else checkpoint.read()
+        stood = (None if checkpoint is None else checkpoint.read()) or Standing((None,) * len(starts))
         self._chunks = placed(model, data)
         self._together = self._chunks.costly and len(starts) > 1
         self._checkpoint, self._callback = checkpoint, callback
-        self._order, self._visited = (None, 0) if stood is None else (stood.order, stood.visited)
-        self._left = set(stood.left if stood is not None and runner.resumable else ())
+        self._order, self._visited = stood.order, stood.visited
+        self._left = set(stood.left if runner.resumable else ())
         self._comparable = runner.trial is not None
         self.courses = []
-        runs = (None,) * len(starts) if stood is None else stood.runs
-        for start, standing in zip(starts, runs, strict=True):
+        for start, standing in zip(starts, stood.runs, strict=True):
             if isinstance(standing, State) and standing.status is None and not runner.resumable:
                 standing = None  # such a run is run again, from its start
             run = _run(runner, model, start, self._chunks, standing)
             self.courses.append(Course(run, self._told, standing))
-
-    def trials(self, until: int | None) -> Status | None:
-        """Take every run to the step of this index; how all was halted, if it was."""
-        return self._advance(self.courses, until)
 
     def finals(self) -> Status | None:
         """Take the best to their ends; how all was halted, if it was."""
@@ -134,6 +125,7 @@ class _Runs:
             course = self.courses[number]
             if halted is not None:
                 break
+            # Those that a checkpoint says were visited are taken further in any case, as they were then.
             if place >= self._visited and (finished[True] == FINALISTS or not is_clean(course)):
                 break
             self._visited = max(self._visited, place + 1)
@@ -143,9 +135,9 @@ class _Runs:
 
     def _finish(self, courses: Sequence[Course]) -> Status | None:
         """Take runs to their ends, but for those that fall behind; how all was halted, if it was."""
-        until = EARLIEST if self._comparable else None
-        while going := [course for course in courses if course.under_way and not self._is_left(course)]:
-            halted = self._advance(going, until)
+        until = EARLIEST if self._comparable else None  # runs that are compared at their ends cannot fall behind
+        while going := [c for c in courses if c.under_way and self.courses.index(c) not in self._left]:
+            halted = self.advance(going, until)
             if halted is not None:
                 return halted
             if until is not None:
@@ -166,18 +158,16 @@ class _Runs:
         self._left |= set(map(self.courses.index, behind))
         self.save()
 
-    def _is_left(self, course: Course) -> bool:
-        return self.courses.index(course) in self._left
-
-    def _advance(self, courses: Sequence[Course], until: int | None = None) -> Status | None:
+    def advance(self, courses: Sequence[Course], until: int | None) -> Status | None:
+        """Take runs to the step of this index, or to their ends; how all was halted, if it was."""
         for course, error in self._taken_on(courses, until):
+            where = f"at start {self.courses.index(course) + 1} of {len(self.courses)}"
             if isinstance(error, KeyboardInterrupt) and in_order(self.courses):
-                number = self.courses.index(course) + 1
-                return Status(Ending.INTERRUPTED, f"by Ctrl-C at start {number} of {len(self.courses)}")
+                return Status(Ending.INTERRUPTED, f"by Ctrl-C {where}")
             if error is not None and not isinstance(error, Degenerate):
                 raise error
-            if course.halted:
-                return self._halted(course)
+            if course.halted is not None:
+                return Status(course.halted, f"by {BY[course.halted]} {where}; this is the best so far")
         return None
 
     def _taken_on(self, courses: Sequence[Course], until: int | None) -> Iterator[tuple[Course, BaseException | None]]:
@@ -186,7 +176,7 @@ class _Runs:
             yield from ((course, self._tried(course, until)) for course in courses)
             return
         tasks = {self.courses.index(course): course.advance(until) for course in courses}
-        errors = advance(self._chunks, tasks, lambda: any(course.halted for course in courses))
+        errors = advance(self._chunks, tasks, lambda: any(course.halted is not None for course in courses))
         yield from ((self.courses[i], errors.get(i)) for i in tasks)
 
     def _tried(self, course: Course, until: int | None) -> BaseException | None:
@@ -208,16 +198,8 @@ class _Runs:
             self.save()
         return self._callback is not None and self._callback(state)
 
-    def _halted(self, course: Course) -> Status:
-        ending = Ending.INTERRUPTED if course.interrupted else Ending.STOPPED
-        by = "Ctrl-C" if course.interrupted else "the callback"
-        number = self.courses.index(course) + 1
-        return Status(ending, f"by {by} at start {number} of {len(self.courses)}; this is the best so far")
 
-
-def _run(
-    runner: Runner, model: LatentModel[Any, Any, Any, Any], start: Start, chunks: Placed[Any], standing: Any
-) -> Run:
+def _run(runner: Runner, model: Model, start: Start, chunks: Placed[Any], standing: Any) -> Run:
     """A run from its start, or from where it stood."""
     if isinstance(standing, State) and runner.resumable:
         yield from runner.onward(model, standing, chunks)

@@ -17,12 +17,8 @@ def advance(
     """Take several runs on together, to where they yield no more; the errors in which some of them end.
 
     One of them computes at a time, in their order, until it asks for a pass or ends; then one pass answers all that
-    have asked, each with the bits that it would have alone. At Ctrl-C the first that waits is told, and all end.
-
-    Args:
-        placed: The data.
-        runs: By number, generators of tasks, which are sent the totals.
-        ended: Asked after each run: whether all should end.
+    have asked, each with the bits that it would have alone. At Ctrl-C the first that waits is told, and all end; also
+    where `ended`, which is asked after each run, says so.
     """
     errors: dict[int, BaseException] = {}
     going: dict[int, Callable[[], Task]] = {number: partial(next, run) for number, run in runs.items()}
@@ -50,15 +46,14 @@ def advance(
                 except BaseException as its_own:
                     errors[first] = its_own
                 return errors
-            going = {number: _answer(runs[number], part) for number, part in parts.items()}
+            going = {
+                number: partial(runs[number].throw if isinstance(part, Degenerate) else runs[number].send, part)
+                for number, part in parts.items()
+            }
         return errors
     finally:
         for run in runs.values():
             run.close()
-
-
-def _answer(run: Generator[Task, Any, None], part: Any) -> Callable[[], Task]:
-    return partial(run.throw, part) if isinstance(part, Degenerate) else partial(run.send, part)
 
 
 @final
@@ -81,7 +76,7 @@ def _sum(one: Any, other: Any) -> Any:
 
 def _all(tasks: Mapping[int, Task], chunk: Any, cache: Cache) -> Any:
     """Every task on a chunk, with a cache of its own each; those of runs that do not go on are dropped."""
-    for number in [number for number in cache if number not in map(str, tasks)]:
+    for number in [number for number in cache if number not in map(str, tasks)]:  # caches take memory
         del cache[number]
     return Several({number: _tried(task, chunk, cache.setdefault(str(number), {})) for number, task in tasks.items()})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ _KNOWN = 8
 _EXACTLY = 2**24
 """Numbers, (rows, d) times k, up to which distances between rows are taken in double."""
 _BLUR = 1e-6
-"""What single precision leaves of a squared distance of zero."""
+"""Rounding, in single precision, of a squared distance of zero, beside the squares of which it is the difference."""
 
 
 def sample(data: Placed[Any], size: int, seed: np.random.SeedSequence) -> tuple[int, list[Any]]:
@@ -39,11 +39,20 @@ def _counted(chunk: Any) -> tuple[int, bool]:
     return rows_that_count(chunk), chunk.lengths is None
 
 
-def _drawn(share: float, key: list[int], chunk: Rows) -> Rows:
+def drawer(key: Sequence[int], chunk: Rows) -> np.random.Generator:
+    """The generator with which a chunk draws: it depends on the key and on the chunk's first row alone.
+
+    The row is in it so that chunks draw differently where the data have a period, and the same wherever they are.
+    """
+    first = hashlib.blake2b(chunk.x[0].tobytes(), digest_size=8).digest()
+    return np.random.default_rng([*key, int.from_bytes(first, "little")])
+
+
+def _drawn(share: float, key: Sequence[int], chunk: Rows) -> Rows:
     live = np.arange(len(chunk)) if chunk.weight is None else np.flatnonzero(chunk.weight)
-    first = hashlib.blake2b(chunk.x[0].tobytes(), digest_size=8).digest()  # chunks of a period draw differently
-    rng = np.random.default_rng([*key, int.from_bytes(first, "little")])
+    rng = drawer(key, chunk)
     taken = np.zeros(len(chunk), dtype=bool)
+    # The share of the rows, rounded up or down at random: so it is right on average, however small chunks are.
     taken[rng.choice(live, int(share * len(live) + rng.random()), replace=False, shuffle=False)] = True
     if chunk.allowed is not None:
         certain = (chunk.allowed.sum(axis=1) == 1) & (chunk.row_weight > 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from latentem.arrays import Array, Labels, own
 from latentem.core import Cache, Placed
 from latentem.data import Rows
+from latentem.start.drawing import drawer
 
 ROUNDS = 4
 """Passes that draw rows; one more counts who is nearest to each."""
@@ -49,11 +49,9 @@ def oversampled(data: Placed[Rows], k: int, seed: list[int]) -> Rows:
 
 def _candidates(blocks: tuple[Array, ...], size: int, key: tuple[int, ...], chunk: Rows, cache: Cache) -> Drawn:
     """The `size` rows of a chunk that come first in the draw, with the keys by which they do."""
-    digest = hashlib.blake2b(chunk.x[0].tobytes(), digest_size=8).digest()
-    rng = np.random.default_rng([*key, int.from_bytes(digest, "little")])
     chance = chunk.row_weight * (np.ones(len(chunk)) if not blocks else _distances(blocks, chunk, cache)[0])
     with np.errstate(divide="ignore"):
-        keys = np.where(chance > 0, rng.exponential(size=len(chunk)) / chance, np.inf)
+        keys = np.where(chance > 0, drawer(key, chunk).exponential(size=len(chunk)) / chance, np.inf)
     first = np.argpartition(keys, size - 1)[:size] if size < len(keys) else np.arange(len(keys))
     return [(float(keys[row]), chunk.x[row]) for row in first]
 
@@ -85,7 +83,7 @@ def _distances(blocks: tuple[Array, ...], chunk: Rows, cache: Cache) -> tuple[Ar
 
 def _closest(x: Array, others: Array) -> Labels:
     """Which other row, (m, d), is nearest to each row, (n, d) -> (n,), in single precision: a draw needs no more."""
-    origin = others.mean(axis=0)
+    origin = others.mean(axis=0)  # about it, and in the unit of their reach, single precision keeps most digits
     scale = np.abs(others - origin).max() or 1.0
     b = ((others - origin) / scale).astype(np.float32)
     half = 0.5 * np.einsum("md,md->m", b, b)
@@ -94,5 +92,6 @@ def _closest(x: Array, others: Array) -> Labels:
     for begin in range(0, len(x), step):
         part = slice(begin, begin + step)
         a = ((x[part] - origin) / scale).astype(np.float32)
+        # |a - b|^2 is least where a b - |b|^2 / 2 is largest
         labels[part] = np.subtract(np.dot(a, b.T), half).argmax(axis=1)
     return labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from functools import partial
 from typing import Any, final
@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from latentem.arrays import Array, Labels
-from latentem.core import Cache, Clustering, LatentModel, Placed, tree_sum
+from latentem.core import Cache, Clustering, LatentModel, Placed, row_count, tree_sum
 from latentem.data import Rows, weight_of
 from latentem.engine.blas import one_thread
 from latentem.start.drawing import distances_to, sample
@@ -18,6 +18,8 @@ from latentem.start.oversampling import oversampled
 
 Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
+Way = Callable[[Random], Any]
+"""How the parameters of a start are drawn."""
 _FAR = 1e100
 """Values from which squares come near the end of floats, and below the inverse of which they vanish."""
 _SAMPLE, _FEWEST = 2**16, 2**12
@@ -38,22 +40,32 @@ class Seeder:
         self._weight = weight_of(self._chunks)
         x = np.concatenate([chunk.x for chunk in self._chunks])
         self._x = _filled(x, self._weight)
-        own = base.coordinates(x)
+        own = base.coordinates(x)  # of values as they are given: what is missing is filled in afterwards, on this scale
         self._coordinates = None if own is None else _filled(own, self._weight)
         masks = [chunk.allowed for chunk in self._chunks]
         self._allowed = None if masks[0] is None else np.concatenate(masks)
         # What is rare may be missing from a sample, and a family may not do without it; clusters can.
-        self._whole = sum(map(length, self._chunks)) == sum(data.each(length))
-        whole = base.hard or self._whole
-        self._pooled = (
-            tree_sum(_evenly(base, chunk, {}) for chunk in self._chunks)
-            if whole
-            else data.total(partial(_evenly, base))
-        )
+        self._whole = sum(map(row_count, self._chunks)) == sum(data.each(row_count))
+        if base.hard or self._whole:
+            self._pooled = tree_sum(map(base.evened, self._chunks))
+        else:
+            self._pooled = data.total(partial(_evenly, base))
         self._seed = seed
         self._reference: Any = None
 
-    def start(self, make: Any, child: np.random.SeedSequence) -> Any:
+    @property
+    def ways(self) -> Sequence[tuple[str, Way]]:
+        """The ways in which a fit makes its starts in turn, by name."""
+        standardised = "k-means++ on standardised columns", partial(self.plus_plus, standardised=True)
+        groups = "means of random groups of rows", self.groups
+        if self._coordinates is not None:
+            own = "k-means++ on the family's coordinates", self.along_coordinates
+            return own, ("k-means++ on ranks", self.along_ranks), standardised, groups
+        if self._base.hard and not self._whole and self._allowed is None:
+            return standardised, ("k-means|| over all rows", self.parallel), groups
+        return standardised, ("k-means++ on raw columns", partial(self.plus_plus, standardised=False)), groups
+
+    def start(self, make: Way, child: np.random.SeedSequence) -> Any:
         """The parameters that `make` draws; what is held is as in the first start, so that ends can be compared."""
         with one_thread():  # products with one centre at a time: threads would only wait for one another
             params = make(np.random.default_rng(child))
@@ -72,11 +84,6 @@ class Seeder:
         x = self._standardised(self._x) if standardised else self._centred(self._x)
         return self._spread_out(rng, x)
 
-    @property
-    def skewed(self) -> bool:
-        """Whether the model has coordinates of its own in which rows lie more evenly."""
-        return self._coordinates is not None
-
     def along_coordinates(self, rng: Random) -> Any:
         """k-means++ in the coordinates that the model gives, standardised."""
         assert self._coordinates is not None
@@ -89,19 +96,12 @@ class Seeder:
 
     def _centred(self, x: Array) -> Array:
         """Rows about their mean, in a unit in which squares neither overflow nor vanish."""
-        largest = np.abs(x).max()
-        if largest > 0 and not 1 / _FAR < largest < _FAR:
-            x = np.ldexp(x, -int(np.ceil(np.log2(largest))))
-        centred: Array = x - np.average(x, axis=0, weights=self._weight)
-        return centred
+        x = _scaled(x, np.abs(x).max())
+        return x - np.average(x, axis=0, weights=self._weight)
 
     def _standardised(self, x: Array) -> Array:
-        """Columns of mean 0 and variance 1."""
-        largest = np.abs(x).max(axis=0)
-        far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
-        if far.any():
-            x = np.ldexp(x, -np.ceil(np.log2(np.where(far, largest, 1.0))).astype(int))
-        x = self._centred(x)
+        """Columns of mean 0 and variance 1; one that does not vary stays at 0."""
+        x = self._centred(_scaled(x, np.abs(x).max(axis=0)))
         spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
         x /= np.where(spread > 0, spread, 1.0)
         return x
@@ -110,14 +110,14 @@ class Seeder:
         """Parameters from k-means++ on these rows, (n, ...), which stand for the rows of the data."""
         nearest = np.full(len(x), np.inf)
         labels = np.zeros(len(x), dtype=np.int64)
-        known = self._known()
+        known = self._known()  # rows whose label is known give their component's centre; the others are drawn after it
         centres = [np.average(x[rows], axis=0, weights=self._weight[rows]) if len(rows) else None for rows in known]
         distances = distances_to(x, self._base.k)
         for j in sorted(range(self._base.k), key=lambda j: centres[j] is None):
             centre = centres[j]
             if centre is None:
                 chance = self._weight * (np.ones(len(x)) if np.isinf(nearest).any() else nearest)
-                chance = chance if chance.sum() > 0 else self._weight
+                chance = chance if chance.sum() > 0 else self._weight  # every row stands on a centre already
                 centre = x[rng.choice(len(x), p=chance / chance.sum())]
             distance = distances(centre)
             closer = distance < nearest
@@ -134,20 +134,10 @@ class Seeder:
         seeder._coordinates = None
         return seeder.plus_plus(rng, standardised=False)
 
-    @property
-    def restricted(self) -> bool:
-        """Whether some rows may not belong to all components."""
-        return self._allowed is not None
-
-    @property
-    def whole(self) -> bool:
-        """Whether starts are made on all rows, and not on a sample."""
-        return self._whole
-
     def groups(self, rng: Random) -> Any:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
         k, live = self._base.k, np.flatnonzero(self._weight)
-        size = max(1, min(self._x.shape[1] + 1, len(live) // k))
+        size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space
         chosen = rng.permutation(live)[: k * size]
         labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
         if self._base.hard:
@@ -157,12 +147,11 @@ class Seeder:
             weight = np.zeros(len(self._x))
             responsibilities[chosen] = np.eye(k)[labels]
             weight[chosen] = each
-            own = self._statistics(self._restricted(responsibilities), weight)
+            own = statistics_of(self._base, self._chunks, self._restricted(responsibilities), weight)
         params = self._model.first(self._pooled)
-        members = self._shared(own)
         for block in self._model.blocks():
             if block.path == self._base.location:
-                params = block.apply(members, params)
+                params = block.apply(self._shared(own), params)
         return params
 
     def _known(self) -> list[Any]:
@@ -172,6 +161,7 @@ class Seeder:
         return [np.flatnonzero(certain & self._allowed[:, j]) for j in range(self._base.k)]
 
     def _restricted(self, responsibilities: Array) -> Array:
+        """Responsibilities of the components that are allowed alone, which share what a row had elsewhere."""
         if self._allowed is None:
             return responsibilities
         inside = responsibilities * self._allowed
@@ -180,33 +170,32 @@ class Seeder:
 
     def _clusters(self, labels: Labels) -> Any:
         if not self._base.hard:
-            return self._statistics(self._restricted(np.eye(self._base.k)[labels]))
+            return statistics_of(self._base, self._chunks, self._restricted(np.eye(self._base.k)[labels]))
         if self._allowed is not None:
             labels = np.where(self._allowed[np.arange(len(labels)), labels], labels, self._allowed.argmax(axis=1))
-        return tree_sum(map(self._base.clustered, self._chunks, _parts(self._chunks, labels)))
+        edges = np.cumsum([len(chunk.x) for chunk in self._chunks])
+        return tree_sum(map(self._base.clustered, self._chunks, np.split(labels, edges[:-1])))
 
     def _shared(self, own: Any) -> Any:
+        """The components' own statistics, and beside them an average row's worth of the pooled data for each."""
         return own + (self._base.k / self._live) * self._pooled
-
-    def _statistics(self, responsibilities: Array, weight: Array | None = None) -> Any:
-        return statistics_of(self._base, self._chunks, responsibilities, weight)
 
 
 def _size(base: Clustering, data: Placed[Any]) -> int:
     """How many rows a start is made on: so many that it costs less than a few passes, and is as good."""
     if not base.hard:
         return _SAMPLE
-    n = sum(data.each(length))
-    return min(_SAMPLE, max(_FEWEST, 4 * base.k, n // 16))
+    return min(_SAMPLE, max(_FEWEST, 4 * base.k, sum(data.each(row_count)) // 16))
 
 
 def _evenly(base: Clustering, chunk: Any, cache: Cache) -> Any:
     return base.evened(chunk)
 
 
-def _parts(chunks: Sequence[Any], values: Any) -> list[Any]:
-    """Values of all rows, cut as the chunks are."""
-    return np.split(values, np.cumsum([len(chunk.x) for chunk in chunks])[:-1])
+def _scaled(x: Array, largest: Any) -> Array:
+    """Rows, or columns of them, divided by a power of two, which rounds nothing, where squares would be no floats."""
+    far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
+    return np.ldexp(x, -np.ceil(np.log2(np.where(far, largest, 1.0))).astype(int)) if np.any(far) else x
 
 
 def _filled(x: Array, weight: Array) -> Array:
@@ -224,7 +213,7 @@ def _ranks(x: Array) -> Array:
     ranks = np.empty_like(x)
     for i, column in enumerate(x.T):
         _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks[:, i] = (counts.cumsum() - counts / 2)[which]
+        ranks[:, i] = (counts.cumsum() - counts / 2)[which]  # the middle of the places that equal values take
     return ranks
 
 
@@ -241,8 +230,3 @@ def statistics_of(base: Clustering, chunks: Iterable[Any], responsibilities: Arr
             yield base.gathered(chunk, table, None if weight is None else weight[part])
 
     return tree_sum(parts())
-
-
-def length(chunk: Any) -> int:
-    """How many rows a chunk has."""
-    return len(chunk.x)

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
+from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from latentem.arrays import Array, frozen_shares, real_numbers
-from latentem.core import Cache, Placed
+from latentem.arrays import frozen_shares, real_numbers
+from latentem.core import Cache, Placed, row_count
 from latentem.engine import Serial
 from latentem.numerics.rng import children
 from latentem.run import Start
-from latentem.start.seeding import Model, Seeder, length, statistics_of
+from latentem.start.seeding import Model, Seeder, statistics_of
 
 _ROUNDING = 1e-9
 """How far a sum of responsibilities may be from one."""
@@ -57,25 +59,8 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
     count = int(n_starts) if clusters.k > 1 else 1  # with one component every start leads to the same place
     seeds_of = children(rng, count)
     seeder = Seeder(model, clusters, data, seeds_of[0])
-    makers: tuple[tuple[str, Any], ...] = (
-        ("k-means++ on standardised columns", partial(seeder.plus_plus, standardised=True)),
-        ("k-means++ on raw columns", partial(seeder.plus_plus, standardised=False)),
-        ("means of random groups of rows", seeder.groups),
-    )
-    if seeder.skewed:
-        makers = (
-            ("k-means++ on the family's coordinates", seeder.along_coordinates),
-            ("k-means++ on ranks", seeder.along_ranks),
-            makers[0],
-            makers[2],
-        )
-    if clusters.hard and not seeder.whole and not seeder.restricted:
-        makers = makers[0], ("k-means|| over all rows", seeder.parallel), makers[2]
-    made = []
-    for i, child in enumerate(seeds_of):
-        name, make = makers[i % len(makers)]
-        made.append(Start(name, partial(seeder.start, make, child)))
-    return made
+    turns = zip(cycle(seeder.ways), seeds_of, strict=False)
+    return [Start(name, partial(seeder.start, make, child)) for (name, make), child in turns]
 
 
 def _guessed(model: Model, data: Placed[Any], seed: int) -> Any:
@@ -86,39 +71,30 @@ def _at_guess(model: Model, seed: int, chunk: Any, cache: Cache) -> Any:
     return model.statistics(chunk, model.guess(chunk, seed))
 
 
-def _row_weight(chunk: Any) -> Array:
-    weight: Array = chunk.row_weight
-    return weight
-
-
 def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
     clusters = model.clusters()
-    given_as_table = isinstance(start, SupportsArray | list | tuple)
-    if not given_as_table or clusters is None:
+    if clusters is None or not isinstance(start, SupportsArray | list | tuple):
         model.check_params(start)
         return start
-    n, k = sum(chunks.each(length)), clusters.k
+    n, k = sum(chunks.each(row_count)), clusters.k
     array = real_numbers(start, "start")
     if array.shape == (n,) and array.dtype.kind in "iu":
         if array.min() < 0 or array.max() >= k:
-            raise ValueError(
-                f"start holds the label {array.min() if array.min() < 0 else array.max()}: give 0 to {k - 1}"
-            )
+            worst = array.min() if array.min() < 0 else array.max()
+            raise ValueError(f"start holds the label {worst}: give 0 to {k - 1}")
     elif array.shape == (n, k):
         array = frozen_shares(array)
         off = ~((array >= 0).all(axis=1) & (np.abs(array.sum(axis=1) - 1) <= _ROUNDING))
         if off.any():
             row = int(off.argmax())
-            raise ValueError(
-                f"start: the responsibilities of row {row} are {array[row]}, which sum to {array[row].sum()}: they "
-                "must be at least 0 and sum to 1"
-            )
+            found = f"the responsibilities of row {row} are {array[row]}, which sum to {array[row].sum()}"
+            raise ValueError(f"start: {found}: they must be at least 0 and sum to 1")
     else:
         raise ValueError(
             f"start of shape {array.shape} and type {array.dtype} was given: give parameters, "
             f"whole-number labels of shape ({n},), or responsibilities of shape ({n}, {k})"
         )
-    weight = np.concatenate(chunks.each(_row_weight))
+    weight = np.concatenate(chunks.each(attrgetter("row_weight")))
     counts = np.bincount(array, weight, k) if array.ndim == 1 else weight @ array
     if (counts == 0).any():
         raise ValueError(f"the start has no rows in component {int(counts.argmin())}: give it some, or lower k")

@@ -15,6 +15,7 @@ from latentem.testing.clauses import CLAUSES, Case, Model, cut
 from latentem.transform import Hard, Sampled, Tempered, WithPrior
 
 _MOVES = ((1e6, 1.0), (0.0, 1e-9), (-1e3, 1e6))
+"""Shifts and scales at which moments about zero, or tolerances in the data's units, would show."""
 
 
 @final

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import attrs
 import numpy as np
 
-from latentem.core import Degenerate, HasLabels, Unavailable, get, tree_sum
-from latentem.testing.clauses import Case, cut
+from latentem.core import Degenerate, HasLabels, Unavailable, get
+from latentem.testing.clauses import Case, cut, mixture
 
 _UNITS = 200
+"""Pieces, at most, whose weights are changed."""
 _NUDGE = 1e-3
 """By how much the weights of units are changed, to see which way the maximum of a block moves."""
 _FELT, _NONE = 1e-3, 1e-5
 """Of the largest singular value: above it a direction is one, below it none. Between the two nothing is claimed."""
 _DRAWN = 2000
+"""Units that `sample` is asked for."""
 _SPARE = 4
+"""Directions that are looked at beyond those claimed, so that one too many would show."""
 _DEVIATIONS, _LABELS = 6.0, 20.0
 """Standard deviations that chance is given; of counts of labels more, since those of a chain hang together."""
 
@@ -55,16 +58,14 @@ def _numbers(case: Case, chunk: Any) -> Iterator[str]:
 
 def _seen(case: Case, chunk: Any, block: Any, statistics: list[Any], total: Any, seed: int) -> Any:
     """How the log evidence of each unit follows the maximum of a block, as the weights of the units change a little."""
-    shares = np.random.default_rng(seed).normal(size=len(statistics)).tolist()
-    change = tree_sum(share * one for share, one in zip(shares, statistics, strict=True))
+    change = mixture(statistics, np.random.default_rng(seed).normal(size=len(statistics)))
     one, other = (block.apply(total + step * change, case.params) for step in (_NUDGE, -_NUDGE))
     return case.model.log_evidence(one, chunk) - case.model.log_evidence(other, chunk)
 
 
 def _value(case: Case, block: Any, statistics: list[Any], seed: int) -> Any:
     """The numbers of the maximum of a block, under random weights of the units."""
-    shares = np.random.default_rng(seed).gamma(1.0, size=len(statistics)).tolist()
-    mixed = tree_sum(share * one for share, one in zip(shares, statistics, strict=True))
+    mixed = mixture(statistics, np.random.default_rng(seed).gamma(1.0, size=len(statistics)))
     return np.concatenate(list(_numbers_in(get(block.apply(mixed, case.params), block.path))))
 
 
@@ -125,9 +126,8 @@ def _draws(case: Case, chunk: Any) -> Iterator[str]:
             yield f"sample gives the labels {counts} times, and the posterior of its rows expects {np.round(expected)}"
 
 
-def _claims(case: Case, chunk: Any) -> Iterator[str]:
-    """Contradictions that the model itself can name."""
-    yield from case.model.contradictions(case.params)
-
-
-CLAIMS: dict[str, Callable[[Case, Any], Iterator[str]]] = {"numbers": _numbers, "draws": _draws, "claims": _claims}
+CLAIMS: dict[str, Callable[[Case, Any], Iterable[str]]] = {
+    "numbers": _numbers,
+    "draws": _draws,
+    "claims": lambda case, chunk: case.model.contradictions(case.params),
+}

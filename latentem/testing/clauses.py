@@ -1,4 +1,4 @@
-"""The six clauses of the contract, each a generator of what it finds wrong."""
+"""Six of the nine clauses of the contract, each a generator of what it finds wrong."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from latentem.core import (
     Degenerate,
     Expectation,
     LatentModel,
+    Learnable,
     Unavailable,
     can_be_cut,
     e_step,
@@ -22,6 +23,7 @@ from latentem.core import (
     log_likelihood,
     objective,
     put,
+    tree_sum,
 )
 from latentem.run import EM, Ending
 from latentem.run.audit import Books, m_gain
@@ -29,8 +31,11 @@ from latentem.transform import Frozen
 
 Model = LatentModel[Any, Any, Any, Any]
 _STEPS = 3
+"""Steps of each run whose half steps are audited."""
 _PIECES = 25
+"""More than the 16 leaves of two full levels of `tree_sum`, and not a power of its fan-in."""
 _MOST_BLOCKS = 4
+"""Blocks up to which all their subsets are held, 15 at most."""
 _RELATIVE = 1e-9
 """Of Q: a gain below it is rounding, where the model does not say that its parameters are ill-conditioned."""
 
@@ -62,13 +67,7 @@ class Case:
         """Random positive combinations of the statistics of the pieces, on scales from 0.01 to 100."""
         rng = np.random.default_rng(0)
         parts = [self.model.expectation(self.params, piece).statistics for piece in self.pieces]
-        made = []
-        for scale in (0.01, 0.3, 1.0, 100.0):
-            total = scale * parts[0]
-            for part in parts[1:]:
-                total = total + scale * float(rng.gamma(1.0)) * part
-            made.append(total)
-        return made
+        return [mixture(parts, scale * rng.gamma(1.0, size=len(parts))) for scale in (0.01, 0.3, 1.0, 100.0)]
 
     @cached_property
     def neighbours(self) -> list[Any]:
@@ -81,6 +80,11 @@ class Case:
             except Degenerate:
                 continue
         return found
+
+
+def mixture(statistics: Sequence[Any], shares: Any) -> Any:
+    """The sum of statistics, each times its share."""
+    return tree_sum(share * one for share, one in zip(shares.tolist(), statistics, strict=True))
 
 
 def cut(chunk: Any, parts: int) -> list[Any]:
@@ -132,13 +136,9 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
-    yield from _run(case, case.model)
-
-
-def _run(case: Case, model: Model) -> Iterator[str]:
     """Losses that the runner's own audit finds in a few steps."""
     try:
-        end = EM(stop=lambda state: None, max_steps=_STEPS).run(model, case.params, list(case.pieces))
+        end = EM(stop=lambda state: None, max_steps=_STEPS).run(case.model, case.params, list(case.pieces))
     except Degenerate:
         return
     if end.status is not None and end.status.ending is Ending.OBJECTIVE_FELL:
@@ -156,7 +156,7 @@ def _subsets(case: Case, chunk: Any) -> Iterator[str]:
         model = Frozen(case.model, {block.name for block in held if block.path})
         for start in case.neighbours:
             other = Case(model, start, case.pieces, None)
-            for message in _run(other, model):
+            for message in _half_steps(other, chunk):
                 yield f"with {', '.join(block.name for block in held)} frozen, {message}"
             moved = model.m_step(other.e(start).statistics, start)
             for block in held:
@@ -196,6 +196,12 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
     for statistics, given in itertools.product(case.combinations[1:3], case.neighbours):
         params = model.lift(given, statistics)[0]
         scale = _RELATIVE * (1 + abs(model.log_joint(params, statistics)) + abs(model.log_prior(params)))
+        try:
+            by_block, at_once = Learnable.m_step(model, statistics, params), model.m_step(statistics, params)
+            if not abs(apart := m_gain(model, by_block, at_once, statistics)) <= scale:
+                yield f"m_step is {apart:.3g} nats off the blocks in their order"
+        except Degenerate:
+            pass
         for block in model.blocks():
             for other in (*case.combinations, *_near(statistics, case.combinations)):
                 try:
@@ -215,7 +221,7 @@ def _optimality(case: Case, chunk: Any) -> Iterator[str]:
 
 
 def _near(statistics: Any, others: Sequence[Any]) -> Iterator[Any]:
-    """The same statistics on other scales, which show a bias that depends on n, and a little way towards others."""
+    """Statistics on other scales, which show a bias that depends on n, and a little way towards others."""
     yield from (0.01 * statistics, 100.0 * statistics)
     yield from (statistics + 1e-2 * other for other in others)
 

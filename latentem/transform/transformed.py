@@ -63,6 +63,9 @@ class Transformed(LatentModel[Any, Any, Any, P]):
     def blocks(self) -> Sequence[Block[Any, P]]:
         return self.inner.blocks()
 
+    def m_step(self, statistics: Any, params: P) -> P:
+        return self.inner.m_step(statistics, params)
+
     def first(self, statistics: Any) -> P:
         return self.inner.first(statistics)
 

@@ -7,18 +7,17 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, Placed, e_half
+from latentem.core import Degenerate, Placed, e_half
 from latentem.run import EM, Ending, History, Runner, State, Step, remaining_below
 from latentem.run.course import next_state
-from latentem.run.runner import Run
+from latentem.run.runner import Model, Run
 from latentem.transform import Tempered
 
-Model = LatentModel[Any, Any, Any, Any]
 _FAILED = (Ending.DEGENERATE, Ending.OBJECTIVE_FELL)
 
 
 def _betas(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    return tuple(map(float, values))
 
 
 def _schedule(instance: Any, attribute: Any, betas: tuple[float, ...]) -> None:
@@ -29,10 +28,6 @@ def _schedule(instance: Any, attribute: Any, betas: tuple[float, ...]) -> None:
 def _below_one(instance: Any, attribute: Any, value: float) -> None:
     if not 0 <= value < 1:
         raise ValueError(f"{attribute.name} was given as {value!r}: give a number from 0 to below 1")
-
-
-def _stage() -> EM:
-    return EM(stop=remaining_below(1e-6), max_steps=100)
 
 
 @final
@@ -62,7 +57,7 @@ class Annealing(Runner):
         default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), converter=_betas, validator=_schedule
     )
     em: EM = field(factory=EM)
-    stage: EM = field(factory=_stage)
+    stage: EM = field(factory=lambda: EM(stop=remaining_below(1e-6), max_steps=100))
     nudge: float = field(default=0.01, validator=_below_one)
 
     @property
@@ -78,7 +73,8 @@ class Annealing(Runner):
         for number, beta in enumerate(self.betas, 1):
             last = number == len(self.betas)
             begun = len(history)
-            stage = self.em.stepwise(model, params, chunks) if last else self._stage(model, params, chunks, beta)
+            runner, of_stage = (self.em, model) if last else (self.stage, Tempered(model, beta))
+            stage = runner.stepwise(of_stage, params, chunks)
             while (state := (yield from next_state(stage))) is not None:
                 step, end = state.step, state
                 if begun + step.index == len(history):  # a run that fails shows its last State twice
@@ -93,14 +89,11 @@ class Annealing(Runner):
             passes, seconds = history[-1].passes, history[-1].seconds
             params = self._nudged(model, end, at_start)
 
-    def _stage(self, model: Model, params: Any, chunks: Placed[Any], beta: float) -> Run:
-        return self.stage.stepwise(Tempered(model, beta), params, chunks)
-
     def _nudged(self, model: Model, state: State[Any, Any], at_start: Any) -> Any:
         if self.nudge == 0:
             return state.params
         statistics = (1 - self.nudge) * state.expectation.statistics + self.nudge * at_start
         try:
             return model.m_step(statistics, state.params)
-        except Degenerate:
+        except Degenerate:  # without the nudge the run goes on as well
             return state.params

@@ -62,7 +62,7 @@ class Incremental(Runner):
 
         def visits(model: Model, now: Pass, following: Any, ledger: Ledger) -> Generator[Any, Any, Turn]:
             """An E half on each chunk, with an M half before each but the first, which was made already."""
-            yield from ()
+            yield from ()  # a generator, as all ways ahead are: it computes on the chunks itself
             entered, maximised = following, now.expectation.statistics
             gained: dict[Half, float] = {"E": 0.0, "M": 0.0}
             for number, chunk in enumerate(chunks):

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, final
 
 from attrs import evolve, field, frozen
+from attrs.validators import optional
 
 from latentem.core import Degenerate, Expectation, InOrder, Placed, Value, e_half, placed
 from latentem.numerics.arithmetic import own_arithmetic, own_steps
@@ -85,12 +86,7 @@ class Online(Runner):
     delay: float = field(default=2.0, validator=_at_least_zero)
     wait: float = field(default=20.0, validator=_at_least_zero)
     passes: int = field(default=1, validator=whole(1, "passes"))
-    stop: Stop | None = field(default=None)
-
-    @stop.validator
-    def _is_rule(self, attribute: Any, value: Any) -> None:
-        if value is not None:
-            a_rule(self, attribute, value)
+    stop: Stop | None = field(default=None, validator=optional(a_rule))
 
     @property
     def trial(self) -> int | None:
@@ -120,6 +116,7 @@ class Online(Runner):
             return state
         updates, observations = state.updates + 1, state.observations + new.observations
         if state.discounted is not None:
+            # "Online EM" in docs/mathematics.md.
             # Sums, not means: a chunk enters by its size, so unequal chunks have the limit of equal ones.
             step = (updates + self.delay) ** -self.exponent
             new = (1 - step) * state.discounted + step * new

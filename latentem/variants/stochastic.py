@@ -7,16 +7,14 @@ from typing import Any, final
 
 from attrs import evolve, field, frozen
 
-from latentem.core import Degenerate, LatentModel, Placed, e_half
+from latentem.core import Degenerate, Placed, e_half
 from latentem.run import EM, Ending, Runner, State, Status
 from latentem.run.audit import Pass, audit
 from latentem.run.course import next_state
 from latentem.run.em import first_turn
 from latentem.run.ledger import Ledger, Turn
-from latentem.run.runner import Run, whole
+from latentem.run.runner import Model, Run, whole
 from latentem.transform import Sampled
-
-Model = LatentModel[Any, Any, Any, Any]
 
 
 @final
@@ -63,7 +61,9 @@ class Stochastic(Runner):
         model.check_params(params)
         ledger = Ledger(model)
         first = yield from first_turn(Sampled(model, self.seed), params, ledger)
-        loop = EM(stop=_never, max_steps=self.steps - 1).loop(model, chunks, ledger, first, ahead=self._draw)
+        loop = EM(stop=lambda state: None, max_steps=self.steps - 1).loop(
+            model, chunks, ledger, first, ahead=self._draw
+        )
         total: Any = None
         end: State[Any, Any] | None = None
         while (state := (yield from next_state(loop))) is not None:
@@ -75,6 +75,7 @@ class Stochastic(Runner):
                 total = state.expectation.statistics if total is None else total + state.expectation.statistics
             yield evolve(state, status=None)
         assert end is not None
+        # The books of the result are those of a plain E-step, for those of a draw are not comparable.
         kind, params, status = "full", end.params, end.status
         if end.step.index == self.steps - 1:
             try:
@@ -96,7 +97,3 @@ class Stochastic(Runner):
         new = Pass.of(drawn, following, (yield e_half(drawn, following)))
         ledger.passes += 1
         return Turn("drawn", new, audit(Sampled(model), now, new, f"step {ledger.index}"))
-
-
-def _never(state: State[Any, Any]) -> None:
-    """No end but the last draw."""

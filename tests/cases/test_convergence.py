@@ -21,7 +21,7 @@ def test_figures_are_those_of_the_returned_parameters(structure, max_steps):
     if max_steps < 10_000:
         with pytest.warns(lem.ConvergenceWarning, match="max steps"):
             fit = lem.fit(model, x, start=start, max_steps=max_steps)
-        assert fit.status.ending is lem.Ending.MAX_STEPS
+        assert fit.status.ending is lem.run.Ending.MAX_STEPS
     else:
         fit = lem.fit(model, x, start=start)
         assert fit.converged
@@ -139,7 +139,7 @@ def test_block_that_is_no_maximiser_is_named(name):
     with pytest.warns(lem.ConvergenceWarning, match="objective fell"):
         fit = lem.fit(model, x, start=start)
     assert not fit.converged
-    assert fit.status.ending is lem.Ending.OBJECTIVE_FELL
+    assert fit.status.ending is lem.run.Ending.OBJECTIVE_FELL
     assert "M half" in fit.status.sentence
     assert name in fit.status.sentence
     expected = logsumexp(log_joint_by_scipy(fit.params, x), axis=1).sum()

@@ -111,7 +111,7 @@ def test_hard_data_without_a_prior_name_the_component(structure):
     x = np.concatenate([blobs(20), [[90.0, -90.0]]])
     with pytest.warns(lem.ConvergenceWarning, match="component 1"):
         fit = lem.fit(with_k(2, structure, prior=None), x, start=(np.arange(41) == 40).astype(int))
-    assert fit.status.ending is lem.Ending.DEGENERATE
+    assert fit.status.ending is lem.run.Ending.DEGENERATE
     assert "tied" in fit.status.sentence
     assert_sound(fit, x)
 
@@ -164,7 +164,7 @@ def test_rounding_in_a_hyperplane_is_no_fall_of_the_objective(structure, seed):
         x[: n // 2] = x[0]
     fit = lem.fit(with_k(int(k), structure), x, n_starts=2, stop=lem.remaining_below(1e-7), max_steps=300)
     assert np.isfinite(fit.log_likelihood)
-    assert [r.status.sentence for r in fit.starts if r.status.ending is lem.Ending.OBJECTIVE_FELL] == []
+    assert [r.status.sentence for r in fit.starts if r.status.ending is lem.run.Ending.OBJECTIVE_FELL] == []
     assert any(event.kind == "floor" for event in fit.events)
 
 

@@ -49,7 +49,7 @@ def test_offset_of_two_to_the_forty_is_finite(structure):
     model = lem.GaussianMixture(2, structure=structure)
     start = (x[:, 0] > 3).astype(int)
     here, there = (lem.fit(model, at, start=start, max_steps=500) for at in (x, x + offset))
-    assert there.status.ending is not lem.Ending.OBJECTIVE_FELL
+    assert there.status.ending is not lem.run.Ending.OBJECTIVE_FELL
     np.testing.assert_allclose(there.params.components.means - offset, here.params.components.means, atol=1e-3)
     np.testing.assert_allclose(there.params.components.dense(), here.params.components.dense(), atol=5e-3)
     assert there.log_likelihood == pytest.approx(here.log_likelihood, abs=0.1)

@@ -40,7 +40,7 @@ def test_ctrl_c_returns_the_best_so_far(n_starts, when):
     with pytest.warns(lem.ConvergenceWarning, match="interrupted"):
         fit = lem.fit(lem.GaussianMixture(2), x, n_starts=n_starts, callback=callback, accelerate=None)
     assert len(seen) == when + 1
-    assert fit.status.ending is lem.Ending.INTERRUPTED
+    assert fit.status.ending is lem.run.Ending.INTERRUPTED
     assert "Ctrl-C" in fit.status.sentence
     assert not fit.converged
     runs = [i for i, state in enumerate(seen) if state.step.index == 0] + [len(seen)]
@@ -91,7 +91,7 @@ def test_a_second_ctrl_c_raises():
 def test_a_first_ctrl_c_while_the_end_is_scored_keeps_the_fit():
     """The run has ended: its parameters are returned, and the sentence says what is not known."""
     fit = lem.fit(Impatient(lem.GaussianMixture(2)), overlapping(), n_starts=2)
-    assert fit.status.ending is lem.Ending.INTERRUPTED
+    assert fit.status.ending is lem.run.Ending.INTERRUPTED
     assert "the run had ended (converged" in str(fit.status)
     assert fit.log_evidence is None
     assert fit.params == lem.fit(lem.GaussianMixture(2), overlapping(), n_starts=2).params
@@ -138,7 +138,7 @@ def test_a_callback_stops_or_breaks_a_fit():
             n_starts=4,
             callback=lambda s: seen.append(s) or (lem.STOP if len(seen) == 7 else True),
         )
-    assert fit.status.ending is lem.Ending.STOPPED
+    assert fit.status.ending is lem.run.Ending.STOPPED
     assert len(seen) == 7
 
     def broken(state):

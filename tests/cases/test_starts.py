@@ -57,7 +57,7 @@ def test_two_point_start_without_prior_names_the_component():
     assert at_start.log_likelihood == pytest.approx(-1.23097587151041, abs=1e-12)
     with pytest.warns(lem.ConvergenceWarning, match="component 1"):
         fit = lem.fit(model, x, start=start)
-    assert fit.status.ending is lem.Ending.DEGENERATE
+    assert fit.status.ending is lem.run.Ending.DEGENERATE
     assert np.isfinite(fit.log_likelihood)
     assert (fit.params.components.covariances > 0).all()
 
@@ -82,7 +82,7 @@ def test_degenerate_restart_loses_no_other():
     fit = lem.fit(lem.GaussianMixture(3, prior=None), x, n_starts=12, stop=SOON)
     endings = [report.status.ending for report in fit.starts]
     assert len(fit.starts) == 12
-    assert lem.Ending.DEGENERATE in endings
+    assert lem.run.Ending.DEGENERATE in endings
     assert fit.converged
     assert all(report.status.sentence for report in fit.starts)
     assert logsumexp(log_joint_by_scipy(fit.params, x), axis=1).sum() == pytest.approx(fit.log_likelihood, abs=1e-9)

@@ -154,6 +154,16 @@ class DivisorWithoutOne(Sound):
 
 
 @planted_for("optimality")
+class CovariancesAboutTheMeansThatWere(Sound):
+    """All blocks at once, and not in their order."""
+
+    def m_step(self, statistics, params):
+        after = self.inner.m_step(statistics, params)
+        covariances = self.inner.blocks()[2].maximize(statistics, params)
+        return evolve(after, components=evolve(after.components, covariances=covariances))
+
+
+@planted_for("optimality")
 class RidgeAfterwards(Sound):
     """A multiple of the identity is added after the M-step."""
 
@@ -303,7 +313,7 @@ class WrongMean(WithoutFree):
 
 
 BITS = (np.random.default_rng(0).random((200, 4)) < 0.5).astype(float)
-BIT_PARAMS = lem.MixtureParams([0.4, 0.6], np.array([[0.2, 0.7, 0.4, 0.6], [0.6, 0.3, 0.5, 0.8]]))
+BIT_PARAMS = lem.model.MixtureParams([0.4, 0.6], np.array([[0.2, 0.7, 0.4, 0.6], [0.6, 0.3, 0.5, 0.8]]))
 
 
 @planted_for("numbers", data=lem.Rows(BITS), params=BIT_PARAMS)

@@ -32,7 +32,7 @@ def test_a_callback_that_stops_at_the_end_of_a_start_leaves_a_stopped_fit(tmp_pa
     x = np.random.default_rng(7).normal(size=(200, 2))
     model, path = lem.KMeans(12), tmp_path / "run"
     first = lem.fit(model, x, checkpoint=path, callback=lambda state: lem.STOP if state.status else None)
-    assert first.status.ending is lem.Ending.STOPPED
+    assert first.status.ending is lem.run.Ending.STOPPED
     whole, resumed = lem.fit(model, x), lem.fit(model, x, checkpoint=path)
     assert resumed.params == whole.params
     assert len(resumed.starts) == len(whole.starts) == 10

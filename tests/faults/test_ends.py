@@ -15,7 +15,7 @@ import pytest
 import latentem as lem
 from latentem.run.acceleration import Acceleration
 
-GONE = {lem.Ending.OBJECTIVE_FELL}
+GONE = {lem.run.Ending.OBJECTIVE_FELL}
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +176,7 @@ def test_only_a_deliberate_sign_stops_a_fit():
     x = lem.datasets.old_faithful()
     assert lem.fit(lem.GaussianMixture(2), x, n_starts=1, callback=lambda state: True).converged
     stopped = lem.fit(lem.GaussianMixture(2), x, n_starts=1, callback=lambda state: lem.STOP)
-    assert stopped.status.ending is lem.Ending.STOPPED
+    assert stopped.status.ending is lem.run.Ending.STOPPED
 
 
 def test_import_brings_no_distributions():
@@ -254,7 +254,7 @@ def test_a_fit_of_given_parameters_scores_predicts_and_draws():
     model = lem.GaussianMixture(2)
     fitted = lem.fit(model, x, n_starts=2)
     given = lem.Fit.of(model, fitted.params, x)
-    assert given.status.ending is lem.Ending.GIVEN
+    assert given.status.ending is lem.run.Ending.GIVEN
     assert given.log_likelihood == pytest.approx(fitted.log_likelihood, rel=1e-12)
     np.testing.assert_array_equal(given.predict(x), fitted.predict(x))
     assert given.sample(3, rng=0)[0].shape == (3, 2)

@@ -383,5 +383,5 @@ def _(family: lem.Product, params, x):
 
 
 @log_densities.register
-def _(family: lem.Part, params, x):
+def _(family: lem.family.Part, params, x):
     return log_densities(family.family, params, x[:, list(family.columns)])

@@ -96,7 +96,7 @@ def assert_sound(case, fit):
     assert np.isfinite([fit.objective, fit.bound, fit.expectation.entropy]).all()
     assert not any(event.kind == "gap" for event in fit.events), fit.events
     for status in (fit.status, *(report.status for report in fit.starts)):
-        assert status.ending is not lem.Ending.OBJECTIVE_FELL, status
+        assert status.ending is not lem.run.Ending.OBJECTIVE_FELL, status
     words = str(fit)
     assert " nan" not in words, words
     assert fit.n_parameters >= 0

@@ -59,7 +59,7 @@ class Blocks(Reader):
             yield own(np.array(self.stretch(low, high), dtype=np.float64, order="C"))
 
     def stretch(self, low: int, high: int) -> Any:
-        """The rows of one block, where each can be read by itself."""
+        """The rows of one block, for kinds that keep `stream` as it is, for each block can be read by itself."""
         raise NotImplementedError(f"{type(self).__name__} reads its blocks in a stream: ask stream for them")
 
     def __attrs_post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Blocks(Reader):
         vars(self).update(
             _process=os.getpid(),
             _lock=threading.Lock(),
-            _loads={},  # futures of blocks by their numbers, the one that was asked for last at the end
+            _loads={},  # futures of blocks by their numbers
             _stream=iter(()),
             _next=-1,  # the block that the stream gives next
             _edges=self.edges,
@@ -95,9 +95,8 @@ class Blocks(Reader):
         loads: dict[int, Future[Array]] = state["_loads"]
         with state["_lock"]:
             following = i + 1 if i + 2 < len(state["_edges"]) else i
-            for j in (i, following):
-                wanted = loads.pop(j) if j in loads else _loader(state["_process"]).submit(self._loaded, j)
-                loads[j] = wanted
+            for j in (i, following):  # taken out and put in again: the end of the dict is what was asked for last
+                loads[j] = loads.pop(j) if j in loads else _loader(state["_process"]).submit(self._loaded, j)
             while len(loads) > _AT_ONCE:
                 del loads[next(iter(loads))]
             block = loads[i]
@@ -105,7 +104,7 @@ class Blocks(Reader):
             return block.result()
         except BaseException:
             with state["_lock"]:
-                loads.clear()
+                loads.clear()  # the next who asks tries again, and does not get this error once more
             raise
 
     def _loaded(self, i: int) -> Array:

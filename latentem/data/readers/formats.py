@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, final
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
 from latentem.data.readers.parquet import Parquet
@@ -26,7 +27,7 @@ Found = tuple[Column, Column | None, Column | None]
 @final
 @frozen
 class Options:
-    """How to read a table: arguments of `lem.data.source`; weights and labels only where they have names."""
+    """Options of reading a table: arguments of `lem.data.source`; weights and labels only where they have names."""
 
     columns: Sequence[str] | Sequence[int] | None = None
     weights: str | None = None
@@ -45,39 +46,32 @@ class Options:
         """The columns, by name."""
         return None if self.columns is None else list(map(str, self.columns))
 
-    def refuse(self, kind: str, *options: str) -> None:
-        """Refuse options that do not belong to this kind of data.
-
-        Raises:
-            ValueError: one was given.
-        """
+    def refuse(self, kind: str, options: Sequence[str]) -> None:
+        """Refuse with a ValueError options that do not belong to this kind of data."""
         for option in options:
             if getattr(self, option) is not None:
                 raise ValueError(f"{option} was given, which does not belong to {kind}: leave it out")
 
 
 def find(data: Any, options: Options) -> Found:
-    """A table of any kind.
-
-    Raises:
-        TypeError, ValueError, ImportError, OSError: it cannot be read as one.
-    """
+    """A table of any kind, and the weights and labels beside it; else an error of how it cannot be read as one."""
     if isinstance(data, str | os.PathLike):
         path = os.fspath(data)
         if _suffix(path) not in _FILES:
             raise ValueError(f"{path!r} is of no known kind: give a file that ends in {', '.join(_FILES)}")
         if not os.path.exists(path):
             raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
-        return _FILES[_suffix(path)](path, options)
-    options.refuse(f"data of type {type(data).__name__}", "dataset", "delimiter", "header")
+        read, kind, foreign = _FILES[_suffix(path)]
+        options.refuse(kind, foreign)
+        return read(path, options)
+    options.refuse(f"data of type {type(data).__name__}", ("dataset", *_OF_TEXT))
     where, names = _package(data), columns_of(data)
     if where == "dask" and names is not None:
         return _named(DaskArray.of(data.to_dask_array(lengths=True), names), options)
     if where == "dask":
         return _numbered(DaskArray.of(data), options)
     if where == "h5py":
-        found = Hdf5.of(data.file.filename, data.name)
-        return _numbered(found, options, lambda name: Hdf5.of(found.stamp.path, name))
+        return _stored(Hdf5, data.file.filename, evolve(options, dataset=data.name))
     if where == "zarr":
         return _numbered(Zarr.of_array(data), options)
     if names is not None:
@@ -98,11 +92,7 @@ def is_elsewhere(data: Any) -> bool:
 
 
 def column(data: Any) -> Column:
-    """Weights or labels that are elsewhere: a vector, or a table of one column as one; labels also a table of several.
-
-    Raises:
-        TypeError, ValueError, ImportError, OSError: they cannot be read.
-    """
+    """Weights or labels that are elsewhere: a vector, or a table of one column as one; labels may also be several."""
     return _vector(find(data, Options())[0][0])
 
 
@@ -132,9 +122,10 @@ def _named(found: Reader, options: Options, numbers: Sequence[int] | None = None
     """A table whose columns have names. The last of the numbers are those of the weights and labels."""
     if numbers is None:
         numbers = chosen(options.names, options.others, found.columns or (), f"{found.name}: ")
-    others = iter(numbers[len(numbers) - len(options.others) :])
+    values = len(numbers) - len(options.others)
+    others = iter(numbers[values:])
     weights, allowed = (None if name is None else (found, next(others)) for name in (options.weights, options.allowed))
-    return (found, tuple(numbers[: len(numbers) - len(options.others)])), weights, allowed
+    return (found, tuple(numbers[:values])), weights, allowed
 
 
 def _numbered(found: Reader, options: Options, beside: Callable[[str], Reader] | None = None) -> Found:
@@ -158,7 +149,6 @@ def _numbered(found: Reader, options: Options, beside: Callable[[str], Reader] |
 
 
 def _npy(path: str, options: Options) -> Found:
-    options.refuse("a .npy file", "dataset", "delimiter", "header")
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -167,34 +157,27 @@ def _npy(path: str, options: Options) -> Found:
 
 
 def _csv(path: str, options: Options) -> Found:
-    options.refuse("a text file", "dataset")
     delimiter = options.delimiter or ("\t" if path.lower().endswith(".tsv") else ",")
     found = Csv.of(path, options.names, options.others, delimiter, options.header)
     return _named(found, options, range(len(found.columns)))
 
 
 def _parquet(path: str, options: Options) -> Found:
-    options.refuse("a Parquet file", "dataset", "delimiter", "header")
     found = Parquet.of(path, options.names, options.others)
     return _named(found, options, range(len(found.columns)))
 
 
-def _hdf5(path: str, options: Options) -> Found:
-    options.refuse("an HDF5 file", "delimiter", "header")
-    found = Hdf5.of(path, options.dataset, options.others)
-    return _numbered(found, options, lambda name: Hdf5.of(path, name))
+def _stored(kind: type[Hdf5] | type[Zarr], path: str, options: Options) -> Found:
+    found = kind.of(path, options.dataset, options.others)
+    return _numbered(found, options, lambda name: kind.of(path, name))
 
 
-def _zarr(path: str, options: Options) -> Found:
-    options.refuse("a Zarr store", "delimiter", "header")
-    found = Zarr.of(path, options.dataset, options.others)
-    return _numbered(found, options, lambda name: Zarr.of(path, name))
-
-
-_FILES: Mapping[str, Callable[[str, Options], Found]] = {
-    ".npy": _npy,
-    **dict.fromkeys((".csv", ".tsv", ".txt"), _csv),
-    **dict.fromkeys((".parquet", ".pq"), _parquet),
-    **dict.fromkeys((".h5", ".hdf5", ".hdf"), _hdf5),
-    ".zarr": _zarr,
+_OF_TEXT = ("delimiter", "header")
+_FILES: Mapping[str, tuple[Callable[[str, Options], Found], str, Sequence[str]]] = {
+    ".npy": (_npy, "a .npy file", ("dataset", *_OF_TEXT)),
+    **dict.fromkeys((".csv", ".tsv", ".txt"), (_csv, "a text file", ("dataset",))),
+    **dict.fromkeys((".parquet", ".pq"), (_parquet, "a Parquet file", ("dataset", *_OF_TEXT))),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf"), (partial(_stored, Hdf5), "an HDF5 file", _OF_TEXT)),
+    ".zarr": (partial(_stored, Zarr), "a Zarr store", _OF_TEXT),
 }
+"""By the suffix of a path: the function that reads it, the words for its kind, and the options that do not belong."""

@@ -28,11 +28,7 @@ Row = tuple[int, list[str]]
 
 
 def refuse_delimiter(delimiter: str) -> None:
-    """Refuse what cannot stand between cells.
-
-    Raises:
-        ValueError: it is no single character, or one with another meaning.
-    """
+    """Refuse with a ValueError what cannot stand between cells: no single character, or one with another meaning."""
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise ValueError(f"delimiter was given as {delimiter!r}: give one character, such as ; or \\t for a tab")
 
@@ -40,14 +36,8 @@ def refuse_delimiter(delimiter: str) -> None:
 def rows(lines: Iterable[str], delimiter: str, line: int = 1, width: int = 0) -> Iterator[Row]:
     """The rows of some lines with their ends, of which the first is this line of the file.
 
-    Args:
-        lines: The lines.
-        delimiter: What stands between cells.
-        line: Number of the first line.
-        width: How many cells a row has; 0: as many as the first one, before which lines may be blank.
-
-    Raises:
-        ValueError: a row has another width, a line between rows is blank, or quotes do not match.
+    A row has `width` cells; 0: as many as the first one, before which lines may be blank. A ValueError if a row has
+    another width, a line between rows is blank, or quotes do not match.
     """
     plain = (text if text.strip(" \r\n") else "\n" for text in lines)
     reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
@@ -80,9 +70,6 @@ def heading(
         wanted: Names of columns; None: all but the others.
         others: Names of the columns that hold weights and labels.
         said: Whether it holds names; None: yes if no cell of it is a number, no if all are.
-
-    Raises:
-        ValueError: there is no row, the names do not do, or a column is not there.
     """
     line, cells = first
     if not cells:
@@ -91,12 +78,9 @@ def heading(
     how = "choose with --columns from {} (columns= in Python)"
     if not named:
         numbers = [str(i + 1) for i in range(len(cells))]
-        short = [[name.removeprefix("column ") for name in names] for names in (wanted or (), others)]
-        return (
-            False,
-            [f"column {i}" for i in numbers],
-            chosen(None if wanted is None else short[0], short[1], numbers, "", how),
-        )
+        short, beside = ([name.removeprefix("column ") for name in some] for some in (wanted or (), others))
+        read = chosen(None if wanted is None else short, beside, numbers, "", how)
+        return False, [f"column {i}" for i in numbers], read
     names = [" ".join(cell.split()) for cell in cells]
     for i, name in enumerate(names):
         if name and name in names[:i]:
@@ -105,11 +89,7 @@ def heading(
 
 
 def is_header(first: Row) -> bool:
-    """Whether the first row holds names: yes if no cell of it is a number, no if all are.
-
-    Raises:
-        ValueError: it may be either, or its numbers are written with decimal commas.
-    """
+    """Whether the first row holds names: yes if no cell of it is a number, no if all are; else a ValueError."""
     line, cells = first
     numbers = sum(_is_number(cell) for cell in cells)
     words = sum(cell.strip().lower() not in MISSING for cell in cells) - numbers
@@ -121,23 +101,14 @@ def is_header(first: Row) -> bool:
         )
     if numbers == len(cells) or (words and not numbers):
         return words > 0
-    mixed = f"{numbers} of its {len(cells)} cells being numbers"
-    raise ValueError(
-        f"line {line} may be a header or not, {mixed}: say which, with --header or --no-header (header=True or False)"
-    )
+    mixed = f"line {line} may be a header or not, {numbers} of its {len(cells)} cells being numbers"
+    raise ValueError(f"{mixed}: say which, with --header or --no-header (header=True or False)")
 
 
 def values(found: Iterable[Row], columns: Sequence[int], names: Sequence[str], missing: bool) -> Array:
-    """The numbers in some columns of rows, shape (n, len(columns)).
+    """The numbers in some columns of rows, shape (n, len(columns)); `names` are those of all columns.
 
-    Args:
-        found: The rows.
-        columns: Numbers of the columns.
-        names: The names of all columns.
-        missing: Whether a cell may hold no value, which is NaN then, or infinity.
-
-    Raises:
-        ValueError: a cell holds no number; the message has its line, its column and what it holds.
+    A cell that holds none is a ValueError; where values may be missing it is NaN, and infinity may stand in one, too.
     """
     taken = array("d")
     for line, cells in found:

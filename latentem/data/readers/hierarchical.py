@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Self, final
 
 import numpy as np
@@ -11,6 +12,8 @@ from attrs import field, frozen
 
 from latentem.data.readers.blocks import BLOCK, Blocks, even_edges
 from latentem.data.readers.reader import Stamp, optional, refuse_unreal
+
+_DASK = "the Dask array"
 
 
 def _even(shape: tuple[int, ...], stored: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -29,13 +32,12 @@ def _refuse_no_table(shape: tuple[int, ...], dtype: Any, name: str) -> None:
 def _only(names: list[str], wanted: str | None, others: Sequence[str], path: str) -> str:
     """The name that is wanted, or the only one beside the others."""
     names = [name for name in names if name not in others]
-    if wanted is None and len(names) == 1:
-        return names[0]
-    if wanted is None:
+    if wanted is None and len(names) != 1:
         raise ValueError(f"{path} holds the arrays {names}: say which one, with dataset=")
-    if wanted.strip("/") not in names:
+    name = names[0] if wanted is None else wanted.strip("/")
+    if name not in names:
         raise ValueError(f"{path} has no array {wanted!r}: choose from {names}")
-    return wanted.strip("/")
+    return name
 
 
 @final
@@ -124,25 +126,25 @@ class DaskArray(Blocks):
     @classmethod
     def of(cls, array: Any, columns: tuple[str, ...] | None = None) -> Self:
         """With all columns of a row in one block; lengths of blocks that are not known yet are computed."""
-        refuse_unreal(array.dtype, "the Dask array")
+        refuse_unreal(array.dtype, _DASK)  # before anything is computed
         if array.ndim == 2:
             array = array.rechunk({1: -1})
         if any(np.isnan(size) for sizes in array.chunks for size in sizes):
             array = array.compute_chunk_sizes()
-        _refuse_no_table(array.shape, array.dtype, "the Dask array")
+        _refuse_no_table(array.shape, array.dtype, _DASK)
         return cls(array, columns)
 
     @property
     def name(self) -> str:
-        return "the Dask array"
+        return _DASK
 
     @property
     def rest(self) -> tuple[int, ...]:
-        return tuple(int(size) for size in self.array.shape[1:])
+        return tuple(map(int, self.array.shape[1:]))
 
     @property
     def edges(self) -> tuple[int, ...]:
-        return tuple(int(edge) for edge in np.cumsum([0, *self.array.chunks[0]]))
+        return (0, *accumulate(map(int, self.array.chunks[0])))
 
     def stretch(self, low: int, high: int) -> Any:
         return self.array[low:high].compute()

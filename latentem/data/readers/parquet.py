@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, Self, final
 
 import numpy as np
@@ -41,13 +42,13 @@ class Parquet(Blocks):
             raise ValueError(f"{path} is no Parquet file: {error}") from None
         names = tuple(schema.names[i] for i in chosen(columns, others, schema.names, f"{path}: "))
         types = pa.types
+        real = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
         for name in names:
             kind = schema.field(name).type
-            real = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
             if not any(is_one(kind) for is_one in real):
                 raise TypeError(f"{path}: column {name!r} is of type {kind}: choose columns of real numbers")
-        rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        return cls(stamp, names, tuple(int(edge) for edge in np.cumsum([0, *rows])))
+        rows = (metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        return cls(stamp, names, (0, *accumulate(rows)))
 
     @property
     def edges(self) -> tuple[int, ...]:
@@ -57,6 +58,7 @@ class Parquet(Blocks):
         pq = optional("pyarrow.parquet", "arrow")
         edges = self.edges
         first = int(np.searchsorted(self.groups, edges[block], side="right")) - 1
+        # A file is read from the beginning of a row group: the rows of it before the block are cut off as one table.
         sizes = [edges[block] - self.groups[first], *np.diff(edges[block:]).tolist()]
         with pq.ParquetFile(self.stamp.path, buffer_size=2**20) as file:
             rest = list(range(first, len(self.groups) - 1))

@@ -50,7 +50,7 @@ class RawFile(Reader):
         row = dtype.itemsize + sum((n - 1) * step for n, step in zip(shape[1:], strides[1:], strict=True))
         with open(self.stamp.path, "rb", buffering=0) as file:
             self.stamp.refuse_changed()
-            if strides[0] >= row:
+            if strides[0] >= row:  # rows do not overlap in the file: one stretch holds them all
                 raw = _bytes(file, self.offset + begin * strides[0], (end - begin - 1) * strides[0] + row)
                 stored: npt.NDArray[Any] = np.ndarray(shape, dtype, raw, strides=strides)
             else:  # column by column, as Fortran has them
@@ -63,12 +63,8 @@ class RawFile(Reader):
 
 
 def _bytes(file: Any, at: int, count: int) -> npt.NDArray[np.uint8]:
-    raw = np.empty(count, dtype=np.uint8)
     file.seek(at)
-    rest = memoryview(raw.data)
-    while rest:
-        read = file.readinto(rest)
-        if not read:
-            raise ValueError(f"{file.name} ends {len(rest)} bytes early: it is not whole")
-        rest = rest[read:]
+    raw = np.fromfile(file, np.uint8, count)
+    if len(raw) < count:
+        raise ValueError(f"{file.name} ends {count - len(raw)} bytes early: it is not whole")
     return raw

@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
+from itertools import accumulate
 from typing import Any, Self, final
 
 import numpy as np
@@ -70,7 +71,7 @@ class Reader(Value):
         if columns is None or columns == tuple(range(self.shape[-1])):
             return self.read(begin, end)
         chosen = np.empty((end - begin, *(() if isinstance(columns, int) else (len(columns),))))
-        for at in range(begin, end, _PART):
+        for at in range(begin, end, _PART):  # a few rows at a time: those of all columns may be many times as large
             rows = self.read(at, min(at + _PART, end))
             chosen[at - begin : at - begin + len(rows)] = rows[:, columns]
         return own(chosen)
@@ -81,15 +82,8 @@ def chosen(
 ) -> list[int]:
     """Numbers of the wanted columns, all but the others where None, and behind them those of the others.
 
-    Args:
-        wanted: Their names, in the order in which they are read.
-        others: The names of weights and labels.
-        known: The names of all columns.
-        place: What messages call the table.
-        how: What an error says is to be done, with {} for the names.
-
-    Raises:
-        ValueError: a column is not there, or is there or chosen twice, or has no name, or none is left.
+    The others hold weights and labels. A ValueError, with the place before it and {} in `how` for the known names, if
+    a column is not there, or is there or chosen twice, or has no name, or none is left.
     """
     names = [name for name in known if name not in others] if wanted is None else list(wanted)
     every = [*(names or [""]), *others]
@@ -102,27 +96,17 @@ def chosen(
 
 
 def optional(module: str, extra: str) -> Any:
-    """A package that comes with an extra.
-
-    Raises:
-        ImportError: it is not installed; the message names the extra.
-    """
+    """A package that comes with an extra, which an ImportError names where it is not installed."""
     try:
         return import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        raise ImportError(
-            f"this needs {package}, which is not installed: pip install {package} (in a checkout of latentem, "
-            f"pip install '.[{extra}]')"
-        ) from error
+        how = f"pip install {package} (in a checkout of latentem, pip install '.[{extra}]')"
+        raise ImportError(f"this needs {package}, which is not installed: {how}") from error
 
 
 def refuse_unreal(dtype: Any, name: str) -> None:
-    """Refuse a type that is no real number.
-
-    Raises:
-        TypeError: it is none.
-    """
+    """Refuse with a TypeError a type that is no real number."""
     if np.dtype(dtype).kind not in "biuf":
         raise TypeError(f"{name} is of type {dtype}: give real numbers")
 
@@ -130,7 +114,7 @@ def refuse_unreal(dtype: Any, name: str) -> None:
 @final
 @frozen
 class Stamp(Value):
-    """A file as it was when it was opened: by its size and the time of its last change."""
+    """The mark of a file as it was when it was opened: its size, and the time of its last change."""
 
     path: str
     size: int
@@ -147,24 +131,17 @@ class Stamp(Value):
         return os.path.basename(self.path)
 
     def refuse_changed(self) -> None:
-        """Refuse a file that is another by now.
-
-        Raises:
-            ValueError: it is.
-        """
-        found = os.stat(self.path)
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.changed):
-            raise ValueError(
-                f"{self.path} has changed since it was opened ({self.size} bytes then, {found.st_size} now): "
-                "fit to a file that nobody writes to"
-            )
+        """Refuse with a ValueError a file that is another by now."""
+        now = Stamp.of(self.path)
+        if now != self:
+            what = f"{self.path} has changed since it was opened ({self.size} bytes then, {now.size} now)"
+            raise ValueError(f"{what}: fit to a file that nobody writes to")
 
 
 def _view(values: Any) -> npt.NDArray[Any]:
     array = np.asarray(values)[...]
     refuse_unreal(array.dtype, "a table")
-    array.flags.writeable = False
-    return array
+    return own(array)
 
 
 @final
@@ -209,7 +186,7 @@ class Joined(Reader):
     @cached_property
     def edges(self) -> tuple[int, ...]:
         """At which rows the tables begin, and the number of rows at last."""
-        return tuple(int(edge) for edge in np.cumsum([0, *(table.shape[0] for table in self.tables)]))
+        return (0, *accumulate(self.lengths))
 
     def __attrs_post_init__(self) -> None:
         if len({(table.shape[1:], table.columns) for table in self.tables}) > 1:

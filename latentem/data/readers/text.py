@@ -20,10 +20,7 @@ _NULLS = sorted({form for word in MISSING for form in (word, word.upper(), word.
 
 
 def read_table(
-    path: str | os.PathLike[str],
-    columns: Sequence[str] | None = None,
-    delimiter: str = ",",
-    header: bool | None = None,
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None, delimiter: str = ",", header: bool | None = None
 ) -> Table:
     """The numbers of a CSV file in UTF-8, in memory; no cell may be missing.
 
@@ -174,7 +171,7 @@ def _blocks(file: Any, begin: int, end: int, delimiter: str, line: int, width: i
                 break
         text = text[: end - begin]
         text.decode()  # so that another encoding is refused here
-        if _is_plain(text, width):
+        if _is_plain(text, width):  # then rows are counted at the speed of memory, and not cell by cell
             ends = text.count(b"\n") + (not text.endswith(b"\n"))
             begin, line, count = begin + len(text), line + ends, count + ends
         else:
@@ -196,7 +193,7 @@ def _is_plain(text: bytes, width: int) -> bool:
 
 def _end(file: Any, size: int, delimiter: str) -> int:
     """Where the last line ends, blank ones aside."""
-    end, blank = size, b"\r\n" if delimiter == " " else b" \r\n"
+    end, blank = size, b"\r\n" if delimiter == " " else b" \r\n"  # between spaces there may be an empty cell
     while end > 0:
         begin = max(0, end - 2**16)
         file.seek(begin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -95,6 +96,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         self.check_params(params, len(params))
         return params
 
+    @cached_property
     def pieces(self) -> Mapping[int, Family[Any, Any]]:
         return dict(enumerate(self.families))
 

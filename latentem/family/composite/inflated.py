@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -168,6 +169,7 @@ class ZeroInflated(
         self.check_params(params, len(params.inflation))
         return params
 
+    @cached_property
     def pieces(self) -> Mapping[str, Learnable[Any, Any]]:
         return {"family": self.family, "inflation": Inflation()}
 

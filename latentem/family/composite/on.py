@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cached_property
 from numbers import Integral
 from operator import itemgetter
 from typing import Any, final
@@ -52,6 +53,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
     def __repr__(self) -> str:
         return f"{self.family!r}.on({', '.join(map(str, self.columns))})"
 
+    @cached_property
     def pieces(self) -> Mapping[tuple[()], Family[Any, Any]]:
         return {(): self.family}
 

@@ -5,7 +5,7 @@ The density of the others is zero, and the family does not see them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any, Self, final
 
 import numpy as np
@@ -44,8 +44,8 @@ class Parts(Additive):
     def __len__(self) -> int:
         return len(self.values)
 
-    def __add__(self, other: Self) -> Self:
-        return type(self)(one + another for one, another in zip(self, other, strict=True))
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
+        return type(self)(combine(one, another) for one, another in zip(self, other, strict=True))
 
     def __rmul__(self, factor: float) -> Self:
         return type(self)(factor * value for value in self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -75,6 +76,7 @@ class Product(Family[Parts, Parts], Whole[Parts, Parts]):
         self.check_params(params, k)
         return params
 
+    @cached_property
     def pieces(self) -> Mapping[int, Part]:
         return dict(enumerate(self.parts))
 

@@ -66,7 +66,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         missing = np.isnan(x)
         if missing.any():
             return self.structure.each.complete(x, missing, params.means, params.distinct)
-        return -0.5 * (params.log_partitions + self._distances(params, x)), None
+        return -0.5 * (params.log_partitions + params.distances(x)), None
 
     def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
         products = QuadraticKernel.of(params, log_weights)
@@ -98,6 +98,11 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
     @cached_property
     def _blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
         return self._means(), self._covariances()
+
+    def m_step(self, statistics: Moments, params: GaussianParams) -> GaussianParams:
+        means = self._best_means((), statistics, params)
+        covariances = self._best_covariances((), statistics, statistics.count, means, params.distinct)
+        return GaussianParams(means, covariances, self.structure)
 
     def first(self, statistics: Moments) -> GaussianParams:
         return GaussianParams(*self._first(statistics), self.structure)

@@ -58,6 +58,7 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
         """
         return self.gaussian.params(means, covariances)
 
+    @cached_property
     def pieces(self) -> Mapping[tuple[()], Gaussian]:
         return {(): self.gaussian}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import evolve, frozen
 
-from latentem.arrays import Array, array, matrix, own, vector
+from latentem.arrays import Array, array, made, matrix, own, vector
 from latentem.core import Additive
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.missing import Completion
@@ -66,13 +67,15 @@ class ColumnMoments(Additive):
         spread = self.first**2 / np.where(self.count == 0, 1.0, self.count)
         return np.asarray((self.second - self.shape.kept(spread)) / np.where(total == 0, 1.0, total))
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         origin = np.where(np.abs(other.count) > np.abs(self.count), other.origin, self.origin)
         a, b = self.about(origin), other.about(origin)
-        return evolve(a, count=a.count + b.count, first=a.first + b.first, second=a.second + b.second)
+        count, first, second = combine(a.count, b.count), combine(a.first, b.first), combine(a.second, b.second)
+        return made(type(self), self.shape, origin, count, first, second)
 
     def __rmul__(self, factor: float) -> Self:
-        return evolve(self, count=factor * self.count, first=factor * self.first, second=factor * self.second)
+        scaled = factor * self.count, factor * self.first, factor * self.second
+        return made(type(self), self.shape, self.origin, *scaled)
 
 
 @final
@@ -228,7 +231,7 @@ class Moments(Additive):
             self.shape, anchor, count, there.first.sum(axis=0), self.shape.columns(there.second.sum(axis=0))
         )
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         origin = self.origin
         if origin is not other.origin and not np.array_equal(origin, other.origin):
             larger = (np.abs(other.count) > np.abs(self.count))[:, None]
@@ -237,13 +240,11 @@ class Moments(Additive):
         b = other if origin is other.origin else other.about(origin)
         known = self.observed is not None or other.observed is not None
         return a._with(
-            a.count + b.count,
-            a.first + b.first,
-            a.second + b.second
-            if len(a.second) == len(b.second)
-            else _summed(a.second, len(b.second)) + _summed(b.second, len(a.second)),
-            self.columns() + other.columns() if known else None,
-            None if self.seen is None and other.seen is None else own(self._seen() + other._seen()),
+            combine(a.count, b.count),
+            combine(a.first, b.first),
+            combine(_summed(a.second, len(b.second)), _summed(b.second, len(a.second))),
+            combine(self.columns(), other.columns()) if known else None,
+            None if self.seen is None and other.seen is None else own(combine(self._seen(), other._seen())),
         )
 
     def __rmul__(self, factor: float) -> Self:
@@ -258,9 +259,7 @@ class Moments(Additive):
         self, count: Array, first: Array, second: Array, observed: ColumnMoments | None, seen: Array | None
     ) -> Self:
         """Moments about the same origins, of arrays that were just made."""
-        for made in (count, first, second):
-            made.flags.writeable = False
-        return type(self)(self.shape, self.origin, count, first, second, observed, seen)
+        return made(type(self), self.shape, self.origin, count, first, second, observed, seen)
 
 
 def _summed(second: Array, length: int) -> Array:

@@ -85,6 +85,22 @@ class GaussianParams(Value):
         """A bound on that condition, which takes no eigenvalues."""
         return self.form.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
 
+    def distances(self, x: Array) -> Array:
+        """Squared distances (x - mean)' inverse covariance (x - mean), (n, d) -> (n, k)."""
+        whiteners, _ = self.factors
+        distances = np.empty((len(x), len(self.means)))
+        for j in range(len(self.means)):
+            z = self.form.whiten(whiteners[j], x - self.means[j])
+            np.einsum("nd,nd->n", z, z, out=distances[:, j])
+        return distances
+
+    def lengths(self, change: Array) -> Array:
+        """Squared lengths change' inverse covariance change of a change of each mean, (k, d) -> (k,)."""
+        whiteners, _ = self.factors
+        with np.errstate(over="ignore"):
+            white = [self.form.whiten(whiteners[j], row[None]) for j, row in enumerate(change)]
+            return np.array([float((z**2).sum()) for z in white])
+
     def one_each(self) -> Array:
         """The covariances in their form, one a component even where they are tied, (k, ...)."""
         return self._one_each(self.distinct)

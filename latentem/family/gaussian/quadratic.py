@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Self, final
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
-from latentem.arrays import Array, own
+from latentem.arrays import Array, made
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.moments import Moments
@@ -56,7 +56,7 @@ class QuadraticKernel(FeatureKernel):
     @property
     def whitens(self) -> bool:
         """Whether each component has a matrix to whiten with."""
-        return not self.tied and self.form == Full()
+        return not self.tied and isinstance(self.form, Full)
 
     @cached_property
     def natural(self) -> Array:
@@ -83,7 +83,7 @@ class QuadraticKernel(FeatureKernel):
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
             # What is taken off is the largest that a log joint can be.
             terms[:, 0] -= self.log_weights - np.max(self.log_weights - constants)
-        return own(-terms), own(error)
+        return -terms, error
 
     def _half_squared(self, whiteners: Array, apart: Array, precisions: Array) -> Array:
         """Coefficients of 1/2 |W (y + a)|^2, shape (k, p): of one, of y and of the squares unless they are tied."""
@@ -106,7 +106,8 @@ class QuadraticKernel(FeatureKernel):
         key = centre.tobytes()
         other = self.others.get(key)
         if other is None:
-            other = evolve(self, origin=centre.copy())
+            args = self.params, self.log_weights, centre.copy(), self.form, self.tied, self.others
+            other = QuadraticKernel(*args)
             if len(self.others) >= _OTHERS:
                 self.others.clear()
             self.others[key] = other
@@ -155,6 +156,6 @@ class QuadraticKernel(FeatureKernel):
         second = np.asarray(sums.beside)[None] if self.tied else self.form.second_of(products[1 + d :].T.copy(), d)
         origin = np.empty((products.shape[1], d))
         origin[:] = self.origin
-        first = own(products[1 : 1 + d].T.copy())
-        moments = Moments(self.form, own(origin), own(count.copy()), first, own(second))
+        first = products[1 : 1 + d].T.copy()
+        moments = made(Moments, self.form, origin, count.copy(), first, second, None, None)
         return moments if moments.keep(NARROWED, self.params.distinct, sums.rows <= FEW) else None

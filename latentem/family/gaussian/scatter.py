@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve
 
-from latentem.arrays import Array
+from latentem.arrays import Array, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family, unobserved
 from latentem.family.columns import constant, refuse_wide, seen
@@ -97,22 +97,6 @@ class ScatterFamily(Family[S, P]):
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.ones(len(x), dtype=bool)
 
-    def _lengths(self, params: P, change: Array) -> Array:
-        """Squared lengths change' inverse covariance change of a change of each mean, (k, d) -> (k,)."""
-        whiteners, _ = self._normal(params).factors
-        with np.errstate(over="ignore"):
-            white = [self.structure.each.whiten(whiteners[j], row[None]) for j, row in enumerate(change)]
-            return np.array([float((z**2).sum()) for z in white])
-
-    def _distances(self, params: GaussianParams, x: Array) -> Array:
-        """Squared distances (x - mean)' inverse covariance (x - mean), shape (n, k)."""
-        whiteners, _ = params.factors
-        distance = np.empty((len(x), len(params.means)))
-        for j in range(len(params.means)):
-            z = self.structure.each.whiten(whiteners[j], x - params.means[j])
-            np.einsum("nd,nd->n", z, z, out=distance[:, j])
-        return distance
-
     def _first(self, statistics: S) -> tuple[Array, Array]:
         """Means and covariances of the statistics; an empty component gets the data's own.
 
@@ -126,35 +110,30 @@ class ScatterFamily(Family[S, P]):
         if not self.structure.tied:
             wide = np.repeat(wide, len(moments.count), axis=0)
         means = moments.means()
-        return means, self.structure.stored(self._estimate(statistics, means, wide, least))
+        return means, self.structure.stored(self._estimate(moments, self._units(statistics), means, wide, least))
 
     def _means(self, held: tuple[int, ...] = ()) -> Block[S, P]:
-        def maximize(statistics: S, params: P) -> Array:
-            moments = self._moments(statistics)
-            live = _but(moments.count > 0, held)
-            means = moments.means()
-            away = moments.away(means)
-            if (np.abs(away) > _SEEN * np.sqrt(self._normal(params).variances())).any():
-                # Far from the origin the float next to the mean is no better than another: then it stays.
-                live &= self._lengths(params, away) < self._lengths(params, moments.away(params.means))
-            return means if live.all() else np.where(live[:, None], means, params.means)
-
         def size(params: P) -> int:
             return (len(params.means) - len(held)) * cast(int, params.means.shape[1])
 
+        def maximize(statistics: S, params: P) -> Array:
+            return self._best_means(held, self._moments(statistics), self._normal(params))
+
         return Block(("means",), maximize, size, lambda more: self._means((*held, *more)))
+
+    def _best_means(self, held: tuple[int, ...], moments: Moments, params: GaussianParams) -> Array:
+        live = _but(moments.count > 0, held)
+        means = moments.means()
+        away = moments.away(means)
+        if (np.abs(away) > _SEEN * np.sqrt(params.variances())).any():
+            # Far from the origin the float next to the mean is no better than another: then it stays.
+            live &= params.lengths(away) < params.lengths(moments.away(params.means))
+        return means if live.all() else np.where(live[:, None], means, params.means)
 
     def _covariances(self, held: tuple[int, ...] = ()) -> Block[S, P]:
         def maximize(statistics: S, params: P) -> Array:
-            current, variances = self._normal(params).distinct, self._moments(statistics).variances()
-            floor = self.prior.floor(variances)
-            new = self._estimate(statistics, params.means, current, _NO_FLOOR if floor is None else floor)
-            if held:
-                free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
-                new = np.where(free, new, current)
-            if floor is None:
-                self._refuse_collapse(new, variances, self._units(statistics), params.means, held)
-            return self.structure.stored(new)
+            normal, moments = self._normal(params), self._moments(statistics)
+            return self._best_covariances(held, moments, self._units(statistics), params.means, normal.distinct)
 
         def size(params: P) -> int:
             k, d = params.means.shape
@@ -163,10 +142,24 @@ class ScatterFamily(Family[S, P]):
         holding = None if not self.structure.separate else lambda more: self._covariances((*held, *more))
         return Block(("covariances",), maximize, size, holding)
 
-    def _estimate(self, statistics: S, means: Array, current: Array, floor: Array) -> Array:
+    def _best_covariances(
+        self, held: tuple[int, ...], moments: Moments, units: Array, means: Array, current: Array
+    ) -> Array:
+        """The maximisers at these means, as they are stored, beside the present ones, (m, ...)."""
+        variances = moments.variances()
+        floor = self.prior.floor(variances)
+        new = self._estimate(moments, units, means, current, _NO_FLOOR if floor is None else floor)
+        if held:
+            free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
+            new = np.where(free, new, current)
+        if floor is None:
+            self._refuse_collapse(new, variances, units, means, held)
+        return self.structure.stored(own(new))
+
+    def _estimate(self, moments: Moments, units: Array, means: Array, current: Array, floor: Array) -> Array:
         """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
-        moments, d = self._moments(statistics), means.shape[1]
-        each, second, count = moments.shape, moments.second_about(means), self._counted(self._units(statistics))
+        each, d = moments.shape, means.shape[1]
+        second, count = moments.second_about(means), self._counted(units)
         if len(second) > len(count):
             second = second.sum(axis=0, keepdims=True)
         if not self.prior.flat:

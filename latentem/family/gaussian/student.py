@@ -214,7 +214,7 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
 
     def _checked_distances(self, params: StudentParams, x: Array) -> Array:
         refuse_other_columns(x, params.means.shape[1])
-        return self._distances(params.normal, x)
+        return params.normal.distances(x)
 
     def _log_density(self, params: StudentParams, distances: Array) -> Array:
         return params.peaks - (params.dof + params.means.shape[1]) / 2 * np.log1p(distances / params.dof)

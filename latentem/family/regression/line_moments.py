@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from operator import add
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import evolve, frozen
@@ -149,12 +150,12 @@ class LineMoments(Additive):
         moments = evolve(m, origin=m.origin[part], count=m.count[part], first=m.first[part], second=m.second[part])
         return evolve(self, anchor=self.anchor[part], slopes=self.slopes[part], moments=moments)
 
-    def __add__(self, other: Self) -> Self:
+    def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         larger = (np.abs(other.count) > np.abs(self.count))[:, None]
         anchor = np.where(larger, other.anchor, self.anchor)
         slopes = np.where(larger, other.slopes, self.slopes)
         a, b = (operand.along(slopes).through(anchor) for operand in (self, other))
-        return evolve(a, moments=a.moments + b.moments, responses=self.responses + other.responses)
+        return evolve(a, moments=combine(a.moments, b.moments), responses=combine(self.responses, other.responses))
 
     def __rmul__(self, factor: float) -> Self:
         return evolve(self, moments=factor * self.moments, responses=factor * self.responses)

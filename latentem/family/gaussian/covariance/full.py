@@ -15,6 +15,7 @@ from latentem.family.gaussian.covariance.form import VANISHED, Form
 from latentem.family.gaussian.missing import Completion, Mask, correlated
 
 _ASYMMETRY = 1e-10
+_EPS = float(np.finfo(float).eps)
 
 
 @final
@@ -62,18 +63,15 @@ class Full(Form):
         return second / count[:, None, None]
 
     def columns(self, second: Array) -> Array:
-        return np.diagonal(second, axis1=-2, axis2=-1)
+        return second.diagonal(axis1=-2, axis2=-1)
 
     def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
         return correlated(x, missing, means, covariances)
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
-        whiteners, log_det = np.empty_like(covariances), np.empty(len(covariances))
-        for i, matrix in enumerate(covariances):
-            root = _cholesky(matrix, i)
-            log_det[i] = 2 * np.log(np.diagonal(root)).sum()
-            whiteners[i] = dtrtri(root.T)[0].T
-        return whiteners, log_det
+        roots = _cholesky(covariances)
+        log_det = 2 * np.log(roots.diagonal(axis1=1, axis2=2)).sum(axis=1)
+        return np.array([dtrtri(root.T)[0].T for root in roots]), log_det
 
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y @ whitener.T
@@ -99,26 +97,26 @@ class Full(Form):
         return _surely_exceed(covariances / (root[:, None] * root), times)
 
     def surely_keep(self, part: float, before: Array, after: Array) -> bool:
-        variances = np.diagonal(after, axis1=1, axis2=2)
+        variances = after.diagonal(axis1=1, axis2=2)
         if not (variances > 0).all():
             return False
         scale = 1 / np.sqrt(variances)
         return _surely_exceed((after - part * before) * scale[:, :, None] * scale[:, None, :], 0.0)
 
     def collapsed(self, covariances: Array, variances: Array) -> Any:
-        own = np.diagonal(covariances, axis1=1, axis2=2)
+        own = covariances.diagonal(axis1=1, axis2=2)
         vanished = (own < VANISHED * variances).any(axis=1)
-        least = 4 * np.finfo(float).eps * own.shape[1]
+        least = 4 * _EPS * own.shape[1]
         if _surely_exceed(_correlations(covariances), least):
             return vanished
         return vanished | (_least_correlation(covariances) < least)
 
     def condition(self, covariances: Array) -> Array:
-        return 1 / np.maximum(_least_correlation(covariances), np.finfo(float).eps)
+        return 1 / np.maximum(_least_correlation(covariances), _EPS)
 
     def condition_at_most(self, covariances: Array, precisions: Array) -> float:
         # The norm of an inverse correlation, which is D P D with D the standard deviations.
-        roots = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        roots = np.sqrt(covariances.diagonal(axis1=1, axis2=2))
         return float(_norms(precisions * roots[:, :, None] * roots[:, None, :]).max())
 
     def raised(self, covariances: Array, floor: Array) -> Array:
@@ -141,10 +139,10 @@ class Full(Form):
         return covariances
 
     def unfit(self, covariances: Array) -> str | None:
-        scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (np.diagonal(covariances, axis1=1, axis2=2),))))
+        scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (covariances.diagonal(axis1=1, axis2=2),))))
         if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():
             return "not symmetric"
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
+        variances = covariances.diagonal(axis1=1, axis2=2)
         if not (variances > 0).all():
             return f"not positive definite (smallest variance {variances.min():.3g})"
         least = _least_correlation(covariances).min()
@@ -171,7 +169,7 @@ def _least_correlation(covariances: Array) -> Array:
 
 
 def _correlations(covariances: Array) -> Array:
-    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    variances = covariances.diagonal(axis1=1, axis2=2)
     root = np.sqrt(np.where(variances > 0, variances, 1.0))
     return covariances / root[:, :, None] / root[:, None, :]
 
@@ -182,17 +180,28 @@ def _surely_exceed(matrices: Array, level: float) -> bool:
     They do if what is left without it has a Cholesky factor, which takes a fiftieth of the time of an eigenvalue. Its
     rounding is below (d + 1) 2^-53 of the trace (Higham, 2002, theorem 10.3), of which there are eight to spare.
     """
-    d = matrices.shape[1]
-    spare = 4 * (d + 1) * np.finfo(float).eps * np.trace(matrices, axis1=1, axis2=2)
+    m, d, _ = matrices.shape
+    rest = matrices.copy()
+    diagonals = rest.reshape(m, d * d)[:, :: d + 1]
+    diagonals -= (level + 4 * (d + 1) * _EPS * diagonals.sum(axis=1))[:, None]
     try:
-        factors = np.linalg.cholesky(matrices - (level + spare)[:, None, None] * np.eye(d))
+        factors = np.linalg.cholesky(rest)
     except np.linalg.LinAlgError:
         return False
     return bool(np.isfinite(factors).all())
 
 
-def _cholesky(matrix: Array, component: int) -> Array:
+def _cholesky(covariances: Array) -> Array:
     try:
-        return np.linalg.cholesky(matrix).astype(np.float64, copy=False)
+        return np.linalg.cholesky(covariances).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
+        component = next(j for j, matrix in enumerate(covariances) if not _has_root(matrix))
         raise Degenerate(component, "covariances", "not positive definite") from None
+
+
+def _has_root(matrix: Array) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
