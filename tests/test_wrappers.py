@@ -66,6 +66,7 @@ REASONS = {
     (lem.KMeans, "log_evidence"): ITS_OWN,
     **{(cls, "cells"): REFUSED for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
+    **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.ZeroInflated)},
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
     **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},
     (lem.LogNormal, "alike"): "what are the same distribution are so whatever the data",

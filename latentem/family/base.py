@@ -11,10 +11,13 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
 from latentem.core import ColumnError, Event, Hidden, Learnable, Path, RowError, Unavailable, Vector
+from latentem.family.by_component import length
 from latentem.kernel.base import Kernel
 
 if TYPE_CHECKING:
     from latentem.family.composite.on import Part
+
+Mask = npt.NDArray[np.bool_]
 
 S = TypeVar("S", bound=Vector)
 P = TypeVar("P")
@@ -27,12 +30,14 @@ class Family(Learnable[S, P]):
         discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
+        kind: The class of its parameters.
     """
 
     __slots__ = ()
 
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
+    kind: ClassVar[type] = object
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:
@@ -42,9 +47,9 @@ class Family(Learnable[S, P]):
     def statistics(self, x: Array, weights: Array) -> S:
         """Sufficient statistics of rows x, (n, d), weighted by component, (n, k)."""
 
-    @abc.abstractmethod
     def count(self, params: P) -> int:
-        """The number of components k in the parameters."""
+        """The number of components k in the parameters: here the length of the first of their arrays."""
+        return length(params)
 
     @final
     def on(self, *columns: int) -> Part:
@@ -87,7 +92,7 @@ class Family(Learnable[S, P]):
         """
         return statistics
 
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+    def support(self, x: Array) -> Mask:
         """Which rows can occur at all, shape (n,): those that `check` does not refuse.
 
         Asked only where rows may come from elsewhere. Write it where they are many: this one asks row by row.
@@ -98,11 +103,11 @@ class Family(Learnable[S, P]):
         rows, which = np.unique(x, axis=0, return_inverse=True)
         return np.array([self._takes(row[None], held) for row in rows])[which.reshape(-1)]
 
-    def cells(self, x: Array) -> npt.NDArray[np.bool_] | None:
+    def cells(self, x: Array) -> Mask | None:
         """Which values can occur in their columns, shape (n, d), where that is what decides; None elsewhere."""
         return None
 
-    def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
+    def atoms(self, x: Array) -> Mask:
         """Which rows have a probability and not a density, shape (n,). A row that lacks all its values has one.
 
         Raises:
@@ -129,20 +134,13 @@ class Family(Learnable[S, P]):
         Raises:
             RowError: naming the row and the column, and what is allowed.
         """
-        begin = 0
-        for x in chunks:
-            inside = self.support(x)
-            if not inside.all():
-                row = int(inside.argmin())
-                cells = self.cells(x[row : row + 1])
-                column = None if cells is None or cells.all() else int(cells[0].argmin())
-                what = "" if column is None else f"column {{column}} is {x[row, column]:g}, and "
-                raise RowError(
-                    begin + row,
-                    f"{shown(x[row])}, is outside the support of {type(self).__name__}: {what}it takes {self.takes}",
-                    column,
-                )
-            begin += len(x)
+        if (found := first_wrong(chunks, lambda x: ~self.support(x))) is not None:
+            row, x, _ = found
+            cells = self.cells(x[None])
+            column = None if cells is None or cells.all() else int(cells[0].argmin())
+            what = "" if column is None else f"column {{column}} is {x[column]:g}, and "
+            kind = type(self).__name__
+            raise RowError(row, f"{shown(x)}, is outside the support of {kind}: {what}it takes {self.takes}", column)
 
     @final
     def _takes(self, x: Array, held: Set[Path]) -> bool:
@@ -165,15 +163,16 @@ class Family(Learnable[S, P]):
         """Refuse parameters that do not belong to k components of this family.
 
         Raises:
-            ValueError: saying what is wrong.
+            ValueError: saying what was given and what is wanted.
         """
+        refuse_other_params(self, params, self.kind, self.count, k)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         """Pairs of components that are the same distribution."""
         return []
 
     def alike(self, params: P, statistics: S) -> list[tuple[int, int]]:
-        """The same as far as these rows tell: where parameters mean something only beside the data."""
+        """Pairs that are the same as far as these rows tell: where parameters mean something only beside the data."""
         return self.coincident(params)
 
     def sample(self, params: P, labels: Labels, rng: Any) -> Array:
@@ -188,17 +187,13 @@ class Family(Learnable[S, P]):
         return {}
 
 
-def atoms_if(discrete: bool, x: Array) -> npt.NDArray[np.bool_]:
+def atoms_if(discrete: bool, x: Array) -> Mask:
     """Which rows have a probability and not a density under one measure or the other, shape (n,)."""
     return np.ones(len(x), dtype=bool) if discrete else np.asarray(np.isnan(x).all(axis=1))
 
 
 def refuse_shape(family: Any, method: str, given: Any, wanted: str) -> NoReturn:
-    """Refuse what a method of a family gave.
-
-    Raises:
-        ValueError: naming the method, what it gave, and what is wanted.
-    """
+    """Refuse what a method of a family gave, with a ValueError that says what is wanted."""
     what = f"an array of shape {np.shape(given)}" if isinstance(given, np.ndarray) else f"{given!r}"
     raise ValueError(f"{type(family).__name__}.{method} gave {what}: it must be {wanted}")
 
@@ -212,9 +207,6 @@ def refuse_other_params(family: Any, given: Any, kind: type, components: Callabl
         kind: What they are.
         components: How many components they have.
         k: How many are wanted.
-
-    Raises:
-        ValueError: saying what was given and what is wanted.
     """
     if not isinstance(given, kind):
         raise ValueError(f"{brief(given)} was given: parameters of {family!r} are a {kind.__name__}")
@@ -235,6 +227,23 @@ def shown(row: Array) -> str:
     return np.array2string(row, threshold=8, edgeitems=3)
 
 
+def first_wrong(chunks: Iterable[Array], wrong: Callable[[Array], Mask]) -> tuple[int, Array, int] | None:
+    """The first row of some chunks in which something is wrong: its number over all, itself, and the first such column.
+
+    Args:
+        chunks: The rows.
+        wrong: Whether rows (n, d) are, shape (n,), or which of their values, shape (n, d).
+    """
+    begin = 0
+    for x in chunks:
+        found = wrong(x).reshape(len(x), -1)
+        if found.any():
+            row, column = (int(i[0]) for i in np.nonzero(found))
+            return begin + row, x[row], column
+        begin += len(x)
+    return None
+
+
 def numbered(name: str, values: Array) -> Mapping[str, Array]:
     """Figures that belong to no column of the data, for a table: (k,) as they are, each column of (k, p) by itself."""
     if values.ndim < 2 or values.shape[1] == 1:
@@ -243,11 +252,7 @@ def numbered(name: str, values: Array) -> Mapping[str, Array]:
 
 
 def refuse_other_columns(x: Array, d: int) -> None:
-    """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit.
-
-    Raises:
-        ValueError: they have another number of columns.
-    """
+    """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit."""
     if x.shape[1] != d:
         raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")
 

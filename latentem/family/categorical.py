@@ -11,14 +11,15 @@ from scipy.special import gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, frozen_shares
 from latentem.core import Event, Path, Unavailable
-from latentem.family.base import refuse_other_columns, unobserved
-from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
+from latentem.family.base import Mask, refuse_other_columns, unobserved
+from latentem.family.columns import ColumnFamily, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import shares
 
 _ROUNDING = 1e-9
+"""How far from 1 a sum of probabilities may be."""
 
 
 @final
@@ -80,9 +81,6 @@ class Categorical(ExponentialFamily):
 
     def cells(self, x: Array) -> Mask:
         return (whole(x) & (x < one_each(self.levels, x.shape[1], "levels"))) | np.isnan(x)
-
-    def log_base(self, x: Array) -> Array:
-        return np.where(self.cells(x).all(axis=1), 0.0, -np.inf)
 
     def natural(self, params: Array) -> Array:
         return np.log(self.mean(params))

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
+from attrs import fields
 
 from latentem.arrays import Array, Labels, frozen_array, plain_int
 from latentem.core import ColumnError, Degenerate, RowError
+from latentem.family.base import Mask, first_wrong
 from latentem.family.exponential import ExponentialFamily
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
+"""Beyond these, squares of values or their sums leave the range of floats, or come too near its end."""
 POSITIVE = "values above 0; where zeros are meant, ZeroInflated of it has a share of them, or leave out the row"
 
 _OUTLYING, _AWAY, _SOME = 1e10, 1e10, 2**14
 """How far out a covariate may be, in median distances; how far from zero, in ranges; rows by which that is judged."""
-
-Mask = npt.NDArray[np.bool_]
 
 
 class ColumnFamily(ExponentialFamily):
@@ -55,6 +55,17 @@ class ColumnFamily(ExponentialFamily):
         return {self.parameter: params}
 
 
+def refuse_unsound(params: Any, sound: Callable[[Array], Any], rule: str) -> None:
+    """Refuse parameters whose arrays are not of one shape, (k, d), or hold a value that is not finite and sound."""
+    arrays = {each.name: getattr(params, each.name) for each in fields(type(params))}
+    if len({array.shape for array in arrays.values()}) > 1:
+        shapes = " and ".join(f"{name} of shape {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{shapes} were given: give one of each, both must be (k, d)")
+    for name, array in arrays.items():
+        if not (np.isfinite(array) & sound(array)).all():
+            raise ValueError(f"{name} were given as {array}: give {rule}")
+
+
 def whole_numbers(value: Any) -> Any:
     """A converter: a list as a tuple of Python's own numbers, so that the family can be compared and hashed."""
     return tuple(map(plain_int, value)) if isinstance(value, list | tuple | np.ndarray) else plain_int(value)
@@ -74,11 +85,7 @@ def one_or_each(instance: Any, attribute: Any, value: Any) -> None:
 
 
 def one_each(value: int | tuple[int, ...], d: int, name: str) -> Labels:
-    """Whole numbers, one a column, shape (d,).
-
-    Raises:
-        ValueError: there are more or fewer than columns.
-    """
+    """Whole numbers, one a column, shape (d,); refused where there are more or fewer than columns."""
     if isinstance(value, tuple) and len(value) != d:
         raise ValueError(f"{name} were given for {len(value)} columns: there are {d}")
     return np.broadcast_to(np.asarray(value, dtype=np.int64), (d,))
@@ -90,11 +97,7 @@ def whole(x: Array) -> Mask:
 
 
 def refuse_degenerate(sound: Mask, field: str, reason: str) -> None:
-    """Refuse maximisers, shape (k, d), where they are not sound.
-
-    Raises:
-        Degenerate: naming the first component, and the column.
-    """
+    """Refuse maximisers, shape (k, d), where they are not sound: a Degenerate names the component and the column."""
     if not sound.all():
         j, column = (int(i[0]) for i in np.nonzero(~sound))
         raise Degenerate(
@@ -103,11 +106,7 @@ def refuse_degenerate(sound: Mask, field: str, reason: str) -> None:
 
 
 def refuse_extreme(chunks: Sequence[Array]) -> None:
-    """Refuse columns whose sums, or the inverses of these, are beyond the range of floats.
-
-    Raises:
-        ColumnError: naming the column.
-    """
+    """Refuse columns whose sums, or the inverses of these, are beyond the range of floats, with a ColumnError."""
     largest = np.max([np.abs(x).max(axis=0, initial=0.0) for x in chunks], axis=0)
     extreme = (largest > _LARGEST) | ((largest < _SMALLEST) & (largest > 0))
     if extreme.any():
@@ -118,11 +117,7 @@ def refuse_extreme(chunks: Sequence[Array]) -> None:
 
 
 def refuse_wide(low: Array, high: Array, still: Mask) -> None:
-    """Refuse columns, from low to high and not `still`, whose variance is beyond the range of floats.
-
-    Raises:
-        ColumnError: naming the column.
-    """
+    """Refuse columns, from low to high and not `still`, whose variance is beyond floats, with a ColumnError."""
     with np.errstate(over="ignore"):
         extreme = (np.maximum(np.abs(low), np.abs(high)) > _LARGEST) | ((high - low < _SMALLEST) & ~still)
     if extreme.any():
@@ -137,9 +132,7 @@ def refuse_wide(low: Array, high: Array, still: Mask) -> None:
 def refuse_outlying(chunks: Sequence[Array]) -> None:
     """Refuse covariates whose rows have no digits in a linear predictor: beside one far out, or beside their offset.
 
-    Raises:
-        RowError: naming the row and the column.
-        ColumnError: naming the column.
+    A RowError names the former, a ColumnError the latter.
     """
     some = np.concatenate([x[:: max(1, len(x) // _SOME)] for x in chunks])
     middle = np.median(some, axis=0)
@@ -153,27 +146,20 @@ def refuse_outlying(chunks: Sequence[Array]) -> None:
             f"varies by {spread[column]:g} about {middle[column]:g}, so that an intercept and a slope have no digits "
             "of it: subtract its mean",
         )
-    begin = 0
-    for x in chunks:
-        far = (np.abs(x - middle) > _OUTLYING * width) & (width > 0)
-        if far.any():
-            row, column = (int(i[0]) for i in np.nonzero(far))
-            raise RowError(
-                begin + row,
-                f"column {{column}} is {x[row, column]:g}, more than {_OUTLYING:g} times as far out as half of the "
-                f"rows, which lie within {width[column]:g} of {middle[column]:g} and so have no digits beside it: look "
-                "at that row, or give the logarithm of the column",
-                column,
-            )
-        begin += len(x)
+    found = first_wrong(chunks, lambda x: (np.abs(x - middle) > _OUTLYING * width) & (width > 0))
+    if found is not None:
+        row, x, column = found
+        raise RowError(
+            row,
+            f"column {{column}} is {x[column]:g}, more than {_OUTLYING:g} times as far out as half of the rows, which "
+            f"lie within {width[column]:g} of {middle[column]:g} and so have no digits beside it: look at that row, or "
+            "give the logarithm of the column",
+            column,
+        )
 
 
 def refuse_constant(chunks: Sequence[Array], consequence: str) -> None:
-    """Refuse columns that do not vary.
-
-    Raises:
-        ColumnError: naming the column.
-    """
+    """Refuse columns that do not vary, with a ColumnError."""
     low, high = np.min([x.min(axis=0) for x in chunks], axis=0), np.max([x.max(axis=0) for x in chunks], axis=0)
     if (still := constant(low, high)).any():
         column = int(still.argmax())

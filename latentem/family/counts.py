@@ -10,6 +10,7 @@ from scipy.special import gammaln
 
 from latentem.arrays import Array
 from latentem.core import RowError
+from latentem.family.base import first_wrong
 from latentem.family.columns import whole
 from latentem.numerics.log_gamma import LOG_2PI, less_log_ratio, stirling
 from latentem.numerics.rng import generator
@@ -36,23 +37,15 @@ def log_factorial(x: Array) -> Array:
 
 
 def refuse_large(chunks: Iterable[Array]) -> None:
-    """Refuse counts whose log probabilities would be rounding.
-
-    Raises:
-        RowError: naming the row and the column.
-    """
-    begin = 0
-    for x in chunks:
-        large = x > MOST
-        if large.any():
-            row, column = (int(i[0]) for i in np.nonzero(large))
-            raise RowError(
-                begin + row,
-                f"column {{column}} is {x[row, column]:g}: counts of up to {MOST:g} are taken, for log probabilities "
-                "of larger ones are nothing but rounding; fit Gamma or LogNormal to values as large as these",
-                column,
-            )
-        begin += len(x)
+    """Refuse counts whose log probabilities would be rounding, with a RowError."""
+    if (found := first_wrong(chunks, lambda x: x > MOST)) is not None:
+        row, x, column = found
+        raise RowError(
+            row,
+            f"column {{column}} is {x[column]:g}: counts of up to {MOST:g} are taken, for log probabilities of larger "
+            "ones are nothing but rounding; fit Gamma or LogNormal to values as large as these",
+            column,
+        )
 
 
 def log_poisson(x: Array, mean: Array) -> Array:

@@ -13,7 +13,8 @@ from attrs import frozen
 
 from latentem.arrays import Array, Labels, matrix, own, vector
 from latentem.core import Block, Degenerate, Path, RowError, Value
-from latentem.family.base import Family, refuse_other_columns, refuse_other_params
+from latentem.family.base import Family, Mask, first_wrong, refuse_other_columns
+from latentem.family.by_component import component_block
 from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.moments import Moments
 from latentem.kernel.base import FeatureKernel, Kernel, Sums
@@ -33,6 +34,7 @@ _ALIKE = 1e-8
 _STEEP = 1e6
 """Concentrations, times d, from which Newton's slope has lost its digits."""
 _STEPS = 50
+"""The most steps of Newton's method, which takes two to four."""
 _SETTLED = 1e-9
 """A relative step after which the next one is below rounding, since each squares the last."""
 
@@ -85,6 +87,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
     """
 
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = VonMisesFisherParams
     takes: ClassVar[str] = "unit vectors: divide each row by its norm, and leave out rows of norm 0"
 
     def params(self, directions: Any, concentrations: Any) -> VonMisesFisherParams:
@@ -133,11 +136,23 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         return Moments.of(_unit(x), weights, Spherical())
 
     def log_joint(self, params: VonMisesFisherParams, statistics: Moments) -> float:
+        # kappa mu . x = kappa - kappa |x - mu|^2 / 2: the peak has the first term, the second moment the other.
         second = statistics.second_about(params.directions)
         return float(statistics.count @ params.peaks - 0.5 * params.concentrations @ second)
 
     def blocks(self) -> Sequence[Block[Moments, VonMisesFisherParams]]:
-        return [self._directions(), self._concentrations()]
+        def directions(statistics: Moments, params: VonMisesFisherParams, free: Mask) -> Array:
+            unit = _unit(statistics.means())
+            return np.where(unit.any(axis=1, keepdims=True), unit, params.directions)  # where all cancel, none is best
+
+        def concentrations(statistics: Moments, params: VonMisesFisherParams, free: Mask) -> Array:
+            gap = statistics.second_about(params.directions) / (2 * np.where(free, statistics.count, 1.0))
+            return _concentrations(np.where(free, gap, 1.0), params.directions.shape[1])
+
+        return [
+            component_block(("directions",), directions, lambda params: params.directions.shape[1] - 1),
+            component_block(("concentrations",), concentrations, lambda params: 1),
+        ]
 
     def first(self, statistics: Moments) -> VonMisesFisherParams:
         whole = statistics.count.sum()
@@ -149,54 +164,20 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
         gap = np.where(statistics.count > 0, gap, of_all)
         return VonMisesFisherParams(directions, _concentrations(gap, directions.shape[1]))
 
-    def count(self, params: VonMisesFisherParams) -> int:
-        return len(params.concentrations)
-
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         return np.asarray(_on_sphere(x))
 
-    def _directions(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
-        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
-            unit = _unit(statistics.means())
-            free = (statistics.count > 0) & unit.any(axis=1)
-            free[list(held)] = False
-            return np.where(free[:, None], unit, params.directions)
-
-        def size(params: VonMisesFisherParams) -> int:
-            k, d = params.directions.shape
-            return (k - len(held)) * (d - 1)
-
-        return Block(("directions",), maximize, size, lambda more: self._directions((*held, *more)))
-
-    def _concentrations(self, held: tuple[int, ...] = ()) -> Block[Moments, VonMisesFisherParams]:
-        def maximize(statistics: Moments, params: VonMisesFisherParams) -> Array:
-            kept = (statistics.count == 0) | np.isin(np.arange(len(statistics.count)), held)
-            gap = statistics.second_about(params.directions) / (2 * np.where(kept, 1.0, statistics.count))
-            new = _concentrations(np.where(kept, 1.0, gap), params.directions.shape[1])
-            return np.where(kept, params.concentrations, new)
-
-        def size(params: VonMisesFisherParams) -> int:
-            return len(params.concentrations) - len(held)
-
-        return Block(("concentrations",), maximize, size, lambda more: self._concentrations((*held, *more)))
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        begin = 0
-        for x in chunks:
-            if x.shape[1] < 2:
-                raise ValueError("data of one column were given: directions need at least two")
-            off = ~self.support(x)
-            if off.any():
-                row = int(off.argmax())
-                raise RowError(
-                    begin + row,
-                    f"{x[row]}, has norm {np.linalg.norm(x[row]):.10g}, and rows must be unit vectors: divide each by "
-                    "its norm (and leave out rows of norm 0)",
-                )
-            begin += len(x)
-
-    def check_params(self, params: VonMisesFisherParams, k: int) -> None:
-        refuse_other_params(self, params, VonMisesFisherParams, lambda given: len(given.concentrations), k)
+        chunks = list(chunks)
+        if chunks[0].shape[1] < 2:
+            raise ValueError("data of one column were given: directions need at least two")
+        if (found := first_wrong(chunks, lambda x: ~self.support(x))) is not None:
+            row, x, _ = found
+            raise RowError(
+                row,
+                f"{x}, has norm {np.linalg.norm(x):.10g}, and rows must be unit vectors: divide each by its norm (and "
+                "leave out rows of norm 0)",
+            )
 
     def coincident(self, params: VonMisesFisherParams) -> list[tuple[int, int]]:
         kappa, directions = params.concentrations, params.directions
@@ -270,10 +251,8 @@ def _concentrations(gap: Array, d: int) -> Array:
     """The kappa at which I_(d/2) / I_(d/2 - 1) is one less `gap`, shape (k,); 0 where that is not positive.
 
     Newton's method (Sra, 2012) from the start of Banerjee et al. (2005). The ratio rises from 0 to 1 and is concave,
-    so from the left it is approached from the left, and a step too far to the left is not taken beyond a half.
-
-    Raises:
-        Degenerate: a gap is 0, where the likelihood grows with kappa without end.
+    so from the left it is approached from the left, and a step too far to the left is not taken beyond a half. A gap
+    of 0, at which the likelihood grows with kappa without end, is refused.
     """
     if (gap <= _UNBOUNDED).any():
         raise Degenerate(

@@ -12,24 +12,39 @@ from scipy.special import betaln
 
 from latentem.arrays import Array, Labels, frozen_array, own
 from latentem.core import Event, Path
-from latentem.family.base import refuse_other_columns, unobserved
-from latentem.family.columns import ColumnFamily, Mask, one_each, one_or_each, whole, whole_numbers
+from latentem.family.base import Mask, refuse_other_columns, unobserved
+from latentem.family.columns import ColumnFamily, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_factorial, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
 
 
+class CountColumns(ColumnFamily):
+    """Independent columns of counts."""
+
+    __slots__ = ()
+
+    takes: ClassVar[str] = "counts: whole numbers of at least 0"
+    discrete: ClassVar[bool | None] = True
+
+    def cells(self, x: Array) -> Mask:
+        return whole(x)
+
+    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
+        chunks = list(chunks)
+        super().check(chunks, held)
+        refuse_large(chunks)
+
+
 @final
 @frozen
-class Poisson(ColumnFamily):
+class Poisson(CountColumns):
     """Counts: independent Poisson columns. The parameters are the rates, shape (k, d)."""
 
     parameter: ClassVar[str] = "rate"
     parameters: ClassVar[str] = "rates"
     rule: ClassVar[str] = "finite rates of at least 0"
-    takes: ClassVar[str] = "counts: whole numbers of at least 0"
-    discrete: ClassVar[bool | None] = True
 
     def params(self, rates: Any) -> Array:
         """Rates given by hand, checked at once.
@@ -60,9 +75,6 @@ class Poisson(ColumnFamily):
     def mean(self, params: Array) -> Array:
         return params
 
-    def cells(self, x: Array) -> Mask:
-        return whole(x)
-
     def sharp(self, low: Array, high: Array) -> bool:
         return bool(high.max() <= SMALL)
 
@@ -76,11 +88,6 @@ class Poisson(ColumnFamily):
             density += log_poisson(column[:, None], rates)
         return np.where(inside.all(axis=1, keepdims=True), density, -np.inf)
 
-    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        chunks = list(chunks)
-        super().check(chunks, held)
-        refuse_large(chunks)
-
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         rng = generator(rng)
         return own(poisson(rng, params[labels]))
@@ -88,7 +95,7 @@ class Poisson(ColumnFamily):
 
 @final
 @frozen
-class Geometric(ColumnFamily):
+class Geometric(CountColumns):
     """Failures before the first success, 0, 1, 2, ...: p(x) = p (1 - p)^x in each of d independent columns.
 
     The parameters are the probabilities of success p, shape (k, d), above 0.
@@ -97,8 +104,6 @@ class Geometric(ColumnFamily):
     parameter: ClassVar[str] = "probability"
     parameters: ClassVar[str] = "probabilities"
     rule: ClassVar[str] = "probabilities above 0 and at most 1"
-    takes: ClassVar[str] = "counts: whole numbers of at least 0"
-    discrete: ClassVar[bool | None] = True
 
     def params(self, probabilities: Any) -> Array:
         """Probabilities of success given by hand, checked at once.
@@ -110,9 +115,6 @@ class Geometric(ColumnFamily):
 
     def sound(self, values: Array) -> Any:
         return (values > 0) & (values <= 1)
-
-    def log_base(self, x: Array) -> Array:
-        return np.where(whole(x).all(axis=1), 0.0, -np.inf)
 
     def natural(self, params: Array) -> Array:
         return np.log1p(-params)
@@ -126,16 +128,8 @@ class Geometric(ColumnFamily):
     def mean(self, params: Array) -> Array:
         return (1 - params) / params
 
-    def cells(self, x: Array) -> Mask:
-        return whole(x)
-
     def coordinates(self, x: Array) -> Array:
         return np.log1p(x)
-
-    def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
-        chunks = list(chunks)
-        super().check(chunks, held)
-        refuse_large(chunks)
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         return frozen_array(generator(rng).geometric(params[labels]) - 1)
@@ -217,9 +211,6 @@ class Bernoulli(Successes):
 
     def cells(self, x: Array) -> Mask:
         return (x == 0) | (x == 1) | np.isnan(x)
-
-    def log_base(self, x: Array) -> Array:
-        return np.where(self.cells(x).all(axis=1), 0.0, -np.inf)
 
 
 @final

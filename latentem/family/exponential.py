@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
-from attrs import evolve, fields, frozen
+from attrs import frozen
 
-from latentem.arrays import Array, frozen_array, frozen_params, matrix, own, vector
+from latentem.arrays import Array, frozen_params, matrix, own, vector
 from latentem.core import Additive, Block, Degenerate, Path
-from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
+from latentem.family.base import Family, Mask, numbered, refuse_shape
+from latentem.family.by_component import component_block
 from latentem.kernel.base import FeatureKernel, Kernel, Sums
 
 _SAME = 1e-4
@@ -22,7 +22,7 @@ _ALIKE = _SAME**2
 _CLAIMED = 1e-6
 """Relative difference, and absolute one, of natural parameters that come back from their mean."""
 _LEAST = float(np.log(np.finfo(float).smallest_subnormal))
-"""What minus infinity counts as where it is compared: the log of the smallest positive float."""
+"""The stand-in for minus infinity where it is compared: the log of the smallest positive float."""
 _LEAST_MEAN = float(np.finfo(float).tiny)
 """The mean that stands for one that underflows: zero would be another distribution."""
 _BLURRED = 1e-9
@@ -64,8 +64,9 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return x
 
     def log_base(self, x: Array) -> Array:
-        """log h(x) in nats, (n, d) -> (n,); minus infinity outside the support."""
-        return np.zeros(len(x))
+        """log h(x) in nats, (n, d) -> (n,), minus infinity outside the support; here zero where `cells` can occur."""
+        cells = self.cells(x)
+        return np.zeros(len(x)) if cells is None else np.where(cells.all(axis=1), 0.0, -np.inf)
 
     @abc.abstractmethod
     def natural(self, params: Any) -> Array:
@@ -101,13 +102,14 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def log_density(self, params: Any, x: Array) -> Array:
         natural = self._natural(params)
         features = self._features(x, natural.shape[1])
+        # T(x) . natural - log partition + log h: docs/mathematics.md, "Sufficient statistics".
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
             return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
     @final
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
         per_row = weights.sum(axis=1)
-        log_base = np.where(per_row > 0, self._base(x), 0.0)
+        log_base = np.where(per_row > 0, self._base(x), 0.0)  # a row that counts nowhere may lie outside the support
         count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self._features(x))
         return ExponentialStatistics(count, total, float(per_row @ log_base))
 
@@ -121,6 +123,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     @final
     def log_joint(self, params: Any, statistics: ExponentialStatistics) -> float:
         natural = self._natural(params)
+        # At the edge a natural parameter is minus infinity, and 0 times that is 0: no units, no cost.
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
         partitions = np.where(statistics.count == 0, 0.0, self._partition(params)) * statistics.count
         return float(products.sum()) - float(partitions.sum()) + statistics.log_base
@@ -133,7 +136,11 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         return 4 * float(np.finfo(float).eps) * float(terms + abs(statistics.log_base))
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, Any]]:
-        return [self._block()]
+        def maximize(statistics: ExponentialStatistics, params: Any, free: Mask) -> Any:
+            # Never at what is known of a component that is not free: that may be degenerate.
+            return self._estimate(statistics, ~free)
+
+        return [component_block((), maximize, self.free)]
 
     @final
     def first(self, statistics: ExponentialStatistics) -> Any:
@@ -143,14 +150,11 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def count(self, params: Any) -> int:
         return len(self._natural(params))
 
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
+    def support(self, x: Array) -> Mask:
         return np.isfinite(self.log_base(x))
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         self.refuse_outside(chunks)
-
-    def check_params(self, params: Any, k: int) -> None:
-        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: Any) -> list[tuple[int, int]]:
         natural, mean = self._natural(params), self.mean(params)
@@ -226,22 +230,9 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         count = np.where(unknown, 1.0, statistics.count)[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
             mean = statistics.total / count
+            # Maximum likelihood matches means, but one that underflows to zero would be at the edge.
             mean = np.where((mean == 0) & (statistics.total != 0), np.copysign(_LEAST_MEAN, statistics.total), mean)
             return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, mean)))
-
-    def _block(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, Any]:
-        def maximize(statistics: ExponentialStatistics, params: Any) -> Any:
-            kept = statistics.count == 0
-            kept[list(held)] = True
-            if kept.all():
-                return params
-            new = self._estimate(statistics, kept)  # never at what is known of a kept one: that may be degenerate
-            return _keep(kept, params, new) if kept.any() else new
-
-        def size(params: Any) -> int:
-            return (self.count(params) - len(held)) * self.free(params)
-
-        return Block((), maximize, size, lambda more: self._block((*held, *more)))
 
 
 @final
@@ -265,7 +256,8 @@ class NaturalKernel(FeatureKernel):
 
     @property
     def more(self) -> bool:
-        return type(self.family).log_base is not ExponentialFamily.log_base
+        kind = type(self.family)
+        return kind.log_base is not ExponentialFamily.log_base or kind.cells is not Family.cells
 
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         log_base = self.family.log_base(x)
@@ -288,10 +280,3 @@ def _products(features: Array, natural: Array) -> Array:
         return features @ natural.T
     finite = features @ np.where(unbounded, 0.0, natural).T
     return np.where((features != 0).astype(float) @ unbounded.T > 0, -np.inf, finite)
-
-
-def _keep(kept: Any, old: Any, new: Any) -> Any:
-    """`new`, with the components in the mask `kept` as they are in `old`; arrays, or values made of them."""
-    if isinstance(new, np.ndarray):
-        return frozen_array(np.where(kept.reshape(-1, *(1,) * (new.ndim - 1)), old, new))
-    return evolve(new, **{f.name: _keep(kept, getattr(old, f.name), getattr(new, f.name)) for f in fields(type(new))})

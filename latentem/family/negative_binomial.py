@@ -6,31 +6,31 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from attrs import evolve, frozen
 from numpy.polynomial.polynomial import polyval
-from scipy.special import digamma, gammaln
+from scipy.special import digamma
 
 from latentem.arrays import Array, Labels, matrix, own
 from latentem.core import Block, Path, Value
-from latentem.family.base import refuse_other_columns
-from latentem.family.columns import whole
+from latentem.family.base import Mask, refuse_other_columns
+from latentem.family.columns import refuse_unsound, whole
 from latentem.family.counts import poisson, refuse_large
 from latentem.family.sample import SampleFamily, WeightedSample
+from latentem.numerics.log_gamma import stirling
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import root
 
 _LARGE = 15.0
-"""Argument from which Stirling's series are exact to rounding."""
+"""Argument from which the asymptotic series of digamma is exact to rounding."""
 _DISPERSIONS = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 49)])
 """Where the search for maxima looks, times the mean."""
-_LOG_FACTORIAL = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 _DIGAMMA = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
 _TINY, _WIDEST = float(np.finfo(float).tiny), 1e200
 """The least mean where a count has been seen, and the largest dispersion."""
 _MOST_STEPS = 10_000
 """Largest count whose score is summed step by step, which is quicker than Stirling's series while there are few."""
 _SMALL = 0.05
+"""Argument below which differences from log(1 + t) cancel, and their power series have all digits in 14 terms."""
 _BENT = tuple((-1) ** i / (i + 2) for i in range(14))
 _BENT_MEAN = tuple((-1) ** i * (i + 1) / (i + 2) for i in range(14))
 
@@ -52,13 +52,7 @@ class NegativeBinomialParams(Value):
     dispersions: Array = matrix("(k, d)")
 
     def __attrs_post_init__(self) -> None:
-        if self.means.shape != self.dispersions.shape:
-            raise ValueError(
-                f"means are {self.means.shape} and dispersions {self.dispersions.shape}: give one of each, (k, d)"
-            )
-        for name, values in (("means", self.means), ("dispersions", self.dispersions)):
-            if not (np.isfinite(values).all() and (values >= 0).all()):
-                raise ValueError(f"{name} were given as {values}: give finite numbers of at least 0")
+        refuse_unsound(self, lambda values: values >= 0, "finite numbers of at least 0")
 
 
 @final
@@ -73,6 +67,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
 
     takes: ClassVar[str] = "counts: whole numbers of at least 0"
     discrete: ClassVar[bool | None] = True
+    kind: ClassVar[type] = NegativeBinomialParams
 
     def params(self, means: Any, dispersions: Any) -> NegativeBinomialParams:
         """Parameters given by hand, checked at once; both of shape (k, d).
@@ -98,11 +93,8 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
     def blocks(self) -> Sequence[Block[WeightedSample, NegativeBinomialParams]]:
         return [self.block(("means",), self._with_means), self.block(("dispersions",), self._with_dispersions)]
 
-    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+    def cells(self, x: Array) -> Mask:
         return whole(x)
-
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
-        return np.asarray(whole(x).all(axis=1))
 
     def coordinates(self, x: Array) -> Array:
         return np.log1p(x)
@@ -123,7 +115,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return {"mean": params.means, "dispersion": params.dispersions}
 
     def _with_means(self, x: Array, weight: Array, current: NegativeBinomialParams) -> NegativeBinomialParams:
-        share = weight / weight.max()
+        share = weight / weight.max()  # so that small weights do not underflow in the products
         means = share @ x / share.sum()
         return evolve(current, means=np.where(x.any(axis=0), np.maximum(means, _TINY), means)[None])
 
@@ -146,7 +138,7 @@ def _log_density(x: Array, mean: Array, dispersion: Array) -> Array:
         # size log((1 + dispersion x) / (1 + dispersion mean)) and x log(mean / x times the same ratio)
         first = np.where(change > -0.5, excess * _per_unit(change), size * grown)
         second = present * np.where(np.abs(share) < 0.5, np.log1p(share), np.log(mean / present) + grown)
-        corrections = _stirling(present + size) - _stirling(size) - _stirling(present)
+        corrections = stirling(present + size) - stirling(size) - stirling(present)
         constant = -0.5 * (np.log(2 * np.pi) + np.log(present) + np.log1p(dispersion * present))
         positive = first + second + corrections + constant
     return np.where(x > 0, positive, -mean * _per_unit(dispersion * mean))
@@ -212,13 +204,6 @@ def _bent_mean(t: Array) -> Array:
     large = np.maximum(t, _SMALL)
     direct = (np.log1p(large) - large / (1 + large)) / large**2
     return np.where(t < _SMALL, polyval(np.minimum(t, _SMALL), _BENT_MEAN), direct)
-
-
-def _stirling(z: Array) -> Array:
-    """log Gamma(z) less Stirling's (z - 1/2) log z - z + log(2 pi) / 2; 0 at infinity."""
-    inverse, small = 1 / np.maximum(z, _LARGE), np.minimum(z, _LARGE)
-    direct = gammaln(small) - (small - 0.5) * np.log(small) + small - 0.5 * np.log(2 * np.pi)
-    return np.where(z < _LARGE, direct, inverse * polyval(inverse**2, _LOG_FACTORIAL))
 
 
 def _digamma_rest(z: Array) -> Array:

@@ -11,15 +11,16 @@ from scipy.special import digamma, polygamma
 
 from latentem.arrays import Array, Labels, frozen_array, matrix
 from latentem.core import Block, ColumnError, Path, Value
-from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.family.base import Mask, refuse_other_columns
+from latentem.family.by_component import component_block
 from latentem.family.columns import (
     POSITIVE,
     ColumnFamily,
-    Mask,
     log_of_positive,
     refuse_constant,
     refuse_degenerate,
     refuse_extreme,
+    refuse_unsound,
 )
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.numerics.log_gamma import LOG_2PI, less_log_ratio, log_less_digamma, stirling
@@ -29,8 +30,11 @@ _EPS = float(np.finfo(float).eps)
 _NARROW = 4e-11
 """Differences of mean logs below this, relative to their size, are rounding."""
 _WIDEST = 1e100
+"""Differences of mean logs, the inverse of which a small shape is, above which it is none."""
 _NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _STEPS = 20
+"""The most steps of Newton's method, which takes two to four."""
 _SETTLED = 1e-5
 """A step after which what is left is 1e-10, and below rounding after one more, since each squares the last."""
 _LARGE = 1e4
@@ -64,9 +68,6 @@ class Exponential(ColumnFamily):
 
     def coordinates(self, x: Array) -> Array:
         return log_of_positive(x)
-
-    def log_base(self, x: Array) -> Array:
-        return np.where((x >= 0).all(axis=1), 0.0, -np.inf)
 
     def natural(self, params: Array) -> Array:
         return -params
@@ -111,11 +112,7 @@ class GammaParams(Value):
     shapes: Array = matrix("(k, d)")
 
     def __attrs_post_init__(self) -> None:
-        if self.means.shape != self.shapes.shape:
-            raise ValueError(f"means have shape {self.means.shape} and shapes {self.shapes.shape}: both must be (k, d)")
-        for name, values in (("means", self.means), ("shapes", self.shapes)):
-            if not (np.isfinite(values) & (values > 0)).all():
-                raise ValueError(f"{name} were given as {values}: give finite ones above 0")
+        refuse_unsound(self, lambda values: values > 0, "finite ones above 0")
 
 
 @final
@@ -130,6 +127,7 @@ class Gamma(ExponentialFamily):
 
     takes: ClassVar[str] = POSITIVE
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = GammaParams
 
     def params(self, means: Any, shapes: Any) -> GammaParams:
         """Parameters given by hand, checked at once.
@@ -172,6 +170,7 @@ class Gamma(ExponentialFamily):
 
     def from_mean(self, mean: Array) -> GammaParams:
         means, logs = np.hsplit(mean, 2)
+        # The best mean is the average whatever the shape, so that means first, then shapes, is the joint maximum.
         refuse_degenerate(means > 0, "means", "its values are 0, or nearly,")
         return GammaParams(means, _shapes(np.log(means) - logs, logs))
 
@@ -179,27 +178,23 @@ class Gamma(ExponentialFamily):
         return np.hstack([params.means, np.log(params.means) - log_less_digamma(params.shapes)[0]])
 
     def blocks(self) -> Sequence[Block[ExponentialStatistics, GammaParams]]:
-        return [self._means(), self._shapes()]
+        def means(statistics: ExponentialStatistics, params: GammaParams, free: Mask) -> Array:
+            return _averages(statistics, free)[0]
 
-    def _means(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
-        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
-            kept, mean, _ = _averages(statistics, held)
-            return np.where(kept, params.means, mean)
-
-        return Block(("means",), maximize, _size(held), lambda more: self._means((*held, *more)))
-
-    def _shapes(self, held: tuple[int, ...] = ()) -> Block[ExponentialStatistics, GammaParams]:
-        def maximize(statistics: ExponentialStatistics, params: GammaParams) -> Array:
-            kept, mean, logs = _averages(statistics, held)
+        def shapes(statistics: ExponentialStatistics, params: GammaParams, free: Mask) -> Array:
+            mean, logs = _averages(statistics, free)
             # The second bracket is zero where the mean is the average, as it is unless it is held.
             with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
                 gap = (np.log(mean) - logs) + less_log_ratio(mean, params.means)
-            return np.where(kept, params.shapes, _shapes(np.where(kept, 1.0, gap), logs))
+            return _shapes(np.where(free[:, None], gap, 1.0), logs)
 
-        return Block(("shapes",), maximize, _size(held), lambda more: self._shapes((*held, *more)))
+        def size(params: GammaParams) -> int:
+            return params.means.shape[1]
+
+        return [component_block(("means",), means, size), component_block(("shapes",), shapes, size)]
 
     def rounding(self, params: GammaParams) -> float:
-        """What the terms of a log density, each about the shape or its multiple, lose where they cancel."""
+        """The relative loss where terms of a log density, each about the shape or its multiple, cancel."""
         size = params.shapes * (2 + np.abs(np.log(params.means)))
         relative = _EPS * float(size.sum(axis=1).max())
         return relative if relative > _NOTICED else 0.0
@@ -211,9 +206,6 @@ class Gamma(ExponentialFamily):
         if ("shapes",) not in held:
             refuse_constant(chunks, "so the likelihood is unbounded: leave it out, or hold the shapes")
 
-    def check_params(self, params: GammaParams, k: int) -> None:
-        refuse_other_params(self, params, GammaParams, lambda given: len(given.means), k)
-
     def sample(self, params: GammaParams, labels: Labels, rng: Any) -> Array:
         x = generator(rng).gamma(params.shapes[labels], (params.means / params.shapes)[labels])
         return frozen_array(np.maximum(x, np.finfo(float).tiny))  # a small shape draws values that underflow to zero
@@ -222,27 +214,18 @@ class Gamma(ExponentialFamily):
         return {"mean": params.means, "sd": params.means / np.sqrt(params.shapes)}
 
 
-def _size(held: tuple[int, ...]) -> Any:
-    return lambda params: (len(params.means) - len(held)) * params.means.shape[1]
-
-
-def _averages(statistics: ExponentialStatistics, held: tuple[int, ...]) -> tuple[Any, Array, Array]:
-    """Which components are kept, (k, 1), and averages of x and of log x, (k, d); 1 and 0 for those kept."""
-    kept = statistics.count == 0
-    kept[list(held)] = True
-    count = np.where(kept, 1.0, statistics.count)[:, None]
-    mean, logs = np.hsplit(statistics.total / count, 2)
-    refuse_degenerate(kept[:, None] | (mean > 0), "means", "its values are 0, or nearly,")
-    return kept[:, None], np.where(kept[:, None], 1.0, mean), np.where(kept[:, None], 0.0, logs)
+def _averages(statistics: ExponentialStatistics, free: Mask) -> tuple[Array, Array]:
+    """Averages of x and of log x, (k, d); 1 and 0 for components that are not free."""
+    mean, logs = np.hsplit(statistics.total / np.where(free, statistics.count, 1.0)[:, None], 2)
+    refuse_degenerate(~free[:, None] | (mean > 0), "means", "its values are 0, or nearly,")
+    return np.where(free[:, None], mean, 1.0), np.where(free[:, None], logs, 0.0)
 
 
 def _shapes(gap: Array, logs: Array) -> Array:
     """The shapes a, (k, d), at which log a - digamma(a) is `gap`, the log of the mean less the mean of the logs.
 
-    Newton's method on the logarithms of both, between which the slope is about -1 everywhere.
-
-    Raises:
-        Degenerate: a gap is zero to rounding: the component's values do not vary.
+    Newton's method on the logarithms of both, between which the slope is about -1 everywhere. A gap that is zero to
+    rounding is refused: the component's values do not vary.
     """
     varies = gap > _NARROW * (1 + np.abs(logs))
     refuse_degenerate(varies, "shapes", "unbounded: its values hardly vary beside their size,")

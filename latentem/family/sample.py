@@ -7,14 +7,13 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, Self, TypeVar, final
 
-import attrs
 import numpy as np
-import numpy.typing as npt
-from attrs import evolve, field, fields, frozen
+from attrs import evolve, field, frozen
 
 from latentem.arrays import EQUAL, Array, axes, matrix, own, viewed_array
-from latentem.core import Additive, Block, Degenerate, Identified, Path, get
-from latentem.family.base import Family, numbered, refuse_other_params, refuse_shape
+from latentem.core import Additive, Block, Degenerate, Path, get
+from latentem.family.base import Family, Mask, numbered, refuse_shape
+from latentem.family.by_component import component, component_block, leaves, stacked
 
 P = TypeVar("P")
 
@@ -95,9 +94,10 @@ class SampleFamily(Family[WeightedSample, P]):
             Degenerate: there is no maximum; the component's number is filled in by the caller.
         """
 
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
-        """Which rows can occur at all, shape (n,)."""
-        return np.ones(len(x), dtype=bool)
+    def support(self, x: Array) -> Mask:
+        """Which rows can occur at all, shape (n,): all, unless `cells` says which values can."""
+        cells = self.cells(x)
+        return np.ones(len(x), dtype=bool) if cells is None else np.asarray(cells.all(axis=1))
 
     @final
     def statistics(self, x: Array, weights: Array) -> WeightedSample:
@@ -119,14 +119,8 @@ class SampleFamily(Family[WeightedSample, P]):
 
         return stacked([_named(self, j, one, j) for j in range(statistics.weights.shape[1])])
 
-    def count(self, params: P) -> int:
-        return _length(params)
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         self.refuse_outside(chunks)
-
-    def check_params(self, params: P, k: int) -> None:
-        refuse_other_params(self, params, object, self.count, k)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
         each = [component(params, j) for j in range(self.count(params))]
@@ -157,7 +151,6 @@ class SampleFamily(Family[WeightedSample, P]):
         self,
         path: Path,
         estimate: Callable[[Array, Array, P], P],
-        held: tuple[int, ...] = (),
         rank: Callable[[Array, Array], int] | None = None,
         reason: str = "",
     ) -> Block[WeightedSample, P]:
@@ -166,73 +159,29 @@ class SampleFamily(Family[WeightedSample, P]):
         Args:
             path: Where it is.
             estimate: Maximises for one component.
-            held: Components that stay as they are.
             rank: How many numbers the rows and weights of one component determine; None: all.
             reason: Why they may not determine all.
         """
 
-        def maximize(statistics: WeightedSample, params: P) -> Any:
-            live = statistics.count > 0
-            live[list(held)] = False
-            each = [component(params, j) for j in range(len(live))]
-            for j in np.flatnonzero(live).tolist():
+        def maximize(statistics: WeightedSample, params: P, free: Mask) -> Any:
+            each = [component(params, j) for j in range(len(free))]
+            for j in np.flatnonzero(free).tolist():
                 each[j] = _named(self, j, estimate, *statistics.component(j), each[j])
             return get(stacked(each), path)
 
         def size(params: P) -> int:
-            return (self.count(params) - len(held)) * _numbers(get(component(params, 0), path))
+            return sum(array.size for array in leaves(get(component(params, 0), path)))
 
-        def identified(statistics: WeightedSample, params: P) -> Identified:
-            free = [j for j in np.flatnonzero(statistics.count > 0).tolist() if j not in held]
-            return Identified(sum(rank(*statistics.component(j)) for j in free) if rank is not None else 0, reason)
+        def ranks(statistics: WeightedSample, params: P) -> Array:
+            each = map(statistics.component, range(len(statistics.count)))
+            return np.array([rank(*rows) if rank is not None and len(rows[0]) else 0 for rows in each])
 
-        return Block(
-            path,
-            maximize,
-            size,
-            lambda more: self.block(path, estimate, (*held, *more), rank, reason),
-            identified=None if rank is None else identified,
-        )
-
-
-def component(params: Any, j: int) -> Any:
-    """The parameters of one component, with a first axis of length one."""
-    return _by_field([params], lambda arrays: arrays[0][j : j + 1])
-
-
-def stacked(params: Sequence[Any]) -> Any:
-    """Parameters of several components, from those of each."""
-    return _by_field(params, lambda arrays: own(np.concatenate(arrays)))
-
-
-def _by_field(params: Sequence[Any], combine: Callable[[Sequence[Array]], Array]) -> Any:
-    if isinstance(params[0], np.ndarray):
-        return combine(params)
-    names = [f.name for f in fields(type(params[0]))]
-    return evolve(params[0], **{name: _by_field([getattr(p, name) for p in params], combine) for name in names})
-
-
-def _lengths(params: Any) -> set[int | None]:
-    """The lengths of the first axes of all arrays; None where there is none."""
-    if attrs.has(type(params)):
-        return set().union(*(_lengths(getattr(params, f.name)) for f in fields(type(params))))
-    return {params.shape[0] if isinstance(params, np.ndarray) and params.ndim else None}
-
-
-def _length(params: Any) -> int:
-    return len(params if isinstance(params, np.ndarray) else getattr(params, fields(type(params))[0].name))
-
-
-def _numbers(params: Any) -> int:
-    if isinstance(params, np.ndarray):
-        return params.size
-    return sum(_numbers(getattr(params, f.name)) for f in fields(type(params)))
+        return component_block(path, maximize, size, None if rank is None else ranks, reason)
 
 
 def _alike(one: Any, other: Any, relative: float = _SAME) -> bool:
-    if isinstance(one, np.ndarray):
-        return bool(np.isclose(one, other, rtol=relative, atol=0).all())
-    return all(_alike(getattr(one, f.name), getattr(other, f.name), relative) for f in fields(type(one)))
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return all(bool(np.isclose(array, another, rtol=relative, atol=0).all()) for array, another in pairs)
 
 
 def _named(family: Any, j: int, estimate: Callable[..., P], *arguments: Any) -> P:
@@ -241,7 +190,6 @@ def _named(family: Any, j: int, estimate: Callable[..., P], *arguments: Any) -> 
         new = estimate(*arguments)
     except Degenerate as error:
         raise evolve(error, component=j) from None
-    if _lengths(new) != {1}:
-        wanted = "parameters of one component, arrays whose first axis has length 1"
-        refuse_shape(family, "estimate", new, wanted)
+    if {array.shape[:1] for array in leaves(new)} != {(1,)}:
+        refuse_shape(family, "estimate", new, "parameters of one component, arrays whose first axis has length 1")
     return new

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array, Labels, matrix, own
 from latentem.core import Degenerate, Path, Value
-from latentem.family.base import refuse_other_columns
-from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant
+from latentem.family.base import Mask, refuse_other_columns
+from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant, refuse_unsound
 from latentem.family.sample import SampleFamily
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import root
@@ -20,7 +19,9 @@ from latentem.numerics.solve import root
 _NARROWEST = 1e-12
 """Spread of the logarithms below which all values of a component are one."""
 _SHARPEST = 1e300
+"""Where the search for the upper end of the bracket ends."""
 _NEAR = 0.5
+"""Relative distance from the scale up to which log1p is used, which keeps the digits there."""
 
 
 @final
@@ -40,11 +41,7 @@ class WeibullParams(Value):
     scales: Array = matrix("(k, d)")
 
     def __attrs_post_init__(self) -> None:
-        if self.shapes.shape != self.scales.shape:
-            raise ValueError(f"shapes are {self.shapes.shape} and scales {self.scales.shape}: give one of each, (k, d)")
-        for name, values in (("shapes", self.shapes), ("scales", self.scales)):
-            if not (np.isfinite(values).all() and (values > 0).all()):
-                raise ValueError(f"{name} were given as {values}: give positive, finite numbers")
+        refuse_unsound(self, lambda values: values > 0, "positive, finite numbers")
 
 
 @final
@@ -59,6 +56,7 @@ class Weibull(SampleFamily[WeibullParams]):
 
     takes: ClassVar[str] = POSITIVE
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = WeibullParams
 
     def params(self, shapes: Any, scales: Any) -> WeibullParams:
         """Parameters given by hand, checked at once; both of shape (k, d).
@@ -85,7 +83,7 @@ class Weibull(SampleFamily[WeibullParams]):
         shapes, scales = (own(np.array([values])) for values in zip(*each, strict=True))
         return WeibullParams(shapes, scales)
 
-    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+    def cells(self, x: Array) -> Mask:
         return np.asarray(x > 0)
 
     def coordinates(self, x: Array) -> Array:
@@ -96,9 +94,6 @@ class Weibull(SampleFamily[WeibullParams]):
         super().check(chunks, held)
         if not held:
             refuse_constant(chunks, "so the likelihood is unbounded: leave it out")
-
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
-        return np.asarray((x > 0).all(axis=1))
 
     def sample(self, params: WeibullParams, labels: Labels, rng: Any) -> Array:
         return params.scales[labels] * generator(rng).weibull(params.shapes[labels])
@@ -122,5 +117,6 @@ def _maximiser(log_x: Array, weight: Array) -> tuple[float, float]:
     most = 2 * least
     while excess(most) < 0 and most < _SHARPEST:
         most *= 2
+    # The scale has a closed form, from values relative to the largest, whose powers cannot overflow.
     shape = root(excess, least, most)
     return shape, float(np.exp(log_x.max() + np.log(weight @ np.exp(shape * below)) / shape))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -13,10 +13,10 @@ from attrs import evolve, field, frozen
 from latentem.arrays import Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Whole
 from latentem.core.learnable import Found
-from latentem.family.base import Family, refuse_other_params, shown
-from latentem.family.composite.parts import Parts, joined
+from latentem.family.base import Family, Mask, first_wrong, shown
+from latentem.family.by_component import stacked
+from latentem.family.composite.parts import Parts, infer_at, sharing_at, statistics_at, within
 from latentem.family.composite.product import laid_over
-from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 
 
@@ -47,13 +47,9 @@ class Beside:
     components: tuple[Hidden | None, ...]
 
     def entropies(self) -> Array:
-        return _columns([None if one is None else one.entropies() for one in self.components])
-
-
-def _columns(each: Sequence[Array | None]) -> Array:
-    """Columns (n, 1) side by side; zeros for None."""
-    n = next(len(column) for column in each if column is not None)
-    return np.hstack([np.zeros((n, 1)) if column is None else column for column in each])
+        each = [None if one is None else one.entropies() for one in self.components]
+        nothing = np.zeros_like(next(column for column in each if column is not None))
+        return np.hstack([nothing if column is None else column for column in each])
 
 
 def _families(those: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
@@ -79,6 +75,8 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
     Raises:
         TypeError: something is no family.
     """
+
+    kind: ClassVar[type] = Parts
 
     families: tuple[Family[Any, Any], ...] = field(converter=_families)
 
@@ -109,7 +107,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         return bool(statistics.count[name] != 0)
 
     def told(self, name: Any, found: Found) -> Found:
-        """What a family of one component has found, which takes itself for component 0."""
+        """A finding of the family of one component, which takes itself for component 0."""
         told = evolve(super().told(name, found), component=name)
         if isinstance(told, Event):
             return evolve(told, message=told.message.replace("component 0", f"component {name}"))
@@ -119,13 +117,13 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         return evolve(super().block(name, block), holding=None)
 
     def log_density(self, params: Parts, x: Array) -> Array:
-        supports = self._supports(x)
-        return np.hstack(self._each(lambda family, own, rows: density_at(family, own, x, rows), params, supports))
+        return self.infer(params, x)[0]
 
     def statistics(self, x: Array, weights: Array) -> AssortedStatistics:
         return self._gathered(x, weights, [None] * len(self.families))
 
     def log_joint(self, params: Parts, statistics: AssortedStatistics) -> float:
+        # A row that a component could not have drawn has density zero there.
         return super().log_joint(params, statistics) if not (statistics.outside > 0).any() else -np.inf
 
     def first(self, statistics: AssortedStatistics) -> Parts:
@@ -185,26 +183,20 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
+        if (found := first_wrong(chunks, lambda x: ~np.any(self._supports(x), axis=0))) is not None:
+            row, x, _ = found
+            takes = "; ".join(f"{type(family).__name__} takes {family.takes}" for family in self.families)
+            raise RowError(row, f"{shown(x)}, is outside the support of every family of {self!r}: {takes}")
         supports = [self._supports(x) for x in chunks]
-        begin = 0
-        for x, inside in zip(chunks, supports, strict=True):
-            outside = ~np.any(inside, axis=0)
-            if outside.any():
-                row = int(outside.argmax())
-                takes = "; ".join(f"{type(family).__name__} takes {family.takes}" for family in self.families)
-                raise RowError(
-                    begin + row, f"{shown(x[row])}, is outside the support of every family of {self!r}: {takes}"
-                )
-            begin += len(x)
         for j, (family, support) in enumerate(zip(self.families, zip(*supports, strict=True), strict=True)):
             seen = [x[rows] for x, rows in zip(chunks, support, strict=True) if rows.any()]
             if not seen:
                 raise ValueError(f"no row is in the support of {family!r}, component {j}: leave it out")
-            family.check(seen, frozenset(path[1:] for path in held if path[:1] == (j,)))
+            family.check(seen, within(held, j))
 
     def check_params(self, params: Parts, k: int) -> None:
         self._refuse_other(k)
-        refuse_other_params(self, params, Parts, len, k)
+        super().check_params(params, k)
         for j, (family, own_params) in enumerate(zip(self.families, params, strict=True)):
             try:
                 family.check_params(own_params, 1)
@@ -217,7 +209,7 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
             for j in range(i + 1, len(self.families)):
                 # What has no component axis, a tied covariance of one component, cannot be joined.
                 with suppress(ValueError):
-                    if self.families[j] == family and family.coincident(joined(params[i], params[j])):
+                    if self.families[j] == family and family.coincident(stacked([params[i], params[j]])):
                         pairs.append((i, j))
         return pairs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -12,13 +12,14 @@ from scipy.special import xlog1py, xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, own, part, vector
 from latentem.core import Additive, Block, Hidden, Learnable, Path, Value, Whole
-from latentem.family.base import Family, atoms_if, refuse_other_params
+from latentem.family.base import Family, Mask, atoms_if
+from latentem.family.composite.parts import infer_at, sharing_at, statistics_at, within
 from latentem.family.composite.point_mass import PointMass, at_row, written
-from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import share
 
 _SAME = 1e-4
+"""Difference of inflations, relative or as a share of the rows, up to which they are one."""
 
 
 @final
@@ -109,14 +110,6 @@ class Origin(Value):
         return entropies if self.inner is None else entropies + np.exp(self.log_drawn) * self.inner.entropies()
 
 
-def _origin(log_structural: Array, log_drawn: Array, inner: Hidden | None) -> tuple[Origin, Array]:
-    """q from unnormalised logs, and the log of what they were divided by; drawn, where neither is possible."""
-    log_mass = np.logaddexp(log_structural, log_drawn)
-    possible = log_mass > -np.inf
-    shift = np.where(possible, log_mass, 0.0)
-    return Origin(own(log_structural - shift), own(np.where(possible, log_drawn - shift, 0.0)), inner), log_mass
-
-
 def _entropy(log_probability: Array) -> Array:
     """-p log p, with 0 log 0 = 0."""
     return -np.exp(log_probability) * np.where(log_probability > -np.inf, log_probability, 0.0)
@@ -146,6 +139,8 @@ class ZeroInflated(
         at: The row that is: one number for all columns, or one each, shape (d,).
         continuous: Whether the family has no mass at any single row; None: as it says itself (`Family.discrete`).
     """
+
+    kind: ClassVar[type] = ZeroInflatedParams
 
     family: Family[Any, Any] = field()
     at: Array = field(default=0.0, converter=_point, eq=EQUAL, hash=False)
@@ -182,15 +177,18 @@ class ZeroInflated(
         return ZeroInflatedParams(**pieces)
 
     def log_density(self, params: ZeroInflatedParams, x: Array) -> Array:
-        log_structural, log_unstructural = self._logs(params, x)
-        drawn = density_at(self.family, params.family, x, self._seen(x))
-        return np.logaddexp(log_structural, log_unstructural + drawn)
+        return self.infer(params, x)[0]
 
     def infer(self, params: ZeroInflatedParams, x: Array) -> tuple[Array, Hidden | None]:
         log_structural, log_unstructural = self._logs(params, x)
         drawn, inner = infer_at(self.family, params.family, x, self._seen(x))
-        origin, density = _origin(log_structural, log_unstructural + drawn, inner)
-        return density, origin
+        log_drawn = log_unstructural + drawn
+        log_mass = np.logaddexp(log_structural, log_drawn)
+        possible = log_mass > -np.inf
+        shift = np.where(possible, log_mass, 0.0)
+        # Where neither is possible, drawn: q must be a distribution there too.
+        log_drawn = np.where(possible, log_drawn - shift, 0.0)
+        return log_mass, Origin(own(log_structural - shift), own(log_drawn), inner)
 
     def expected(self, x: Array, weights: Array, hidden: Origin) -> ZeroInflatedStatistics:
         structural, drawn = weights * np.exp(hidden.log_structural), weights * np.exp(hidden.log_drawn)
@@ -200,9 +198,6 @@ class ZeroInflated(
         """With half of the zeros structural, where the family allows any: something to start from."""
         share = np.where(at_row(x, self.at), np.where(self._seen(x), 0.5, 1.0), 0.0)[:, None]
         return self._gathered(x, weights, weights * share, weights * (1 - share), None)
-
-    def count(self, params: ZeroInflatedParams) -> int:
-        return len(params.inflation)
 
     @property
     def takes_missing(self) -> bool:
@@ -234,10 +229,10 @@ class ZeroInflated(
         # A sound row in the place of each zero that the family does not see keeps the numbers of the rows.
         sound = others[int(self.family.support(others).argmax())]
         shown = [np.where(rows[:, None], x, sound) for x, rows in zip(chunks, seen, strict=True)]
-        self.family.check(shown, frozenset(path[1:] for path in held if path[:1] == ("family",)))
+        self.family.check(shown, within(held, "family"))
 
     def check_params(self, params: ZeroInflatedParams, k: int) -> None:
-        refuse_other_params(self, params, ZeroInflatedParams, lambda given: len(given.inflation), k)
+        super().check_params(params, k)
         self.family.check_params(params.family, k)
 
     def coincident(self, params: ZeroInflatedParams) -> list[tuple[int, int]]:

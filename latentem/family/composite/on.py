@@ -61,7 +61,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
         return pieces[()]
 
     def told(self, name: Name, found: Found) -> Found:
-        """What the family has found, with the row's own number of the column that it concerns."""
+        """A finding of the family, with the row's own number of the column that it concerns."""
         if not isinstance(found, Event) or found.column is None:
             return found
         return evolve(found, column=self.columns[found.column])
@@ -155,7 +155,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
     def _present(self, x: Array, begin: int = 0) -> Array:
         """The columns, none of which may lack a value if the family does not take that: another part's may.
 
-        So many rows are before these.
+        As many rows as `begin` says are before these.
         """
         mine = self._own(x)
         if not self.family.takes_missing and (missing := np.isnan(mine)).any():
@@ -170,11 +170,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
 
 
 def drawn(parts: Sequence[Part], params: Iterable[Any], labels: Labels, rng: Any) -> Array:
-    """Rows of which each part draws its own columns.
-
-    Raises:
-        Unavailable: a column before the last of them is in no part.
-    """
+    """Rows of which each part draws its own columns; Unavailable where a column before the last is in no part."""
     columns = [column for part in parts for column in part.columns]
     if loose := sorted(set(range(max(columns))) - set(columns)):
         raise Unavailable(f"column {loose[0]} is in no part, so it cannot be drawn: sample the parts' families alone")

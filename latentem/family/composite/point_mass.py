@@ -61,9 +61,6 @@ class Constant(Family[Array, Array]):
     def first(self, statistics: Array) -> Array:
         return self.params(len(statistics))
 
-    def count(self, params: Array) -> int:
-        return len(params)
-
     def support(self, x: Array) -> npt.NDArray[np.bool_]:
         inside: npt.NDArray[np.bool_] = self.logs(x) > -np.inf
         return inside

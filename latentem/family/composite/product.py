@@ -14,7 +14,7 @@ from latentem.arrays import Array, Labels
 from latentem.core import Hidden, Path, Whole
 from latentem.family.base import Family, brief
 from latentem.family.composite.on import Part, drawn
-from latentem.family.composite.parts import Parts, Together
+from latentem.family.composite.parts import Parts, Together, within
 from latentem.kernel import Kernel, SideBySide
 
 
@@ -131,7 +131,7 @@ class Product(Family[Parts, Parts], Whole[Parts, Parts]):
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         for i, part in enumerate(self.parts):
-            part.check(chunks, frozenset(path[1:] for path in held if path[:1] == (i,)))
+            part.check(chunks, within(held, i))
 
     def check_params(self, params: Parts, k: int) -> None:
         if not isinstance(params, Parts) or len(params) != len(self.parts):

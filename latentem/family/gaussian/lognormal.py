@@ -12,8 +12,8 @@ from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, frozen_array
 from latentem.core import ColumnError, Path, Whole
-from latentem.family.base import Family
-from latentem.family.columns import POSITIVE, Mask, log_of_positive
+from latentem.family.base import Family, Mask
+from latentem.family.columns import POSITIVE, log_of_positive
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.family import Gaussian
@@ -87,7 +87,7 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
         return log_of_positive(x)
 
     def support(self, x: Array) -> Mask:
-        return np.all(x > 0, axis=1)
+        return np.asarray(self.cells(x).all(axis=1))
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         # The Jacobian's sum of log x is in the moments already.

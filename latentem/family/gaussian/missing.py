@@ -133,7 +133,7 @@ class CorrelatedCells(Completion):
         total = np.zeros((d, d))
         for block in self.blocks:
             total += block.scatter(weight[block.rows], component, d)
-        return (total + total.T) / 2
+        return (total + total.T) / 2  # sums in another order leave it not quite symmetric
 
     def entropies(self) -> Array:
         entropies = np.zeros(self.shape[:2])
@@ -143,7 +143,7 @@ class CorrelatedCells(Completion):
 
 
 def uncorrelated(x: Array, missing: Mask, means: Array, variances: Array) -> tuple[Array, IndependentCells]:
-    """Log density of the observed cells of each row in nats, (n, k), and what is known of the missing ones.
+    """Log density of the observed cells of each row in nats, (n, k), and q of the missing ones.
 
     Columns are independent, with means and variances of shape (k, d).
     """
@@ -155,7 +155,10 @@ def uncorrelated(x: Array, missing: Mask, means: Array, variances: Array) -> tup
 
 
 def correlated(x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, CorrelatedCells]:
-    """The same for means (k, d) and covariances (k, d, d), or (1, d, d) where they are tied."""
+    """Log density of the observed cells in nats, (n, k), and q of the missing ones, where columns correlate.
+
+    With means (k, d) and covariances (k, d, d), or (1, d, d) where they are tied.
+    """
     n, (k, d) = len(x), means.shape
     patterns, of_row = _patterns(missing)
     absent = patterns.sum(axis=1)
@@ -163,7 +166,7 @@ def correlated(x: Array, missing: Mask, means: Array, covariances: Array) -> tup
     for m in np.unique(absent).tolist():
         which = np.flatnonzero(absent == m)
         rows = np.flatnonzero(absent[of_row] == m)
-        rows = rows[np.argsort(of_row[rows], kind="stable")]
+        rows = rows[np.argsort(of_row[rows], kind="stable")]  # pattern by pattern, so that each is one product
         pattern = np.searchsorted(which, of_row[rows])
         columns = np.argsort(patterns[which], axis=1, kind="stable")  # the observed ones first
         log_density[rows], expected, roots = _conditional(x[rows], pattern, columns, d - m, means, covariances)
@@ -205,12 +208,13 @@ def _conditional(
 
 
 def available(x: Array, missing: Mask, weights: Array) -> IndependentCells:
-    """What starts assume of missing cells before there are parameters: the moments of the observed cells.
+    """The missing cells as starts take them, before there are parameters: with the moments of the observed ones.
 
     Each component's own where it has observed a column; where it has not, those of all rows; where no row has,
     zero and one.
     """
     present = ~missing
+    # Moments about the column's mean, so that an offset costs the variances no digits.
     middle = np.where(present, x, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
     y = np.where(missing, 0.0, x - middle)
     sums = [weights.T @ values for values in (present.astype(float), y, y * y)]

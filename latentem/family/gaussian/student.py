@@ -10,8 +10,9 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, array, matrix, own, vector
-from latentem.core import Additive, Block, Hidden, Identified, Value
-from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.core import Additive, Block, Hidden, Value
+from latentem.family.base import Mask, refuse_other_columns, refuse_other_params
+from latentem.family.by_component import component_block
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.moments import ColumnMoments, Moments
@@ -25,9 +26,12 @@ from latentem.numerics.rng import generator
 LEAST_DOF, MOST_DOF = 0.1, 1e6
 """Below, draws overflow; above, the density is a normal one but for a few parts in a million."""
 _FIRST_DOF = 4.0
+"""At a start, when no scale is known yet: tails that are heavy, but have a variance."""
 _SAME_DOF = 1e-8
+"""Relative difference of degrees of freedom below which they are one."""
 _EPS = float(np.finfo(float).eps)
 _STEPS = 30
+"""The most steps of Newton's method, which takes two to four."""
 
 
 @final
@@ -153,8 +157,9 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
         count, scales = statistics.count, statistics.moments.count
-        log_scales = scales - count - statistics.excess
+        log_scales = scales - count - statistics.excess  # E[log u] = E[u] - 1 - E[u - 1 - log u]
         second = statistics.moments.second_about(params.means)
+        # log N(x; mean, covariance / u) + log Gamma(u; dof / 2, dof / 2), expected: docs/mathematics.md, "Student-t".
         normal = (
             d * log_scales.sum()
             - count @ params.normal.log_partitions
@@ -171,24 +176,18 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         average = np.where(statistics.count > 0, _average_excess(statistics), pooled)
         return StudentParams(*self._first(statistics), own(_dof_at(average)), self.structure)
 
-    def _dof(self, held: tuple[int, ...] = ()) -> Block[StudentStatistics, StudentParams]:
-        def maximize(statistics: StudentStatistics, params: StudentParams) -> Array:
+    def _dof(self) -> Block[StudentStatistics, StudentParams]:
+        def maximize(statistics: StudentStatistics, params: StudentParams, free: Mask) -> Array:
             average = _average_excess(statistics)
             new = _dof_at(average)
-            better = _gain(new, average) >= _gain(params.dof, average)
-            better &= statistics.count > 0
-            better[list(held)] = False
-            return np.where(better, new, params.dof)
+            # Near the maximum, where the gain is flat, rounding may put the root below the current value.
+            return np.where(_gain(new, average) >= _gain(params.dof, average), new, params.dof)
 
-        def size(params: StudentParams) -> int:
-            return len(params.dof) - len(held)
+        def determined(statistics: StudentStatistics, params: StudentParams) -> Array:
+            return ((params.dof > LEAST_DOF) & (params.dof < MOST_DOF)).astype(float)
 
-        def identified(statistics: StudentStatistics, params: StudentParams) -> Identified:
-            free = np.delete(params.dof, held)
-            inside = int(np.count_nonzero((free > LEAST_DOF) & (free < MOST_DOF)))
-            return Identified(inside, f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one")
-
-        return Block(("dof",), maximize, size, lambda more: self._dof((*held, *more)), identified=identified)
+        reason = f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one"
+        return component_block(("dof",), maximize, lambda params: 1, determined, reason)
 
     def coincident(self, params: StudentParams) -> list[tuple[int, int]]:
         dof = params.dof
@@ -251,7 +250,7 @@ def _log_gamma_constant(y: Array) -> Array:
 
 
 def _gain(dof: Array, average: Array) -> Array:
-    """What a unit of this mean excess adds to log_joint, but for what does not depend on dof: concave."""
+    """The part of log_joint, a unit of this mean excess, that depends on dof: concave."""
     return _log_gamma_constant(dof / 2) - dof / 2 * average
 
 

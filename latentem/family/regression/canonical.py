@@ -7,25 +7,32 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 from attrs import field, frozen
 from scipy.special import expit, gammaln, logit
 
 from latentem.arrays import Array, Labels, own
-from latentem.core import Block, Event, Path, Unavailable
-from latentem.family.columns import refuse_extreme, refuse_outlying
+from latentem.core import Block, Event, Path
+from latentem.family.base import Mask
+from latentem.family.columns import natural_number, refuse_extreme, refuse_outlying, whole
 from latentem.family.regression.design import DEPENDENT, NO_INFORMATION, Design
-from latentem.family.regression.predictor import Coefficients, described, linear_predictor, refuse_other_rows
+from latentem.family.regression.predictor import (
+    Coefficients,
+    Regression,
+    described,
+    linear_predictor,
+    refuse_other_rows,
+)
 from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import maximise
 
 _EDGE = 1e-12
+"""How near 0 or 1 a share of successes may be for its log odds to begin from."""
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 
 
-class CanonicalRegression(SampleFamily[Coefficients]):
+class CanonicalRegression(Regression, SampleFamily[Coefficients]):
     """A generalised linear model with its canonical link (McCullagh and Nelder, 1989, ch. 2).
 
     A row is (covariates..., response): the response is the last column, as in `np.column_stack([x, y])`.
@@ -37,6 +44,7 @@ class CanonicalRegression(SampleFamily[Coefficients]):
     __slots__ = ()
 
     discrete: ClassVar[bool | None] = True
+    kind: ClassVar[type] = Coefficients
 
     @abc.abstractmethod
     def log_response(self, predictor: Array, y: Array) -> Array:
@@ -51,7 +59,7 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         """The predictor at which the response has this mean."""
 
     @abc.abstractmethod
-    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
+    def possible(self, y: Array) -> Mask:
         """Which responses can occur."""
 
     @abc.abstractmethod
@@ -72,7 +80,11 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         refuse_other_rows(x, params.coefficients)
         covariates, y = x[:, :-1], x[:, -1:]
         inside = self.possible(y)
-        return np.where(inside, self.log_response(self._predictor(params, covariates), np.where(inside, y, 0)), -np.inf)
+        return np.where(
+            inside,
+            self.log_response(linear_predictor(params.coefficients, covariates), np.where(inside, y, 0)),
+            -np.inf,
+        )
 
     @final
     def estimate(self, x: Array, weight: Array, current: Coefficients | None) -> Coefficients:
@@ -84,6 +96,7 @@ class CanonicalRegression(SampleFamily[Coefficients]):
                 predictor = columns @ coefficients
                 mean, variance = self.response(predictor)
                 value = float(share @ self.log_response(predictor, y))
+                # Gradient and minus the Hessian of a canonical link: docs/mathematics.md, "Poisson, logistic".
                 return value, columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
 
         # Half a success more keeps the flat start finite where no response, or every one, is a success.
@@ -99,11 +112,10 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         return new if after >= before else current  # where slopes are steep, rounding may cost more than they gain
 
     def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
-        return [self.block(("coefficients",), self.estimate, rank=_rank, reason=DEPENDENT)]
+        def rank(x: Array, weight: Array) -> int:
+            return Design.of(x[:, :-1], weight).rank()
 
-    @final
-    def support(self, x: Array) -> npt.NDArray[np.bool_]:
-        return self.possible(x[:, -1])
+        return [self.block(("coefficients",), self.estimate, rank, DEPENDENT)]
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
@@ -113,7 +125,7 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         refuse_outlying(covariates)
 
     @final
-    def cells(self, x: Array) -> npt.NDArray[np.bool_]:
+    def cells(self, x: Array) -> Mask:
         possible = np.ones(x.shape, dtype=bool)
         possible[:, -1] = self.possible(x[:, -1])
         return possible
@@ -133,43 +145,27 @@ class CanonicalRegression(SampleFamily[Coefficients]):
         ]
 
     def rounding(self, params: Coefficients) -> float:
-        """What a linear predictor loses where an offset makes intercept and slopes cancel; squared, as at a maximum."""
+        """The square, as at a maximum, of a linear predictor's loss where an offset makes its terms cancel."""
         relative = _lost(params) ** 2
         return relative if relative > _NOTICED else 0.0
 
     def cancellation(self, params: Coefficients, statistics: WeightedSample) -> float:
-        """What that costs elsewhere."""
+        """The cost of that loss away from the maximum, in nats."""
         return _lost(params) * (abs(self.log_joint(params, statistics)) + float(np.abs(statistics.weights).sum()))
 
     def respond(self, params: Coefficients, covariates: Array, labels: Labels, rng: Any) -> Array:
-        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
         rng = generator(rng)
-        predictor = self._predictor(params, covariates)
+        predictor = linear_predictor(params.coefficients, covariates)
         return own(np.asarray(self.draw(predictor[np.arange(len(labels)), labels], rng), dtype=np.float64))
-
-    def sample(self, params: Coefficients, labels: Labels, rng: Any) -> Array:
-        """Responses where there are no covariates.
-
-        Raises:
-            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
-        """
-        return rows_of_responses(self, params, labels, rng)
 
     def describe(self, params: Coefficients) -> Mapping[str, Array]:
         return described(params.coefficients)
-
-    def _predictor(self, params: Coefficients, covariates: Array) -> Array:
-        return linear_predictor(params.coefficients, covariates)
 
     def _information(self, coefficients: Array, x: Array, weight: Array) -> float:
         design = Design.of(x[:, :-1], weight)
         with np.errstate(over="ignore"):
             _, variance = self.response(design.columns @ design.standardised(coefficients)[0])
         return design.information(variance)
-
-
-def _rank(x: Array, weight: Array) -> int:
-    return Design.of(x[:, :-1], weight).rank()
 
 
 @final
@@ -193,15 +189,15 @@ class PoissonRegression(CanonicalRegression):
     def link(self, mean: float) -> float:
         return float(np.log(mean))
 
-    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
-        return (y >= 0) & (y == np.floor(y))
+    def possible(self, y: Array) -> Mask:
+        return whole(y)
 
     def draw(self, predictor: Array, rng: Any) -> Array:
         return rng.poisson(np.exp(predictor))
 
 
 def _whole(instance: Any, attribute: Any, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not natural_number(value):
         raise ValueError(f"{attribute.name} was given as {value!r}: give a whole number, at least 1")
 
 
@@ -238,27 +234,13 @@ class LogisticRegression(CanonicalRegression):
     def link(self, mean: float) -> float:
         return float(logit(np.clip(mean / self.trials, _EDGE, 1 - _EDGE)))
 
-    def possible(self, y: Array) -> npt.NDArray[np.bool_]:
-        return (y >= 0) & (y <= self.trials) & (y == np.floor(y))
+    def possible(self, y: Array) -> Mask:
+        return whole(y) & (y <= self.trials)
 
     def draw(self, predictor: Array, rng: Any) -> Array:
         return rng.binomial(self.trials, expit(predictor))
 
 
 def _lost(params: Coefficients) -> float:
-    """What is lost of a linear predictor where intercept and slopes cancel."""
+    """The loss of a linear predictor where intercept and slopes cancel."""
     return float(np.finfo(float).eps * np.abs(params.coefficients[:, 0]).max())
-
-
-def rows_of_responses(family: Any, params: Any, labels: Labels, rng: Any) -> Array:
-    """Rows that are responses alone, for a regression on nothing.
-
-    Raises:
-        Unavailable: there are covariates.
-    """
-    if params.coefficients.shape[1] > 1:
-        raise Unavailable(
-            f"{type(family).__name__} says nothing of how covariates come about: "
-            "draw responses with family.respond(params, covariates, labels, rng)"
-        )
-    return family.respond(params, np.empty((len(labels), 0)), labels, rng)[:, None]

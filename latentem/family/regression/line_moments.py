@@ -69,7 +69,7 @@ class LineMoments(Additive):
         if not change.any():
             return self
         moments, shear = self.moments, np.broadcast_to(np.eye(self.anchor.shape[1]), self.moments.second.shape).copy()
-        shear[:, -1, :-1] = -change
+        shear[:, -1, :-1] = -change  # (x, u) to (x, u - change . x): docs/mathematics.md, "Linear"
         turned = evolve(
             moments,
             origin=_times(shear, moments.origin),
@@ -88,15 +88,11 @@ class LineMoments(Additive):
 
     def best_slopes(self) -> Array:
         """Least squares slopes, (k, p); the smallest ones, in standardised covariates, where many fit equally well."""
-        centred = self.moments.second_about(self.moments.means())
-        squares = self.count[:, None] * self.anchor[:, :-1] ** 2
-        return solve(_without_rounding(centred[:, :-1, :-1], squares), centred[:, :-1, -1], self.slopes)
+        return solve(self._spread(), self._centred()[:, :-1, -1], self.slopes)
 
     def ranks(self) -> Array:
         """How many coefficients the rows of each component determine, the intercept among them, shape (k,)."""
-        centred = self.moments.second_about(self.moments.means())[:, :-1, :-1]
-        squares = self.count[:, None] * self.anchor[:, :-1] ** 2
-        slopes = [rank_of(each) for each in _without_rounding(centred, squares)]
+        slopes = [rank_of(each) for each in self._spread()]
         return np.where(self.count > 0, 1.0 + np.array(slopes), 0.0)
 
     def best_intercepts(self, slopes: Array) -> Array:
@@ -115,31 +111,39 @@ class LineMoments(Additive):
         return turned.second_about(origin)[:, -1, -1]
 
     def terms(self, coefficients: Array) -> Array:
-        """What `residuals` is the difference of, shape (k,): rounding is relative to it."""
+        """The size of the terms whose difference `residuals` is, shape (k,): rounding is relative to it."""
         turned = np.abs(coefficients[:, 1:] - self.slopes)
         squares = np.abs(np.diagonal(self.moments.second, axis1=1, axis2=2))
         return (turned * np.sqrt(squares[:, :-1])).sum(axis=1) ** 2 + squares[:, -1]
 
     def apart(self, lines: Array) -> Array:
         """Mean squared difference of two lines, shape (2, p + 1), over the covariates of each component, (k,)."""
-        middle = self.moments.means()
-        centred = (
-            self.moments.second_about(middle)[:, :-1, :-1] / np.where(self.count > 0, self.count, 1.0)[:, None, None]
-        )
-        points = self.anchor[:, :-1] + middle[:, :-1]
+        count = np.where(self.count > 0, self.count, 1.0)
+        centred = self._centred()[:, :-1, :-1] / count[:, None, None]
+        points = self.anchor[:, :-1] + self.moments.means()[:, :-1]
         one, other = (level(np.broadcast_to(line, (len(points), lines.shape[1])), points) for line in lines)
         change = lines[0, 1:] - lines[1, 1:]
         return (one - other) ** 2 + np.einsum("i,kij,j->k", change, centred, change)
 
     def pooled(self) -> Self:
         """All components as one."""
-        parts = [self._component(j) for j in range(len(self.anchor))]
-        return reduce(add, parts)
+        return reduce(add, (self._component(j) for j in range(len(self.anchor))))
 
     def response_variance(self) -> float:
         """Variance of the responses of all the data; one where they do not vary."""
         variance = float(self.responses.variances()[0])
         return variance if variance > 0 else 1.0
+
+    def _centred(self) -> Array:
+        """Second moments about the means, (k, p + 1, p + 1)."""
+        return self.moments.second_about(self.moments.means())
+
+    def _spread(self) -> Array:
+        """Those of the covariates, (k, p, p), where columns that only rounding keeps from being constant are zero."""
+        second = self._centred()[:, :-1, :-1]
+        rounding = (32 * np.finfo(float).eps) ** 2 * self.count[:, None] * self.anchor[:, :-1] ** 2
+        constant = np.diagonal(second, axis1=1, axis2=2) <= rounding
+        return np.where(constant[:, :, None] | constant[:, None, :], 0.0, second)
 
     def _component(self, j: int) -> Self:
         part, m = slice(j, j + 1), self.moments
@@ -159,9 +163,3 @@ class LineMoments(Additive):
 
 def _times(matrices: Array, vectors: Array) -> Array:
     return np.einsum("kij,kj->ki", matrices, vectors)
-
-
-def _without_rounding(second: Array, squares: Array) -> Array:
-    """Second moments, (k, p, p), with the columns that only rounding keeps from being constant at zero."""
-    constant = np.diagonal(second, axis1=1, axis2=2) <= (32 * np.finfo(float).eps) ** 2 * squares
-    return np.where(constant[:, :, None] | constant[:, None, :], 0.0, second)

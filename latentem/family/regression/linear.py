@@ -11,23 +11,31 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, matrix, vector
-from latentem.core import Block, ColumnError, Degenerate, Event, Identified, Path, Value
-from latentem.family.base import Family, refuse_other_params
+from latentem.core import Block, ColumnError, Degenerate, Event, Path, Value
+from latentem.family.base import Family, Mask
+from latentem.family.by_component import component_block
 from latentem.family.columns import constant, refuse_outlying, refuse_wide, seen
 from latentem.family.gaussian.covariance.diagonal import Diagonal
 from latentem.family.gaussian.covariance.form import VANISHED
 from latentem.family.gaussian.moments import ColumnMoments
 from latentem.family.gaussian.prior import CovariancePrior, Floor, held_up, lifted, or_flat
-from latentem.family.regression.canonical import rows_of_responses
 from latentem.family.regression.design import DEPENDENT
 from latentem.family.regression.line_moments import LineMoments
-from latentem.family.regression.predictor import described, linear_predictor, refuse_coefficients, refuse_other_rows
+from latentem.family.regression.predictor import (
+    Regression,
+    described,
+    linear_predictor,
+    refuse_coefficients,
+    refuse_other_rows,
+)
 from latentem.numerics.rng import generator
 
 _EPS = float(np.finfo(float).eps)
 _LOG_2PI = float(np.log(2 * np.pi))
 _NOTICED = 1e-11
+"""Relative rounding below which the audit's own allowance covers it."""
 _SAME = 1e-10
+"""Relative difference of parameters that is rounding."""
 _NEAR, _ALIKE = 1e-2, 1e-8
 """Relative difference of coefficients of which more is asked; squared distance of lines, in variances, that is none."""
 
@@ -61,7 +69,7 @@ class LinearRegressionParams(Value):
 
 @final
 @frozen
-class LinearRegression(Family[LineMoments, LinearRegressionParams]):
+class LinearRegression(Regression, Family[LineMoments, LinearRegressionParams]):
     """Normal responses about a line: y ~ N(intercept + slopes . x, variance) (DeSarbo and Cron, 1988).
 
     A row is (covariates..., response): the response is the last column, as in `np.column_stack([x, y])`.
@@ -74,6 +82,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
     """
 
     discrete: ClassVar[bool | None] = False
+    kind: ClassVar[type] = LinearRegressionParams
 
     prior: CovariancePrior = field(factory=Floor, converter=or_flat)
 
@@ -115,7 +124,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return float(-0.5 * (count * np.log(params.variances) + second / params.variances).sum())
 
     def blocks(self) -> Sequence[Block[LineMoments, LinearRegressionParams]]:
-        return [self._coefficients(), self._variances()]
+        return [self._coefficients(), component_block(("variances",), self._variances, lambda params: 1, empty=True)]
 
     def first(self, statistics: LineMoments) -> LinearRegressionParams:
         """Lines and variances of the statistics; an empty component gets those of all the data.
@@ -130,9 +139,6 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         variances = self._estimate(statistics, coefficients, np.broadcast_to(wide, (k,)))
         return LinearRegressionParams(coefficients, np.maximum(variances, Floor().eps * statistics.response_variance()))
 
-    def count(self, params: LinearRegressionParams) -> int:
-        return len(params.variances)
-
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
         ranges = np.array([(x.min(axis=0), x.max(axis=0)) for x in chunks])
@@ -146,9 +152,6 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
                 "last, fix the variances, or give an InverseWishart prior",
             )
 
-    def check_params(self, params: LinearRegressionParams, k: int) -> None:
-        refuse_other_params(self, params, LinearRegressionParams, self.count, k)
-
     def rounding(self, params: LinearRegressionParams) -> float:
         """By how much a line is moved, in its widths, where an offset makes intercept and slopes cancel; squared.
 
@@ -158,7 +161,7 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return relative if relative > _NOTICED else 0.0
 
     def cancellation(self, params: LinearRegressionParams, statistics: LineMoments) -> float:
-        """What it costs elsewhere, as much for each row; and what rounding loses of residuals."""
+        """The cost elsewhere, in nats: of moved lines, as much for each row, and of the rounding of residuals."""
         lost = 4 * _EPS * statistics.terms(params.coefficients) / params.variances
         return float(_moved(params) @ np.abs(statistics.count) + lost.sum())
 
@@ -198,61 +201,43 @@ class LinearRegression(Family[LineMoments, LinearRegressionParams]):
         return pairs
 
     def respond(self, params: LinearRegressionParams, covariates: Array, labels: Labels, rng: Any) -> Array:
-        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
         lines = linear_predictor(params.coefficients, covariates)[np.arange(len(labels)), labels]
         noise: Array = generator(rng).standard_normal(len(labels))
         return lines + np.sqrt(params.variances[labels]) * noise
 
-    def sample(self, params: LinearRegressionParams, labels: Labels, rng: Any) -> Array:
-        """Responses where there are no covariates.
-
-        Raises:
-            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
-        """
-        return rows_of_responses(self, params, labels, rng)
-
     def describe(self, params: LinearRegressionParams) -> Mapping[str, Array]:
         return {"sd": np.sqrt(params.variances), **described(params.coefficients)}
 
-    def _coefficients(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
-        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
-            return np.where(_free(statistics, held)[:, None], _lines(statistics), params.coefficients)
+    def _coefficients(self) -> Block[LineMoments, LinearRegressionParams]:
+        def maximize(statistics: LineMoments, params: LinearRegressionParams, free: Mask) -> Array:
+            return _lines(statistics)
+
+        def determined(statistics: LineMoments, params: LinearRegressionParams) -> Array:
+            return statistics.ranks()
 
         def size(params: LinearRegressionParams) -> int:
-            return (self.count(params) - len(held)) * params.coefficients.shape[1]
+            return params.coefficients.shape[1]
 
-        def identified(statistics: LineMoments, params: LinearRegressionParams) -> Identified:
-            return Identified(int(np.delete(statistics.ranks(), held).sum()), DEPENDENT)
+        return component_block(("coefficients",), maximize, size, determined, DEPENDENT)
 
-        def holding(more: tuple[int, ...]) -> Block[LineMoments, LinearRegressionParams]:
-            return self._coefficients((*held, *more))
-
-        return Block(("coefficients",), maximize, size, holding, identified=identified)
-
-    def _variances(self, held: tuple[int, ...] = ()) -> Block[LineMoments, LinearRegressionParams]:
-        def maximize(statistics: LineMoments, params: LinearRegressionParams) -> Array:
-            new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), self._floor(statistics))
-            new[list(held)] = params.variances[list(held)]
-            least = np.full(len(new), VANISHED * statistics.response_variance())
-            if self._floor(statistics) == 0:  # what is narrower than rounding leaves it has no digits
-                count = np.where(statistics.count > 0, statistics.count, 1.0)
-                lost = _EPS * statistics.terms(params.coefficients) / count
-                least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
-            collapsed = _free(statistics, held) & (new < least)
-            if collapsed.any():
-                j = int(collapsed.argmax())
-                raise Degenerate(
-                    j,
-                    "variances",
-                    f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
-                    "use fewer components, or a prior such as Floor()",
-                )
-            return new
-
-        def size(params: LinearRegressionParams) -> int:
-            return self.count(params) - len(held)
-
-        return Block(("variances",), maximize, size, lambda more: self._variances((*held, *more)))
+    def _variances(self, statistics: LineMoments, params: LinearRegressionParams, free: Mask) -> Array:
+        floor, live = self._floor(statistics), statistics.count > 0
+        new = np.maximum(self._estimate(statistics, params.coefficients, params.variances), floor)
+        least = np.full(len(new), VANISHED * statistics.response_variance())
+        if floor == 0:  # what is narrower than rounding leaves it has no digits
+            # Residuals have lost a share of the terms they differ by, and the square of what moves the line.
+            lost = _EPS * statistics.terms(params.coefficients) / np.where(live, statistics.count, 1.0)
+            least = np.maximum(least, 32 * lost + (4 * _EPS * params.coefficients[:, 0]) ** 2)
+        collapsed = free & live & (new < least)
+        if collapsed.any():
+            j = int(collapsed.argmax())
+            raise Degenerate(
+                j,
+                "variances",
+                f"collapsed: {statistics.count[j]:.4g} rows, all of them on a line",
+                "use fewer components, or a prior such as Floor()",
+            )
+        return new
 
     def _estimate(self, statistics: LineMoments, coefficients: Array, current: Array) -> Array:
         """The best variances about given lines without a floor; `current` where nothing is known."""
@@ -279,9 +264,3 @@ def _moved(params: LinearRegressionParams) -> Array:
 def _lines(statistics: LineMoments) -> Array:
     slopes = statistics.best_slopes()
     return np.column_stack([statistics.best_intercepts(slopes), slopes])
-
-
-def _free(statistics: LineMoments, held: tuple[int, ...]) -> Any:
-    free = statistics.count > 0
-    free[list(held)] = False
-    return free

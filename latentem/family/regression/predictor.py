@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Mapping
 from typing import Any, final
@@ -9,8 +10,31 @@ from typing import Any, final
 import numpy as np
 from attrs import frozen
 
-from latentem.arrays import Array, matrix
-from latentem.core import Value
+from latentem.arrays import Array, Labels, matrix
+from latentem.core import Unavailable, Value
+
+
+class Regression(abc.ABC):
+    """A family whose rows are (covariates..., response); it says nothing of how the covariates come about."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def respond(self, params: Any, covariates: Array, labels: Labels, rng: Any) -> Array:
+        """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
+
+    def sample(self, params: Any, labels: Labels, rng: Any) -> Array:
+        """Responses where there are no covariates.
+
+        Raises:
+            Unavailable: there are covariates, which a regression does not draw; `respond` takes them.
+        """
+        if params.coefficients.shape[1] > 1:
+            raise Unavailable(
+                f"{type(self).__name__} says nothing of how covariates come about: "
+                "draw responses with family.respond(params, covariates, labels, rng)"
+            )
+        return self.respond(params, np.empty((len(labels), 0)), labels, rng)[:, None]
 
 
 @final
@@ -32,11 +56,7 @@ class Coefficients(Value):
 
 
 def refuse_coefficients(coefficients: Array) -> None:
-    """Refuse what are no coefficients.
-
-    Raises:
-        ValueError: there is no column for the intercept, or a value is not finite.
-    """
+    """Refuse what are no coefficients: without a column for the intercept, or not finite."""
     if coefficients.shape[1] == 0 or not np.isfinite(coefficients).all():
         raise ValueError(
             f"coefficients were given as {coefficients}: give finite ones, the intercept first, shape (k, p + 1)"
@@ -44,11 +64,7 @@ def refuse_coefficients(coefficients: Array) -> None:
 
 
 def refuse_other_rows(x: Array, coefficients: Array) -> None:
-    """Refuse rows that are not the covariates of these coefficients and a response, which is the last column.
-
-    Raises:
-        ValueError: the coefficients are for another number of covariates.
-    """
+    """Refuse rows that are not the covariates of these coefficients and a response, which is the last column."""
     if x.shape[1] != coefficients.shape[1]:
         raise ValueError(
             f"rows of {x.shape[1]} columns were given: the parameters have {coefficients.shape[1] - 1} covariates, "
