@@ -1,4 +1,4 @@
-"""What a model's q is: whether it is exact, and what its half steps promise."""
+"""The nature of a model's q: whether it is exact, and what its half steps promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What statistics teach: the half of a model that knows nothing of latents, and wholes that are learnt part by part."""
+"""The half of a model that statistics teach, which knows nothing of latents; and wholes, learnt part by part."""
 
 from __future__ import annotations
 

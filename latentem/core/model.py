@@ -47,7 +47,7 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
 
     @property
     def inference(self) -> Inference:
-        """What q is, and what its half steps promise."""
+        """The nature of q, and the promises of its half steps."""
         return EXACT
 
     # What a model must say.

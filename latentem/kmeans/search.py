@@ -32,7 +32,7 @@ _NEVER = np.float32(2.0**120)
 _FAR = 2.0**50
 """Lengths beyond this, in units of the longest row, are as good as this."""
 _LEAST = 2.0**-99
-"""What underflow may add to a score."""
+"""The most that underflow may add to a score."""
 _AT_ONCE = 2**15
 """Numbers, (rows, k, d), up to which all centres are compared in double."""
 _PLAIN = 400

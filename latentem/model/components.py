@@ -85,7 +85,7 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     @property
     @abc.abstractmethod
     def family(self) -> Family[Any, Any]:
-        """What the components are."""
+        """The family of the components."""
 
     @property
     @abc.abstractmethod

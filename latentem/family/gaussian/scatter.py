@@ -201,7 +201,7 @@ class ScatterFamily(Family[S, P]):
         return lifted_params, lifted(ratio, "covariances", "covariance", self.structure.tied)
 
     def rounding(self, params: P) -> float:
-        """What a second moment loses when it is whitened, and a mean when it is rounded.
+        """The error of a second moment that is whitened, and of a mean that is rounded.
 
         Machine precision times the condition of the correlations; and half the squared distance, in widths, by which
         rounding can move a mean that is large beside them.
