@@ -74,7 +74,7 @@ class Form(Structure):
         """The second moment of uncorrelated columns with these variances: (d,) -> (...)."""
 
     def columns(self, second: Array) -> Array:
-        """The part of second moments that is about single columns: a number for each, (..., d), or the sum where only that is kept."""
+        """The column figures of second moments: a number for each, (..., d), or the sum where only that is kept."""
         return second
 
     def kept(self, columns: Array) -> Array:
