@@ -6,6 +6,7 @@ that stands in `PAGES`, and all that derive from it, have `_repr_html_`, which i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def state_page(state: State[Any, Any]) -> str:
         html.paragraph(title, strong=True),
         html.paragraph("under way" if status is None else str(status)),
         html.paragraph(told),
-        html.paragraph(f"estimated remaining gain: {step.remaining:.3g} nats"),
+        html.paragraph(f"estimated remaining gain: {_remaining(step) or 'not known yet'}"),
         *([html.paragraph("events:"), html.items(events)] if events else []),
         _line(state.history),
         _steps(state.history),
@@ -105,8 +106,20 @@ def _ends(history: History) -> Sequence[Any]:
 
 def _row(step: Any) -> list[str]:
     gains = [gain(value, step) if step.index else "" for value in (step.m_gain, step.e_gain)]
-    left = f"{step.remaining:.3g}"
-    return [str(step.index), step.kind, number(step.bound), *gains, left, str(step.passes), f"{step.seconds:.3g}"]
+    return [
+        str(step.index),
+        step.kind,
+        number(step.bound),
+        *gains,
+        _remaining(step),
+        str(step.passes),
+        f"{step.seconds:.3g}",
+    ]
+
+
+def _remaining(step: Any) -> str:
+    """The estimate of the remaining gain; empty while there is none."""
+    return f"{step.remaining:.3g} nats" if math.isfinite(step.remaining) else ""
 
 
 def _starts(reports: Sequence[Any]) -> str:
