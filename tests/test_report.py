@@ -205,6 +205,8 @@ def test_a_sparkline_goes_from_the_first_value_to_the_last():
     assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     assert line.find(f"{ns}title").text == "<bound>"
+    flat = re.search(r'points="(.*)"', html.sparkline([-3.0, -3.0 - 1e-13, -3.0], "rounding", 1e-12))[1].split()
+    assert len({point.split(",")[1] for point in flat}) == 1
     assert html.sparkline([1.0, float("nan")], "one value") == ""
     assert "nan" not in html.sparkline([-1.7e308, 1.7e308, 5.0, 5.0], "far apart")
     assert len(html.sparkline(range(100_000), "many")) < 5000

@@ -66,12 +66,13 @@ def page(*parts: str) -> str:
     return f'<div class="latentem" style="{style}">{"".join(parts)}</div>'
 
 
-def sparkline(values: Sequence[float], title: str) -> str:
+def sparkline(values: Sequence[float], title: str, rounding: float = 0.0) -> str:
     """A line through the finite values, one a step, in the order in which they are given; none through fewer than two.
 
     Args:
         values: What is drawn, from left to right.
         title: What it is, for those who hover over it and for those who cannot see it.
+        rounding: Values that differ by no more than this are drawn as one, so that no noise looks like a fall.
     """
     known = [(i, value) for i, value in enumerate(values) if math.isfinite(value)]
     if len(known) < 2:
@@ -83,7 +84,7 @@ def sparkline(values: Sequence[float], title: str) -> str:
 
     def place(i: int, value: float) -> str:
         # Halves, for the difference of two large numbers may have no float.
-        up = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+        up = (value / 2 - low / 2) / (high / 2 - low / 2) if high - low > rounding else 0.5
         return f"{2 + (_WIDE - 4) * (i - first) / (last - first):.1f},{_HIGH - 3 - (_HIGH - 6) * up:.1f}"
 
     points = " ".join(place(i, value) for i, value in known)
