@@ -174,6 +174,14 @@ def test_a_page_shows_the_names_that_it_was_given():
     assert "<script" not in PAGES[0]._repr_html_()
 
 
+def test_what_is_no_character_is_shown_as_a_sign():
+    """Control characters and halves of surrogate pairs do not reach a page; lines and tabs do."""
+    page = html.verbatim("a\x00\x1b[2J\ud800b\n\tc")
+    assert page.encode("utf-8")
+    assert not set("\x00\x1b\ud800") & set(page)
+    assert "b\n\tc" in page
+
+
 def test_plain_text_is_what_it_was():
     """What has a page in a notebook keeps its repr elsewhere."""
     fit = fitted()

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Characters that no page may hold."""
 _WIDE, _HIGH = 240, 40
 """The size of a sparkline, in pixels."""
@@ -23,7 +23,8 @@ _CELL = "text-align:right;padding:0.15em 0.6em;border:none"
 
 def escaped(text: str) -> str:
     """Text that a page shows as it is, in a tag or between tags."""
-    return html.escape(_CONTROL.sub("\ufffd", text))
+    printable = text.encode("utf-8", "replace").decode()  # half a pair of surrogates is no character
+    return html.escape(_CONTROL.sub("\ufffd", printable))
 
 
 def paragraph(text: str, strong: bool = False) -> str:
