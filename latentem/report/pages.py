@@ -108,7 +108,7 @@ def _ends(history: History) -> Sequence[Any]:
 
 
 def _row(step: Any) -> list[str]:
-    gains = [gain(value, step) if step.index else "" for value in (step.m_gain, step.e_gain)]
+    gains = ["" if math.isnan(value) else gain(value, step) for value in (step.m_gain, step.e_gain)]
     return [
         str(step.index),
         step.kind,
