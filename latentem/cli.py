@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, final
 
 import latentem as lem
-from latentem import output, summary
+from latentem import output, report
 from latentem.data.readers.reader import Table
 from latentem.data.readers.text import read_table
 
@@ -171,8 +171,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     fit = lem.fit(lem.GaussianMixture(2), data, start=(data.values[:, 1] > 80).astype(int))
     rows = [["step", "M gain", "E gain", "Q", "H", "A = Q + H"]]
     for step in fit.history:
-        gains = [summary.gain(gain, step) if step.index else "" for gain in (step.m_gain, step.e_gain)]
-        books = [summary.number(value) for value in (step.expected_log_joint, step.entropy, step.bound)]
+        gains = [report.gain(gain, step) if step.index else "" for gain in (step.m_gain, step.e_gain)]
+        books = [report.number(value) for value in (step.expected_log_joint, step.entropy, step.bound)]
         rows.append([f"{step.index:4}", *gains, *books])
-    print(summary.table(rows), fit, textwrap.fill(CLOSING, 98), sep="\n\n")
+    print(report.table(rows), fit, textwrap.fill(CLOSING, 98), sep="\n\n")
     return 0
