@@ -9,7 +9,7 @@ Here is what one calls, and what one derives from for a model or a family of one
 parameters, statistics, the States of a run, are in the rooms: `lem.model.MixtureParams`, `lem.run.State`.
 """
 
-from latentem import core, data, datasets, engine, family, model, posterior, run, testing, transform, variants
+from latentem import archive, core, data, datasets, engine, family, model, posterior, run, testing, transform, variants
 from latentem.bound import lower_bound
 from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentModel, Unavailable, log_likelihood
 from latentem.data import Rows, Sequences
@@ -66,6 +66,7 @@ from latentem.run import (
     remaining_below,
     seconds,
 )
+from latentem.saved import load
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
 
@@ -74,7 +75,7 @@ __version__ = "0.1.0"
 # The table of contents, by what a name is for; docs/decisions/0029-what-is-at-the-top.md says what belongs here.
 
 # To fit, and to judge a fit
-__all__ = ["ConvergenceWarning", "Fit", "fit", "log_likelihood", "lower_bound"]
+__all__ = ["ConvergenceWarning", "Fit", "fit", "load", "log_likelihood", "lower_bound"]
 # Models
 __all__ += ["ConcomitantMixture", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "Mixture"]
 # Families, for the models that have components
@@ -101,7 +102,19 @@ __all__ += ["Rows", "Sequences"]
 __all__ += ["Additive", "Block", "Degenerate", "Event", "ExponentialFamily", "Family", "LabelPosterior", "LatentModel"]
 __all__ += ["SampleFamily", "Unavailable"]
 # Rooms
-__all__ += ["core", "data", "datasets", "engine", "family", "model", "posterior", "run", "testing", "transform"]
+__all__ += [
+    "archive",
+    "core",
+    "data",
+    "datasets",
+    "engine",
+    "family",
+    "model",
+    "posterior",
+    "run",
+    "testing",
+    "transform",
+]
 __all__ += ["variants"]
 
 
