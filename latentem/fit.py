@@ -55,14 +55,14 @@ def fit(
 
     Args:
         model: A recipe, such as `GaussianMixture(2)`, or any `LatentModel`.
-        data: A table of shape (n, d), the path of a file, what `lem.data.source` gives, or what the model's `chunks`
-            takes.
+        data: A table of shape (n, d): an array, or a data frame, in which families may be on columns by name; the path
+            of a file, what `lem.data.source` gives, or what the model's `chunks` takes.
         start: Parameters, responsibilities (n, k) or labels (n,): one run from there. None: `n_starts` random ones.
         n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event, or have
             fallen behind the others for good.
-        weights: How much each row counts, shape (n,); for a file also the name of a column.
+        weights: How much each row counts, shape (n,); for a file or a data frame also the name of a column.
         allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible; for a
-            file also the name of a column.
+            file or a data frame also the name of a column.
         stop: When a run ends; by default `remaining_below(1e-12)` nats an observation.
         max_steps: The most steps of one run.
         runner: Another way of running than plain EM, such as `Incremental()` or `Annealing()`; it has its own `stop`

@@ -117,6 +117,9 @@ def recognised(data: Any, columns: tuple[str, ...] | None, categories: Categorie
         if categories is None and all(frame.columns == columns for frame in frames):
             return data
         return _coded(data, frames, columns, categories or (None,) * len(columns))
+    if is_path(data) and columns is not None:
+        with suppress(ValueError):  # a file whose columns have no names, or others: what is said below
+            return source(data, columns=columns)
     data = found_source(data) or data
     given = columns_of(data)
     if given is None or columns is None or given == columns:
@@ -207,6 +210,8 @@ def _categories(name: str, frames: Sequence[Frame]) -> tuple[str, ...] | None:
     if not any(frame.is_text(i) for frame, i in there):
         return None
     found = [frame.categories(i) for frame, i in there if frame.is_text(i)]
+    if not any(found):
+        raise ValueError(f"column {name!r} has no value at all: leave it out")
     return found[0] if len(set(found)) == 1 else tuple(sorted(set().union(*found)))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cached_property
 from numbers import Real
 from typing import Any, Protocol, final, runtime_checkable
@@ -17,6 +19,7 @@ from latentem.data.readers.reader import optional
 
 _OURS = ("builtins", "numpy", "scipy", "latentem", "h5py", "zarr", "dask", "dask_expr")
 """Packages whose values are read without narwhals."""
+_BRIEF = reprlib.Repr()
 
 
 @runtime_checkable
@@ -243,6 +246,12 @@ def _numbers(series: Any, what: str) -> Any:
     if dtype.is_nested():
         raise TypeError(f"{what} of type {dtype} was given: give a column for each number in it")
     values = series.to_numpy()
-    if values.dtype.kind == "O" and all(value is None or isinstance(value, Real) for value in values):
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return real_numbers(values, what)
+    if values.dtype.kind != "O":
+        return real_numbers(values, what)
+    other = next((value for value in values if not (value is None or isinstance(value, Real | Decimal))), None)
+    if other is not None:
+        raise TypeError(
+            f"{what} holds {_BRIEF.repr(other)}, a {type(other).__name__}: give real numbers, times as days since the "
+            f"first, or, for categories, text alone, as in frame[{series.name!r}].astype(str)"
+        )
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

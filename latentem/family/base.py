@@ -27,14 +27,14 @@ class Family(Learnable[S, P]):
         discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
-        codes: Whether a value may be the number of a category, which has no size.
+        codes: How many categories a column of text may hold, which `fit` codes 0, 1, ...; 0 where values are numbers.
     """
 
     __slots__ = ()
 
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
-    codes: ClassVar[bool] = False
+    codes: ClassVar[int] = 0
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:

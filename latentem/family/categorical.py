@@ -16,7 +16,7 @@ from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
-from latentem.family.naming import Header, Named
+from latentem.family.naming import Header, Named, refuse_text
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import shares
 
@@ -41,7 +41,7 @@ class Categorical(Named, ExponentialFamily):
     levels: int | tuple[int, ...] | None = field(default=None, converter=whole_numbers, validator=optional(one_or_each))
 
     discrete: ClassVar[bool | None] = True
-    codes: ClassVar[bool] = True
+    codes: ClassVar[int] = _MANY
 
     def wanted(self) -> tuple[str, ...] | None:
         return None
@@ -51,9 +51,8 @@ class Categorical(Named, ExponentialFamily):
         if self.levels is None:
             found = [self._found(header, i) for i in range(d)]
             return Categorical(found[0] if len(set(found)) == 1 else tuple(found))
-        for i, (known, levels) in enumerate(zip(header.categories, one_each(self.levels, d, "levels"), strict=True)):
-            if known is not None and len(known) > levels:
-                raise ValueError(f"{header.word(i)} holds {len(known)} categories: {self!r} has room for {levels}")
+        for i, levels in enumerate(one_each(self.levels, d, "levels").tolist()):
+            refuse_text(repr(self), header.of([i]), levels)
         return self
 
     def _found(self, header: Header, i: int) -> int:

@@ -137,8 +137,8 @@ def bound(value: V, header: Header) -> V:
     if isinstance(value, Named):
         return value.bound(header)
     if not parts_of(value):
-        if isinstance(value, Family) and not value.codes:
-            refuse_text(repr(value), header)
+        if isinstance(value, Family):
+            refuse_text(repr(value), header, value.codes)
         return value
     changes = {}
     for f in attrs.fields(type(value)):
@@ -149,14 +149,16 @@ def bound(value: V, header: Header) -> V:
     return evolve(value, **changes) if changes else value
 
 
-def refuse_text(taker: str, header: Header) -> None:
-    """Refuse text in a column of what takes numbers, which the message names.
+def refuse_text(taker: str, header: Header, room: int = 0) -> None:
+    """Refuse text in a column of what takes numbers, or more categories than it has room for; the message names it.
 
     Raises:
-        TypeError: naming the column.
+        TypeError, ValueError: naming the column.
     """
     for i, known in enumerate(header.categories):
-        if known is not None:
+        if known is not None and 0 < room < len(known):
+            raise ValueError(f"{header.word(i)} holds {len(known)} categories: {taker} has room for {room}")
+        if known is not None and not room:
             raise TypeError(
                 f"{header.word(i)} holds text, and {taker} takes numbers: leave the column out, or put a family "
                 "on it that takes categories, as in Product(..., Categorical().on('region'))"
