@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
-from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
@@ -24,6 +23,7 @@ from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.saved import library, refuse_strangers
 from latentem.start.starts import starts
+from latentem.tables import admitted
 
 Model = LatentModel[Any, Any, Any, Any]
 P = TypeVar("P")
@@ -60,14 +60,14 @@ def fit(
 
     Args:
         model: A recipe, such as `GaussianMixture(2)`, or any `LatentModel`.
-        data: A table of shape (n, d), the path of a file, what `lem.data.source` gives, or what the model's `chunks`
-            takes.
+        data: A table of shape (n, d): an array, or a data frame, in which families may be on columns by name; the path
+            of a file, what `lem.data.source` gives, or what the model's `chunks` takes.
         start: Parameters, responsibilities (n, k) or labels (n,): one run from there. None: `n_starts` random ones.
         n_starts: Each runs 20 steps; the best then run on until three have ended without a degenerate event, or have
             fallen behind the others for good.
-        weights: How much each row counts, shape (n,); for a file also the name of a column.
+        weights: How much each row counts, shape (n,); for a file or a data frame also the name of a column.
         allowed: Known labels, shape (n,), with -1 for unknown; or a boolean table (n, k) of what is possible; for a
-            file also the name of a column.
+            file or a data frame also the name of a column.
         stop: When a run ends; by default `remaining_below(1e-12)` nats an observation.
         max_steps: The most steps of one run.
         runner: Another way of running than plain EM, such as `Incremental()` or `Annealing()`; it has its own `stop`
@@ -110,9 +110,8 @@ def fit(
         engine = Threads()
     elif not isinstance(engine, Engine):
         raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
-    if (source := found_source(data, weights, allowed)) is not None:
-        data, weights, allowed = source, None, None
-    chunks = model.chunks(data, weights, allowed)
+    given = admitted(model, data, weights, allowed)
+    model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
     book = None
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
@@ -130,10 +129,9 @@ def fit(
         try:
             _check(model, chunks, placed)
         except (ColumnError, RowError) as error:
-            names = columns_of(data)
-            if names is None or error.column is None:
+            if given.columns is None or error.column is None:
                 raise
-            raise error.put(name=names[error.column]) from None
+            raise error.put(name=given.columns[error.column]) from None
         begins = starts(model, placed, start, n_starts, rng)
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
@@ -167,7 +165,8 @@ def fit(
         events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
         starts=reports,
         log_evidence=evidence,
-        columns=columns_of(data),
+        columns=given.columns,
+        categories=given.categories,
     )
     _LOG.info("the fit of %r ends: %s; objective %.9g nats", model, status, fitted.objective)
     for event in fitted.events:

@@ -31,6 +31,7 @@ class Family(Learnable[S, P]):
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
         kind: The class of its parameters.
+        codes: How many categories a column of text may hold, which `fit` codes 0, 1, ...; 0 where values are numbers.
     """
 
     __slots__ = ()
@@ -38,6 +39,7 @@ class Family(Learnable[S, P]):
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
     kind: ClassVar[type] = object
+    codes: ClassVar[int] = 0
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:
@@ -52,11 +54,13 @@ class Family(Learnable[S, P]):
         return length(params)
 
     @final
-    def on(self, *columns: int) -> Part:
-        """This family over some columns of the row, numbered from 0; it does not see the others.
+    def on(self, *columns: int | str) -> Part:
+        """This family over some columns of the row, by name or numbered from 0; it does not see the others.
+
+        Names are those of the table that is fitted; `fit` looks them up.
 
         Raises:
-            ValueError: a column is no whole number of at least 0, or is given twice.
+            ValueError: a column is neither a name nor a whole number of at least 0, or is given twice.
         """
         from latentem.family.composite.on import Part  # which is a family itself
 
