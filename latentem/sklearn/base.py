@@ -86,18 +86,23 @@ class Estimator(BaseEstimator, abc.ABC):
         return self.fit_
 
 
-def run(model: Any, data: Any, **options: Any) -> Fit[Any]:
-    """`lem.fit` with the manners of scikit-learn; whether it converged is left to the caller to say.
+def attempt(model: Any, data: Any, **options: Any) -> Fit[Any]:
+    """`lem.fit`, of which the caller says whether it converged.
 
     Raises:
-        ValueError: also where the model is `Degenerate`.
+        Degenerate: the start was degenerate.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", lem.ConvergenceWarning)
-        try:
-            return lem.fit(model, data, **options)
-        except Degenerate as error:
-            raise ValueError(str(error)) from error
+        return lem.fit(model, data, **options)
+
+
+def run(model: Any, data: Any, **options: Any) -> Fit[Any]:
+    """`attempt` with what is degenerate as a ValueError, as scikit-learn has it."""
+    try:
+        return attempt(model, data, **options)
+    except Degenerate as error:
+        raise ValueError(str(error)) from error
 
 
 def warn_unless_converged(fit: Fit[Any], advice: str) -> None:
