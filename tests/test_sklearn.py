@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -220,6 +221,28 @@ def test_kmeans_is_lloyd_to_the_end():
     labels = np.full(272, -1)
     labels[:2] = 1, 0
     np.testing.assert_array_equal(KMeans(2, random_state=0).fit(FAITHFUL, labels).labels_[:2], [1, 0])
+
+
+def test_sparse_rows_give_the_bits_of_dense_ones():
+    """K-means of a CSR table is that of the dense one to the bit, with weights and known labels too."""
+    rng = np.random.default_rng(0)
+    x = rng.poisson(0.3, (500, 40)).astype(float)
+    weight, labels = rng.integers(0, 3, 500), np.full(500, -1)
+    labels[:3] = 0, 1, 2
+    dense, sparse = (KMeans(4, random_state=0).fit(table, labels, sample_weight=weight) for table in (x, csr_array(x)))
+    np.testing.assert_array_equal(sparse.cluster_centers_, dense.cluster_centers_)
+    np.testing.assert_array_equal(sparse.predict(csr_array(x)), dense.labels_)
+    assert sparse.inertia_ == dense.inertia_
+    assert sparse.score(csr_array(x)) == dense.score(x)
+
+
+def test_an_empty_cluster_moves():
+    """A centre far from all rows moves to one, and the centres are the best of these four rows."""
+    x = np.array([[0, 0], [0.5, 0], [0.5, 1], [1, 1]])
+    mine = KMeans(2, init=np.array([[0.5, 0.5], [3, 3]])).fit(x)
+    assert mine.inertia_ == pytest.approx(0.25)
+    np.testing.assert_allclose(np.sort(mine.cluster_centers_, axis=0), [[0.25, 0], [0.75, 1]])
+    assert len(set(mine.labels_[:2])) == len(set(mine.labels_[2:])) == 1
 
 
 def test_factor_analysis_answers_are_its_attributes():

@@ -23,6 +23,7 @@ from latentem.fitted import Fit
 from latentem.run import Ending, State, Status, StopRule
 from latentem.sklearn.base import Estimator, known_labels, run, warn_unless_converged
 from latentem.sklearn.density import At
+from latentem.sklearn.sparse import data_of, mean_variance
 from latentem.sklearn.starts import centres, of_known
 
 _STRICT = "no assignment changed (strict convergence)"
@@ -120,6 +121,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -131,7 +133,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Find the clusters.
 
         Args:
-            X: Rows, shape (n, d).
+            X: Rows, shape (n, d), perhaps sparse (CSR): these are made dense a chunk at a time, never as a whole.
             y: Known clusters of some rows, shape (n,), with -1 for the others. Without a -1 it is not looked at.
             sample_weight: How much each row counts, shape (n,).
 
@@ -139,26 +141,32 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             ValueError: the data or a parameter cannot be used.
         """
         self._validate_params()
-        X = self._table(X, reset=True)  # noqa: N806
-        if len(X) < self.n_clusters:
-            raise ValueError(f"n_samples={len(X)} should be >= n_clusters={self.n_clusters}.")
+        X = self._rows(X, reset=True)  # noqa: N806
+        n = X.shape[0]
+        if n < self.n_clusters:
+            raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
         weight, rng = self._weights(sample_weight, X), self._generator()
-        known, model = known_labels(y, len(X), self.n_clusters), lem.KMeans(self.n_clusters)
+        known, model = known_labels(y, n, self.n_clusters), lem.KMeans(self.n_clusters)
         self._n_init = self._starts()
         if self.algorithm == "elkan" and self.n_clusters == 1:
             told = "algorithm='elkan' doesn't make sense for a single cluster. Using 'lloyd' instead."
             warnings.warn(told, RuntimeWarning, stacklevel=2)
-        spread = float(np.mean(np.var(X, axis=0, dtype=np.float64)))
+        spread = mean_variance(X)
+        data, beside = data_of(X, weight, known)
         fits = []
         for _ in range(self._n_init):
             options: dict[str, Any] = {"stop": _shifted(self.tol * spread), "accelerate": None}
             options["start"] = model.params(self._centres(X, weight, known, rng), spread or 1.0)
             options["callback"] = _spoken(model) if self.verbose else None
-            fits.append(run(model, X, weights=weight, allowed=known, max_steps=self.max_iter, **options))
+            fits.append(run(model, data, max_steps=self.max_iter, **beside, **options))
         best = min(fits, key=lambda fit: fit.inertia)
         self._keep(best, X)
         warn_unless_converged(best, "K-means did not converge: increase max_iter or tol.")
         return self
+
+    def _rows(self, X: Any, reset: bool) -> Any:  # noqa: N803
+        """The table, checked; a sparse one in CSR form."""
+        return self._table(X, reset=reset, accept_sparse="csr")
 
     def _starts(self) -> int:
         if isinstance(self.init, str):
@@ -189,7 +197,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         self.fit_ = fit if names is None else evolve(fit, columns=tuple(names))
         self.cluster_centers_ = np.array(fit.params.components.means, dtype=X.dtype)
         self._learnt = self.cluster_centers_
-        self.labels_ = fit.predict(X).astype(np.int32)
+        self.labels_ = fit.predict(data_of(X)[0]).astype(np.int32)
         self.inertia_ = fit.inertia
         strict = fit.status.sentence == _STRICT
         self.n_iter_ = min(len(fit.history) - (not strict), self.max_iter)
@@ -207,7 +215,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def predict(self, X: Any) -> npt.NDArray[np.int32]:  # noqa: N803
         """The nearest cluster of each row, shape (n,)."""
         at = self._at()
-        labels: npt.NDArray[np.int32] = at.predict(self._table(X, reset=False)).astype(np.int32)
+        labels: npt.NDArray[np.int32] = at.predict(data_of(self._rows(X, reset=False))[0]).astype(np.int32)
         return labels
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> npt.NDArray[np.int32]:  # noqa: N803
@@ -217,7 +225,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def transform(self, X: Any) -> Array:  # noqa: N803
         """The distance of each row to each centre, shape (n, k)."""
         check_is_fitted(self)
-        distances: Array = euclidean_distances(self._table(X, reset=False), self.cluster_centers_)
+        distances: Array = euclidean_distances(self._rows(X, reset=False), self.cluster_centers_)
         return distances
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:  # noqa: N803
@@ -227,6 +235,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
         """Minus the sum of squared distances to the nearest centres, each times its weight; `y` is not looked at."""
         at = self._at()
-        X = self._table(X, reset=False)  # noqa: N806
+        X = self._rows(X, reset=False)  # noqa: N806
         weight = self._weights(sample_weight, X)
-        return -lem.Fit.of(at.model, at.params, X, weights=weight).inertia
+        data, beside = data_of(X, weight)
+        return -lem.Fit.of(at.model, at.params, data, **beside).inertia

@@ -10,20 +10,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.cluster import kmeans_plusplus
 
 import latentem as lem
 from latentem.arrays import Array, Labels
 from latentem.sklearn.base import run
+from latentem.sklearn.sparse import dense
 
 Random = np.random.RandomState
 
 
 def canonical(x: Array, weight: Array | None) -> Labels:
     """Numbers of the rows that count, in an order that depends on their values alone, shape (m,)."""
-    chosen = np.arange(len(x)) if weight is None else np.flatnonzero(weight > 0)
-    key = x[chosen] * np.sqrt(np.arange(2.0, x.shape[1] + 2.0))  # equal rows have equal keys, whatever is beside them
-    order: Labels = chosen[np.argsort(key.sum(axis=1), kind="stable")]
+    chosen = np.arange(x.shape[0]) if weight is None else np.flatnonzero(weight > 0)
+    by, rows = np.sqrt(np.arange(2.0, x.shape[1] + 2.0)), x if weight is None else x[chosen]
+    key = rows @ by if issparse(x) else (rows * by).sum(axis=1)  # equal rows have equal keys, whatever is beside them
+    order: Labels = chosen[np.argsort(key, kind="stable")]
     return order
 
 
@@ -54,7 +57,7 @@ def centres(kind: str, x: Array, weight: Array | None, k: int, rng: Random, fixe
 
     Args:
         kind: "k-means++", or another word for k rows at random.
-        x: The rows, shape (n, d).
+        x: The rows, shape (n, d), which may be sparse.
         weight: How much each counts, shape (n,), or None.
         k: How many centres.
         rng: Where chance comes from.
@@ -65,10 +68,11 @@ def centres(kind: str, x: Array, weight: Array | None, k: int, rng: Random, fixe
     count = k - len(fixed)
     if kind == "k-means++":
         size = min(count, len(rows))
-        drawn = kmeans_plusplus(table, size, sample_weight=chance, random_state=rng)[0] if count else table[:0]
+        indices = kmeans_plusplus(table, size, sample_weight=chance, random_state=rng)[1] if count else []
     else:
         size = min(count, len(rows))
-        drawn = table[rng.choice(len(rows), size, replace=False, p=chance / chance.sum())]
+        indices = rng.choice(len(rows), size, replace=False, p=chance / chance.sum())
+    drawn = dense(table[indices])
     found = np.empty((k, x.shape[1]))
     free = [j for j in range(k) if j not in fixed]
     found[free] = drawn[np.arange(len(free)) % max(len(drawn), 1)]
@@ -127,7 +131,7 @@ def of_known(x: Array, weight: Array | None, known: npt.NDArray[np.int64] | None
     """The mean of the rows of each label that some row is known to have."""
     if known is None:
         return {}
-    count = np.ones(len(x)) if weight is None else weight
+    count = np.ones(x.shape[0]) if weight is None else weight
     live = np.where(count > 0, known, -1)
     each = {int(j): live == j for j in np.unique(live) if j >= 0}
-    return {j: np.asarray(np.average(x[rows], axis=0, weights=count[rows])) for j, rows in each.items()}
+    return {j: np.asarray((count[rows] / count[rows].sum()) @ x[rows]) for j, rows in each.items()}
