@@ -53,7 +53,7 @@ def test_the_peers_tests_pass_or_are_explained(tmp_path):
     unused = [begin for begin in explained.EXPLAINED if not any(name.startswith(begin) for name in failed)]
     assert unused == []
     counts = Counter(outcome for outcome, _ in mine)
-    assert counts["passed"] >= 190
+    assert counts["passed"] >= 200
 
 
 def test_the_page_lists_the_tests_that_differ():
