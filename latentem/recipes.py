@@ -9,12 +9,12 @@ import numpy as np
 from attrs import field, fields, frozen
 
 from latentem.arrays import plain_int
-from latentem.family import Floor, Full, Gaussian, InverseWishart, Structure
+from latentem.family import AbsoluteFloor, Floor, Full, Gaussian, InverseWishart, Structure
 from latentem.model import Mixture, MixtureParams, PseudoCounts
 from latentem.transform import Fixed, Frozen
 from latentem.transform.transformed import Model, SamePosterior
 
-Prior = Floor | InverseWishart | PseudoCounts | None
+Prior = Floor | AbsoluteFloor | InverseWishart | PseudoCounts | None
 
 
 def _brief(recipe: Any) -> str:

@@ -21,7 +21,7 @@ from latentem.family.gaussian.family import Gaussian
 from latentem.family.gaussian.lognormal import LogNormal
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.prior import CovariancePrior, Flat, Floor, InverseWishart
+from latentem.family.gaussian.prior import AbsoluteFloor, CovariancePrior, Flat, Floor, InverseWishart
 from latentem.family.gaussian.student import Student, StudentParams
 from latentem.family.negative_binomial import NegativeBinomial, NegativeBinomialParams
 from latentem.family.positive import Exponential, Gamma, GammaParams
@@ -32,6 +32,7 @@ from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
+    "AbsoluteFloor",
     "Assorted",
     "Bernoulli",
     "Binomial",

@@ -13,7 +13,7 @@ from latentem.core import Block, ColumnError, Degenerate, Event, Expectation, Id
 from latentem.core.engine import Cache
 from latentem.data import Rows, chunk_of, chunks_of
 from latentem.data.values import refuse_extreme_weights
-from latentem.family import CovariancePrior, Diagonal, Floor, Form, Gaussian, InverseWishart, Spherical
+from latentem.family import CovariancePrior, Diagonal, Floor, Form, Gaussian, Spherical
 from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
 from latentem.family.gaussian.prior import or_flat
@@ -193,7 +193,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
             raise ValueError(f"{n} rows were given for {self.m} factors: give more rows that count than factors")
         refuse_extreme_weights(chunks)
         Gaussian(self.noise).check((chunk.x for chunk in chunks), {("covariances",)})  # the range of floats
-        if ("noise",) in held or isinstance(self.prior, InverseWishart):
+        if ("noise",) in held or self.prior.widens:
             return
         low, high = np.min([c.x.min(axis=0) for c in chunks], axis=0), np.max([c.x.max(axis=0) for c in chunks], axis=0)
         still = constant(low, high)

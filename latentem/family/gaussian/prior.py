@@ -16,13 +16,15 @@ from latentem.family.gaussian.covariance.full import Full
 class CovariancePrior(Value):
     """A floor, or pseudo-moments, or neither.
 
-    Class attribute that a prior may say:
+    Class attributes that a prior may say:
         flat: Whether its density is: `pseudo` then adds nothing.
+        widens: Whether a covariance is positive under it even where a column is constant.
     """
 
     __slots__ = ()
 
     flat: ClassVar[bool] = True
+    widens: ClassVar[bool] = False
 
     def floor(self, variances: Array) -> Array | None:
         """The least covariance for data with these variances, or None."""
@@ -64,6 +66,27 @@ class Floor(CovariancePrior):
         return self.eps * variances
 
 
+def _positive(instance: Any, attribute: Any, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{attribute.name} was given as {value!r}: give a positive, finite number")
+
+
+@final
+@frozen
+class AbsoluteFloor(CovariancePrior):
+    """Variances no smaller than this, in squared data units: for one who knows the data's units.
+
+    It admits constant columns, which `Floor` cannot: there is no variance to be relative to.
+    """
+
+    widens: ClassVar[bool] = True
+
+    variance: float = field(validator=_positive)
+
+    def floor(self, variances: Array) -> Array | None:
+        return np.full_like(variances, self.variance)
+
+
 def _above_minus_one(instance: Any, attribute: Any, value: float) -> None:
     if not -1 < value < float("inf"):
         raise ValueError(f"{attribute.name} was given as {value!r}: give a finite number above -1")
@@ -84,6 +107,7 @@ class InverseWishart(CovariancePrior):
     """
 
     flat: ClassVar[bool] = False
+    widens: ClassVar[bool] = True
 
     scale: Array = field(converter=frozen_array, eq=EQUAL, hash=False)
     dof: float = field(validator=_above_minus_one)

@@ -258,7 +258,7 @@ class ScatterFamily(Family[S, P]):
                 f"runs from {low[column]:g} to {high[column]:g}, and what is expected of its missing values would have "
                 "no digits: subtract its mean",
             )
-        if ("covariances",) in held or not self.prior.flat:
+        if ("covariances",) in held or self.prior.widens:
             return
         moving = self.structure.each.kept(np.where(still, 0.0, 1.0))  # where one variance is for all, some must vary
         if not moving.all():
