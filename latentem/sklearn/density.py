@@ -22,6 +22,7 @@ class At(Answers[Any]):
     model: Any
     params: Any
     columns: tuple[str, ...] | None = None
+    categories: Any = None
 
 
 class Density(DensityMixin, Estimator):
