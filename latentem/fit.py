@@ -115,11 +115,10 @@ def fit(
     book = None
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
-        book = Checkpoint(checkpoint, library(), model=model, **known)
+        book = Checkpoint(checkpoint, library(), refuse_strangers, model=model, **known)
     stood = None if book is None else book.read()
     if stood is not None and stood.outcome is not None:
         _LOG.info("the checkpoint %s holds the whole fit", checkpoint)
-        refuse_strangers(stood.outcome)
         _warn(stood.outcome.status)
         return stood.outcome
     if stood is not None:

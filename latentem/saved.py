@@ -76,8 +76,6 @@ def load(path: str | os.PathLike[str], known: Iterable[type] = ()) -> Fit[Any]:
         if document.keys() != {"format", "version", "kind", "root", "values"} or document["kind"] != "fit":
             raise BadArchive(f"it holds no fit, but a {str(document.get('kind'))[:40]}")
         fit: Any = Reading(arrays, library(), theirs).read(document["values"], document["root"])
-        if type(fit) is not library()["Fit"]:
-            raise BadArchive(f"it holds no fit, but a {type(fit).__name__}")
         refuse_strangers(fit)
     except BadArchive as error:
         raise BadArchive(f"{path}: {error}") from error.__cause__
@@ -90,6 +88,8 @@ def refuse_strangers(fit: Fit[Any]) -> None:
     Raises:
         BadArchive: the parameters are not those of the model, or the objective is not that of the parameters.
     """
+    if type(fit) is not library()["Fit"]:
+        raise BadArchive(f"it holds no fit, but a {type(fit).__name__}")
     if not len(fit.history):
         raise BadArchive("its history has no steps")
     if any(np.isnan(array).any() for array in _numbers(fit.params)):

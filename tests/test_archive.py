@@ -113,13 +113,6 @@ class Maxwell(lem.ExponentialFamily):
         return np.sqrt(mean / 3)
 
 
-class Thief:
-    """A class of the same module that no file may ask for."""
-
-    def __init__(self, **given):
-        raise AssertionError("it was made")
-
-
 SPEEDS = np.abs(np.random.default_rng(1).normal(2, 1, (80, 1))) + 0.1
 
 
@@ -208,6 +201,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are killed that were forked")
 def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path):
     """50 SIGKILLs at random moments: the file is one of the two that were written, byte for byte, and loads."""
     small, large, path = tmp_path / "small.lem", tmp_path / "large.lem", tmp_path / "one.lem"
@@ -220,12 +214,13 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", WRITERS, small, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
-        found = set()
-        for _ in range(50):
+        found, kills = set(), 0
+        while kills < 50 or (found < whole and kills < 200):  # both are seen, however slow the disk is
+            kills += 1
             parent.stdin.write("go\n")
             parent.stdin.flush()
             child = int(parent.stdout.readline())
-            time.sleep(random.uniform(0, 0.03))
+            time.sleep(random.uniform(0, 0.06))
             os.kill(child, 9)
             assert parent.stdout.readline() == "killed\n"
             found.add(path.read_bytes())

@@ -259,6 +259,22 @@ def test_values_that_cannot_be_written_are_named(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.ckpt"]
 
 
+def test_a_standing_of_every_kind_of_run_comes_back(tmp_path):
+    """A run under way with its memory of leaps, one that was degenerate at once, and one that has not begun."""
+    runner = lem.EM(max_steps=60, accelerate=lem.Anderson())
+    model = lem.GaussianMixture(3)
+    first = lem.fit(model, data(), n_starts=1, max_steps=3).params
+    state = runner.run(model, first, data())
+    assert state.memory.points
+    error = lem.Degenerate(1, "covariances", "row {row} alone is in it", row=3)
+    standing = Standing((state, error, None), (0,), 1, (2,))
+    book = Checkpoint(tmp_path / "run.ckpt", library(), model=model)
+    book.write(standing)
+    found = book.read()
+    assert repr(found) == repr(standing)
+    assert str(found.runs[1]) == str(error)
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     """The disk is full in mid-write: the last checkpoint is there, and nothing else."""
     book = Checkpoint(tmp_path / "run.ckpt", library(), model=1)

@@ -306,3 +306,32 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "fit.lem")
     with pytest.raises(BadArchive, match="is no file"):
         lem.load(tmp_path / "fit.lem")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        header(HEADER.format("'<f8'", False, (1 << 40,))),
+        said(lambda d: d.update(kind="fit")),
+        said(lambda d: d.update(root=1)),
+        said(lambda d: d["values"].insert(0, {"own": "Popen", "fields": {}})),
+        field("Standing", "visited", -1),
+        field("Standing", "order", [7]),
+        field("Standing", "outcome", 3),
+        array("GaussianParams", "means", lambda m: m + 1),
+        lambda parts: (
+            b"latentem checkpoint 1\n" + b"0" * 64 + b"\n{}\n\x80\x05cposix\nsystem\nX\x02\x00\x00\x00id\x85R."
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")
+def test_a_checkpoint_is_doubted_as_a_fit_is(tmp_path, change):
+    """Tampered checkpoints are refused by the same error, and left as they are."""
+    path = tmp_path / "run.ckpt"
+    given = {"n_starts": 2, "max_steps": 3, "checkpoint": path, "engine": lem.Serial()}
+    lem.fit(lem.GaussianMixture(2), kept.clusters(), **given)
+    content = change(Parts(path.read_bytes()))
+    path.write_bytes(content)
+    with pytest.raises(BadArchive, match=r"run\.ckpt is no checkpoint of latentem, or a damaged one"):
+        lem.fit(lem.GaussianMixture(2), kept.clusters(), **given)
+    assert path.read_bytes() == content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence, Set
@@ -102,7 +103,12 @@ class Writing:
 
     def _array(self, value: Any) -> dict[str, int]:
         array = np.asarray(value)
-        key = array.dtype.str, array.shape, array.tobytes() if array.dtype.kind in "biuf" else repr(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(
+                f"an array of type {array.dtype} was given: a file holds whole numbers, booleans and floats"
+            )
+        # The digest and not the bytes, which would be the data twice where statistics hold the rows.
+        key = array.dtype.str, array.shape, hashlib.sha256(np.ascontiguousarray(array).data).digest()
         number = self._numbers.setdefault(key, len(self.arrays))
         if number == len(self.arrays):
             self.arrays.append(array)

@@ -9,7 +9,7 @@ import pickle
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -63,16 +63,24 @@ class Checkpoint:
     values and read first, so that the checkpoint of another fit is refused.
     """
 
-    def __init__(self, path: str | os.PathLike[str], library: Classes, **known: Any) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        library: Classes,
+        doubt: Callable[[Any], None] | None = None,
+        /,
+        **known: Any,
+    ) -> None:
         """The checkpoint of a fit that is known by all that its answer depends on: model, data, ...
 
-        Values in it are of classes of the library, or of those that stand in the modules of what is given here.
+        Values in it are of classes of the library, or of those that stand in the modules of what is given here. An
+        outcome is refused where `doubt` of it raises a `BadArchive`.
         """
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint was given as {path!r}: give the path of a file, or None")
         self._path = Path(path)
         self._fit = {"version": version("latentem"), **{name: digest(value) for name, value in known.items()}}
-        self._library, self._known = library, _classes_of(known)
+        self._library, self._known, self._doubt = library, _classes_of(known), doubt
         self._next = time.monotonic() + INTERVAL
 
     def read(self) -> Standing | None:
@@ -92,6 +100,8 @@ class Checkpoint:
                 standing = reading.read(document.get("values"), document.get("root"))
                 if type(standing) is not Standing:
                     raise BadArchive(f"{self._path} holds a {type(standing).__name__}")
+                if standing.outcome is not None and self._doubt is not None:
+                    self._doubt(standing.outcome)
                 return standing
         except FileNotFoundError:
             if not self._path.parent.is_dir():

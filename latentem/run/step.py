@@ -93,7 +93,7 @@ class History(Sequence[Step], Archived):
         return (self.steps[i] for i in range(self.length))
 
     def archived(self) -> Mapping[str, Any]:
-        return {"steps": tuple(self), "length": self.length}
+        return {"steps": list(self), "length": self.length}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and list(map(repr, self)) == list(map(repr, other))
