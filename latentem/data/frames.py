@@ -236,7 +236,7 @@ def _numbers(series: Any, what: str) -> Any:
         )
     if isinstance(dtype, nw.String | nw.Categorical | nw.Enum):
         raise TypeError(
-            f"{what} of type {dtype} holds text, and real numbers are wanted: leave it out, or put a family on it that "
+            f"{what} of type {dtype} holds text: give real numbers, leave it out, or put a family on it that "
             f"takes categories, as in lem.Categorical().on({series.name!r}) within a lem.Product"
         )
     if dtype.is_numeric() or isinstance(dtype, nw.Boolean):
