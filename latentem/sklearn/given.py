@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 import latentem as lem
 from latentem.arrays import Array
@@ -77,14 +76,10 @@ def covariances_of(precisions: Array, structure: lem.Structure) -> Array:
 
 def roots_of(params: GaussianParams) -> tuple[Array, Array]:
     """Precisions and their roots U, U U' = precision, U an upper triangle; as the structure stores them."""
-    if params.form != lem.Full():
-        root = 1 / np.sqrt(params.covariances)
-        return np.asarray(root * root), np.asarray(root)
-    eye = np.eye(params.means.shape[1])
-    lower = np.linalg.cholesky(params.distinct)
-    roots = np.stack([solve_triangular(each, eye, lower=True).T for each in lower])
-    stored = params.structure.stored
-    return stored(roots @ roots.swapaxes(1, 2)), stored(roots)
+    m, stored = len(params.distinct), params.structure.stored
+    whiteners = params.factors[0][:m]
+    roots = whiteners.swapaxes(1, 2) if params.form == lem.Full() else whiteners
+    return stored(params.precisions[:m]), stored(roots)
 
 
 def precisions_of(roots: Array, structure: lem.Structure) -> Array:

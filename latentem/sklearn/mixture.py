@@ -172,7 +172,8 @@ class GaussianMixture(Density):
             best = fit if best is None or _rank(fit) > _rank(best) else best
         if best is None:
             raise ValueError(f"{_COLLAPSED} {why}") from why
-        if best.status.ending is Ending.DEGENERATE and len(best.history) == 1:
+        given = going_on or all(each is not None for each in (self.weights_init, self.means_init, self.precisions_init))
+        if best.status.ending is Ending.DEGENERATE and len(best.history) == 1 and not given:
             raise ValueError(f"{_COLLAPSED} {best.status}")
         if self.max_iter > 0:
             warn_unless_converged(best, _NOT_CONVERGED)

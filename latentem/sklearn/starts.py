@@ -93,7 +93,7 @@ def responsibilities(
         shares = rng.uniform(size=(len(x), k))
         shares /= shares.sum(axis=1, keepdims=True)
     else:
-        middle = centres("k-means++" if kind == "kmeans" else kind, x, weight, k, rng, _of_known(x, weight, known))
+        middle = centres("k-means++" if kind == "kmeans" else kind, x, weight, k, rng, of_known(x, weight, known))
         labels = nearest(x, middle)
         if kind == "kmeans" and len(canonical(x, weight)) >= k:
             model = lem.KMeans(k)
@@ -114,7 +114,7 @@ def covering(shares: Array, weight: Array | None) -> Array:
     return np.where(empty, 1e-3 / empty.sum(), (1 - 1e-3) * shares) if empty.any() else shares
 
 
-def _of_known(x: Array, weight: Array | None, known: npt.NDArray[np.int64] | None) -> dict[int, Array]:
+def of_known(x: Array, weight: Array | None, known: npt.NDArray[np.int64] | None) -> dict[int, Array]:
     """The mean of the rows of each label that some row is known to have."""
     if known is None:
         return {}
