@@ -10,7 +10,9 @@ except ImportError as error:
     raise ImportError(f"latentem.sklearn needs scikit-learn, 1.6 or later: {_HOW}") from error
 
 from latentem.sklearn.base import Estimator
+from latentem.sklearn.factor import FactorAnalysis
 from latentem.sklearn.kmeans import KMeans
+from latentem.sklearn.latent import LatentEstimator
 from latentem.sklearn.mixture import GaussianMixture
 
-__all__ = ["Estimator", "GaussianMixture", "KMeans"]
+__all__ = ["Estimator", "FactorAnalysis", "GaussianMixture", "KMeans", "LatentEstimator"]

@@ -27,6 +27,15 @@ def canonical(x: Array, weight: Array | None) -> Labels:
     return order
 
 
+def distinct(x: Array, weight: Array | None) -> tuple[Array, Array]:
+    """The different rows that count, in that order, shape (m, d), and how much each counts, shape (m,)."""
+    rows = canonical(x, weight)
+    sorted_rows, count = x[rows], np.ones(len(rows)) if weight is None else weight[rows]
+    new = np.append(True, (sorted_rows[1:] != sorted_rows[:-1]).any(axis=1))
+    first = np.flatnonzero(new)
+    return sorted_rows[first], np.asarray(np.add.reduceat(count, first))
+
+
 def scaled(x: Array, weight: Array | None) -> Array:
     """The columns at mean 0 and variance 1, their missing cells at 0: starts then do not depend on units."""
     present = ~np.isnan(x)
