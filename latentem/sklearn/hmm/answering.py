@@ -24,6 +24,8 @@ class Answering(Estimator):
 
     letters: ClassVar[dict[str, tuple[str, str]]] = {}
     """Of what is emitted: for each letter of `params` the attribute, and the block of the model."""
+    fewest: ClassVar[int] = 1
+    """The fewest rows that can be fitted."""
 
     n_components: int
     startprob_prior: Any
@@ -84,7 +86,7 @@ class Answering(Estimator):
         """How many free numbers the parameters of some letters have."""
         wanted = {block for letter, block in self._blocks().items() if letter in letters}
         blocks = lem.HiddenMarkov(self._family(), self.n_components).blocks()
-        return sum(block.size(params) for block in blocks if block.name in wanted)
+        return sum(block.size(params) for block in blocks if block.name in wanted or block.name.split(".")[0] in wanted)
 
     def _sequences(self, X: Any, lengths: Any) -> tuple[lem.HiddenMarkov, HiddenMarkovParams, lem.Sequences]:  # noqa: N803
         check_is_fitted(self, "startprob_")

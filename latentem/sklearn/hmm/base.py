@@ -72,9 +72,9 @@ class Chain(Answering):
         Raises:
             ValueError: the data, a parameter or an attribute cannot be used, or no path explains the data.
         """
-        X = self._table(X, reset=True)  # noqa: N806
-        lengths, y = lengths_of(X, y, lengths)
         self._refuse()
+        X = self._table(X, reset=True, least=self.fewest)  # noqa: N806
+        lengths, y = lengths_of(X, y, lengths)
         self._init(X, lengths)
         self._check()
         known = known_labels(y, len(X), self.n_components)
@@ -90,9 +90,12 @@ class Chain(Answering):
         monitor._reset()
         options: dict[str, Any] = {"stop": watched(monitor), "max_steps": self.n_iter, "accelerate": None}
         self.fit_ = run(model, data, start=start, **options)
-        self.startprob_ = np.array(self.fit_.params.initial)
-        self.transmat_ = np.array(self.fit_.params.transitions)
-        self._learn(self.fit_.params.emissions)
+        if "s" in self.params:  # what is held is left as it was given, to the bit
+            self.startprob_ = np.array(self.fit_.params.initial)
+        if "t" in self.params:
+            self.transmat_ = np.array(self.fit_.params.transitions)
+        if set(self.letters) & set(self.params):
+            self._learn(self.fit_.params.emissions)
         if self.n_iter > 1:
             warn_unless_converged(self.fit_, "Raise n_iter, or start elsewhere.")
         return self
@@ -135,5 +138,9 @@ class Chain(Answering):
             if emissions is None:
                 emissions = model.family.statistics(x[:1], np.zeros((1, k)))
             model = lem.WithPrior(model, HiddenMarkovStatistics(initial, transitions, emissions))
-        held = {block for letter, block in self._blocks().items() if letter not in self.params}
+        held = self._held()
         return lem.Frozen(model, held) if held else model
+
+    def _held(self) -> set[str]:
+        """Names of the blocks that are not learnt."""
+        return {block for letter, block in self._blocks().items() if letter not in self.params}

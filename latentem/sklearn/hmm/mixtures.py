@@ -204,7 +204,8 @@ class GMMHMM(Chain):
 
     def _learn(self, emissions: Any) -> None:
         k, m, d = np.shape(self.means_)
-        self.weights_ = np.array(emissions.shares)
+        if "w" in self.params:
+            self.weights_ = np.array(emissions.shares)
         self.means_ = np.array(emissions.members.means).reshape(k, m, d)
         covars = emissions.members.covariances
         covars = covars.reshape(k, m, *covars.shape[1:])

@@ -60,11 +60,7 @@ class ConvergenceMonitor(abc.ABC):  # noqa: B024 - it is used as it is, and deri
     @property
     def converged(self) -> bool:
         """Whether the last step gained less than `tol`, or there were `n_iter` of them."""
-        return self.iter == self.n_iter or self._settled
-
-    @property
-    def _settled(self) -> bool:
-        return len(self.history) >= 2 and self.history[-1] - self.history[-2] < self.tol
+        return self.iter == self.n_iter or _settled(self)
 
 
 @final
@@ -72,8 +68,12 @@ class Own(ConvergenceMonitor):
     """The monitor that an estimator makes for itself."""
 
 
-def watched(monitor: ConvergenceMonitor) -> StopRule:
-    """The stop rule of a monitor: one more M-step after it has said converged, as hmmlearn takes it."""
+def _settled(monitor: Any) -> bool:
+    return len(monitor.history) >= 2 and monitor.history[-1] - monitor.history[-2] < monitor.tol
+
+
+def watched(monitor: Any) -> StopRule:
+    """The stop rule of a monitor, also of hmmlearn's own: one more M-step after it has said converged, as there."""
     ended: list[Status | None] = []
 
     def decide(state: State[Any, Any]) -> Status | None:
@@ -81,10 +81,10 @@ def watched(monitor: ConvergenceMonitor) -> StopRule:
             return ended[0]
         monitor.report(float(state.step.bound))
         if monitor.converged:
-            if monitor._settled:
+            if _settled(monitor):
                 ended.append(Status(Ending.CONVERGED, f"a step gained less than {monitor.tol:g} nats in all"))
             elif monitor.iter == monitor.n_iter:
-                ended.append(Status(Ending.MAX_STEPS, f"{monitor.n_iter} steps were taken, and gained {monitor.tol:g}"))
+                ended.append(Status(Ending.MAX_STEPS, f"{monitor.n_iter} steps were taken, and tol was not met"))
             else:
                 ended.append(Status(Ending.CONVERGED, "monitor_ says so"))
         return None

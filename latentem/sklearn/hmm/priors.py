@@ -22,6 +22,7 @@ class Counted(CovariancePrior):
     """
 
     flat: ClassVar[bool] = False
+    widens: ClassVar[bool] = True
 
     count: Array = array()
 

@@ -127,7 +127,7 @@ class CategoricalHMM(Symbols):
 
     def _pseudo(self) -> ExponentialStatistics | None:
         table = self._probabilities()
-        counts = pseudo_counts("emissionprob_prior", self.emissionprob_prior, table.shape)
+        counts = pseudo_counts("emissionprob_prior", self.emissionprob_prior, table.shape, table > 0)
         return ExponentialStatistics(counts.sum(axis=1), counts) if counts.any() else None
 
     def _emissions(self) -> Any:
