@@ -10,9 +10,12 @@ import pytest
 from hmmlearn import hmm as theirs
 from hmmlearn.base import ConvergenceMonitor
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latentem as lem
@@ -238,6 +241,14 @@ def test_missing_values_and_known_states():
     assert model.fit_.model.inner.k == 3
     plain = gaussian(hmm, "full", n_iter=1, init_params="").fit(x)
     assert np.abs(model.means_ - plain.means_).max() > 1e-3
+
+
+def test_lengths_are_routed_through_a_pipeline():
+    """With metadata routing a pipeline hands the lengths on: the fit is over as many sequences."""
+    with config_context(enable_metadata_routing=True):
+        model = hmm.GaussianHMM(2, random_state=0, n_iter=1).set_fit_request(lengths=True)
+        chain = make_pipeline(StandardScaler(), model).fit(rows(), lengths=LENGTHS)[-1]
+    assert_allclose(chain.fit_.expectation.statistics.initial.sum(), 4)
 
 
 def test_draws_follow_the_chain():

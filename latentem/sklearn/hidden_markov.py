@@ -20,7 +20,8 @@ class HiddenMarkov(Chain):
     """A hidden Markov model whose states emit from any family: `HiddenMarkov(3, family=lem.Student())`.
 
     It has the methods of `latentem.sklearn.hmm`, and the attributes `startprob_` and `transmat_`. It starts from the
-    clusters of K-means among the rows, in the family's own coordinates; `n_iter` and `tol` are such that it converges.
+    clusters of K-means among the rows, in the family's own coordinates. `n_iter` and `tol` are such that it
+    converges, and slow steps are accelerated.
 
     Args:
         n_components: Number of states.
@@ -43,6 +44,7 @@ class HiddenMarkov(Chain):
 
     letters: ClassVar[dict[str, tuple[str, str]]] = {"e": ("emissions_", "emissions")}
 
+    acceleration: ClassVar[lem.run.Acceleration | None] = lem.Anderson()
     fewest: ClassVar[int] = 2
 
     emissions_: Any

@@ -24,6 +24,8 @@ class Answering(Estimator):
 
     letters: ClassVar[dict[str, tuple[str, str]]] = {}
     """Of what is emitted: for each letter of `params` the attribute, and the block of the model."""
+    acceleration: ClassVar[lem.run.Acceleration | None] = None
+    """How steps leap ahead; None: plain steps, as hmmlearn counts them."""
     fewest: ClassVar[int] = 1
     """The fewest rows that can be fitted."""
 

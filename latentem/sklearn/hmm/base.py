@@ -88,7 +88,7 @@ class Chain(Answering):
         if isinstance(monitor, Own):  # as the parameters are now; another's is left as it was given
             monitor.tol, monitor.n_iter, monitor.verbose = self.tol, self.n_iter, self.verbose
         monitor._reset()
-        options: dict[str, Any] = {"stop": watched(monitor), "max_steps": self.n_iter, "accelerate": None}
+        options: dict[str, Any] = {"stop": watched(monitor), "max_steps": self.n_iter, "accelerate": self.acceleration}
         self.fit_ = run(model, data, start=start, **options)
         if "s" in self.params:  # what is held is left as it was given, to the bit
             self.startprob_ = np.array(self.fit_.params.initial)
@@ -115,9 +115,10 @@ class Chain(Answering):
             _log.warning("%d free parameters and %d values in the data make a degenerate solution.", free, X.size)
 
     def _needs_init(self, letter: str, name: str) -> bool:
+        there = getattr(self, name, None) is not None
         if letter not in self.init_params:
-            return not hasattr(self, name)
-        if hasattr(self, name):
+            return not there
+        if there:
             _log.warning("%s is set, and will be overwritten, for init_params contains %r.", name, letter)
         return True
 
