@@ -284,6 +284,10 @@ def test_what_cannot_be_used_is_an_error_in_words():
     x = rows()
     with pytest.raises(NotFittedError):
         hmm.GaussianHMM(2).predict(x)
+    half = hmm.GaussianHMM(3)
+    half.startprob_, half.transmat_, half.means_ = START, STEPS, MEANS  # and no covars_
+    with pytest.raises(NotFittedError):
+        half.score(x)
     model = gaussian(hmm, "diag", init_params="")
     with pytest.raises(ValueError, match="doesn't sum to 200 samples"):
         model.fit(x, lengths=[10, 20])

@@ -80,6 +80,10 @@ class Answering(Estimator):
             start / start.sum(), steps / np.where(total > 0, total, 1.0), self._emissions()
         )
 
+    def _needed(self) -> list[str]:
+        """The attributes in which parameters are."""
+        return ["startprob_", "transmat_", *(name for name, _ in self.letters.values())]
+
     def _blocks(self) -> dict[str, str]:
         emitted = {letter: block for letter, (_, block) in self.letters.items()}
         return {"s": "initial", "t": "transitions", **emitted}
@@ -91,7 +95,7 @@ class Answering(Estimator):
         return sum(block.size(params) for block in blocks if block.name in wanted or block.name.split(".")[0] in wanted)
 
     def _sequences(self, X: Any, lengths: Any) -> tuple[lem.HiddenMarkov, HiddenMarkovParams, lem.Sequences]:  # noqa: N803
-        check_is_fitted(self, "startprob_")
+        check_is_fitted(self, self._needed())
         self._check()
         X = self._table(X, reset=False)  # noqa: N806
         lengths, _ = lengths_of(X, None, lengths)
@@ -156,7 +160,7 @@ class Answering(Estimator):
             random_state: An int or RandomState; None: that of the estimator.
             currstate: The state of the first row; None draws it.
         """
-        check_is_fitted(self, "startprob_")
+        check_is_fitted(self, self._needed())
         self._check()
         params, rng = self._params(), check_random_state(self.random_state if random_state is None else random_state)
         if currstate is not None:
