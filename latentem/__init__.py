@@ -48,6 +48,7 @@ from latentem.family import (
     LinearRegression,
     LogisticRegression,
     LogNormal,
+    MixtureOf,
     Multinomial,
     NegativeBinomial,
     PointMass,
@@ -59,6 +60,7 @@ from latentem.family import (
     Structure,
     Student,
     Tied,
+    TiedWithin,
     Uniform,
     VonMisesFisher,
     Weibull,
@@ -99,9 +101,9 @@ __all__ += ["Bernoulli", "Binomial", "Categorical", "Exponential", "Gamma", "Gau
 __all__ += ["LogNormal", "LogisticRegression", "Multinomial", "NegativeBinomial", "Poisson", "PoissonRegression"]
 __all__ += ["Student", "VonMisesFisher", "Weibull"]
 # Families made of families
-__all__ += ["Assorted", "PointMass", "Product", "Uniform", "ZeroInflated"]
+__all__ += ["Assorted", "MixtureOf", "PointMass", "Product", "Uniform", "ZeroInflated"]
 # Structures of covariances
-__all__ += ["Diagonal", "Full", "Spherical", "Structure", "Tied"]
+__all__ += ["Diagonal", "Full", "Spherical", "Structure", "Tied", "TiedWithin"]
 # Priors, and values that are held
 __all__ += ["Fixed", "Floor", "InverseWishart", "PseudoCounts"]
 # Models made from models

@@ -32,6 +32,7 @@ FAMILIES = [
     (lem.Product(GAUSSIAN.on(0, 1)), lem.family.Parts([NORMAL]), GAPS),
     (lem.Assorted(GAUSSIAN, GAUSSIAN, POINT), lem.family.Parts([*ALONE, POINT.params()]), GAPS),
     (lem.ZeroInflated(GAUSSIAN), lem.family.ZeroInflatedParams(np.array([0.1, 0.2]), NORMAL), GAPS),
+    (lem.MixtureOf(GAUSSIAN, 1), lem.family.MixtureOfParams(np.ones((2, 1)), NORMAL), GAPS),
     (lem.LogNormal(), GAUSSIAN.params(np.log(NORMAL.means), COVARIANCES / 100), X),
 ]
 STRUCTURES = [
@@ -67,6 +68,7 @@ REASONS = {
     **{(cls, "cells"): REFUSED for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
     **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.ZeroInflated)},
+    (lem.MixtureOf, "kernel"): SLOW,
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
     **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},
     (lem.LogNormal, "alike"): "what are the same distribution are so whatever the data",

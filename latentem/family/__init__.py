@@ -4,6 +4,7 @@ from latentem.family.base import Family
 from latentem.family.categorical import Categorical, Multinomial
 from latentem.family.composite.assorted import Assorted
 from latentem.family.composite.inflated import ZeroInflated, ZeroInflatedParams
+from latentem.family.composite.mixture_of import MixtureOf, MixtureOfParams
 from latentem.family.composite.on import Part
 from latentem.family.composite.parts import Parts
 from latentem.family.composite.point_mass import PointMass, Uniform
@@ -17,6 +18,7 @@ from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.covariance.tied import Tied
+from latentem.family.gaussian.covariance.within import TiedWithin
 from latentem.family.gaussian.family import Gaussian
 from latentem.family.gaussian.lognormal import LogNormal
 from latentem.family.gaussian.moments import Moments
@@ -59,6 +61,8 @@ __all__ = [
     "LinearRegressionParams",
     "LogNormal",
     "LogisticRegression",
+    "MixtureOf",
+    "MixtureOfParams",
     "Moments",
     "Multinomial",
     "NegativeBinomial",
@@ -75,6 +79,7 @@ __all__ = [
     "Student",
     "StudentParams",
     "Tied",
+    "TiedWithin",
     "Uniform",
     "VonMisesFisher",
     "VonMisesFisherParams",

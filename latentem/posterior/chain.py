@@ -12,7 +12,7 @@ from scipy.special import xlogy
 from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matrix, own
 from latentem.core import Hidden, Value
 from latentem.posterior.labels import count_units, drawing, hidden_entropy
-from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, smooth
+from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, filtered, smooth
 
 
 @final
@@ -94,6 +94,10 @@ class ChainPosterior(Value):
     def marginals(self) -> Array:
         """Probabilities of the states at each row, shape (n, k)."""
         return self._packing.unpacked(self._smoothed.marginals)
+
+    def filtered(self) -> Array:
+        """Probabilities of the states at each row given the rows of its chain up to it alone, shape (n, k)."""
+        return self._packing.unpacked(filtered(self._nodes, self.coupling, self._packing))
 
     def mode(self) -> ChainPosterior:
         """All the weight of each chain on its most probable path."""

@@ -185,6 +185,13 @@ def log_weights(nodes: Array, coupling: Array, packing: Packing) -> Array:
         return np.add.reduceat(packing.unpacked(total), begins)
 
 
+def filtered(nodes: Array, coupling: Array, packing: Packing) -> Array:
+    """q(z_t | rows up to t), packed, shape (n, k): the forward recursion by itself, in log space."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        forward: Array = np.exp(_forward(nodes, coupling, packing)[0])
+    return forward
+
+
 def best_paths(nodes: Array, coupling: Array, packing: Packing) -> Labels:
     """The states of the heaviest path of each chain, packed (Viterbi, 1967); of those that tie, the lowest one."""
     score = nodes.copy()

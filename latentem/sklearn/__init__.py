@@ -11,8 +11,9 @@ except ImportError as error:
 
 from latentem.sklearn.base import Estimator
 from latentem.sklearn.factor import FactorAnalysis
+from latentem.sklearn.hidden_markov import HiddenMarkov
 from latentem.sklearn.kmeans import KMeans
 from latentem.sklearn.latent import LatentEstimator
 from latentem.sklearn.mixture import GaussianMixture
 
-__all__ = ["Estimator", "FactorAnalysis", "GaussianMixture", "KMeans", "LatentEstimator"]
+__all__ = ["Estimator", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "LatentEstimator"]

@@ -12,9 +12,10 @@ from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure
 
 
-def _a_form(instance: Any, attribute: Any, value: Any) -> None:
+def a_form(instance: Any, attribute: Any, value: Any) -> None:
+    """A validator for the form of one covariance."""
     if not isinstance(value, Form):
-        raise TypeError(f"Tied was given {value!r}: give Full(), Diagonal() or Spherical()")
+        raise TypeError(f"{type(instance).__name__} was given {value!r}: give Full(), Diagonal() or Spherical()")
 
 
 @final
@@ -22,7 +23,7 @@ def _a_form(instance: Any, attribute: Any, value: Any) -> None:
 class Tied(Structure):
     """One covariance of the given form, shared by all components; its shape has no component axis."""
 
-    each: Form = field(factory=Full, validator=_a_form)
+    each: Form = field(factory=Full, validator=a_form)
 
     tied: ClassVar[bool] = True
 
