@@ -23,9 +23,9 @@ def python(code, **options):
 
 def test_an_import_loads_no_more_of_scipy_than_special():
     """optimize, linalg, sparse and stats, each dearer than the library itself, wait until something needs them."""
-    done = python("import sys, latentem; print(*(m for m in sys.modules if m.startswith('scipy.')))", check=True)
-    rooms = {name.split(".")[1] for name in done.stdout.split()}
-    assert rooms <= {"special", "version"} | {room for room in rooms if room.startswith("_")}
+    code = "import sys, {}; print(*(name for name in sys.modules if name.split('.')[0] == 'scipy'))"
+    needed, ours = (set(python(code.format(name), check=True).stdout.split()) for name in ("scipy.special", "latentem"))
+    assert ours <= needed
 
 
 def cpu(code, cache):

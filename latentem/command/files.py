@@ -1,19 +1,20 @@
-"""A fit of a mixture as files: all of them whole, or none."""
+"""A fit as files: all of them whole, or none."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import attrs
 import numpy as np
 
+from latentem.command.table import Given
 from latentem.family import Structure
 from latentem.fitted import Fit
 from latentem.run import Step
@@ -37,20 +38,20 @@ def check_directory(directory: Path, source: Path) -> None:
         raise OSError(f"{nearest} cannot be written into ({error.strerror}): give another directory to --out") from None
 
 
-def write_fit(fit: Fit, data: Any, directory: Path) -> None:
+def write_fit(fit: Fit, table: Given, directory: Path) -> None:
     """Write `FILES` into a directory, which is made where it is missing.
 
     Each is first written beside its place and flushed to the disk. If anything fails, which is an OSError, the files of
-    an earlier fit are as they were, and nothing new is left behind. The labels and responsibilities are of these data,
-    shape (n, d).
+    an earlier fit are as they were, and nothing new is left behind. The labels and responsibilities are of the rows of
+    the table, beside its columns of names; some rows are in memory at a time.
     """
     created = not directory.exists()
     try:
         directory.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".latentem-", dir=directory, ignore_cleanup_errors=True) as stage:
-            for name, text in zip(FILES, _texts(fit, data), strict=True):
+            for name, write in zip(FILES, (_labels, _responsibilities, _params, _history), strict=True):
                 with open(Path(stage, name), "w", encoding="utf-8", newline="") as file:
-                    file.write(text)
+                    write(file, fit, table)
                     file.flush()
                     os.fsync(file.fileno())
             _move(Path(stage), directory)
@@ -63,26 +64,55 @@ def write_fit(fit: Fit, data: Any, directory: Path) -> None:
         raise
 
 
-def _texts(fit: Fit, data: Any) -> Iterable[str]:
-    """The contents of `FILES`; every float is written so that it reads back the same."""
-    responsibilities = fit.predict_proba(data)
-    yield _csv(["label"], fit.predict(data)[:, None].tolist())
-    yield _csv([f"component_{j}" for j in range(responsibilities.shape[1])], responsibilities.tolist())
-    description = {
+def described(fit: Fit) -> dict[str, Any]:
+    """A fit as a JSON document: what was fitted, how it ended, its figures, and its parameters."""
+    known = fit.log_evidence is not None
+    exact = known and fit.model.exact
+    return {
         "format": "latentem parameters",
         "version": 1,
         "model": repr(fit.model),
         "columns": fit.columns,
+        "observations": fit.observations,
         "status": str(fit.status),
-        "log_likelihood": fit.log_likelihood,
-        "params": attrs.asdict(fit.params, value_serializer=_plain),
+        "converged": fit.converged,
+        "log_likelihood": fit.log_evidence,
+        "bound": fit.bound,
+        "n_parameters": fit.n_parameters,
+        "aic": fit.aic if exact else None,
+        "bic": fit.bic if exact else None,
+        "events": [event.describe(fit.columns) for event in fit.events],
+        "params": attrs.asdict(fit.params, value_serializer=_plain)
+        if attrs.has(type(fit.params))
+        else _plain(None, None, fit.params),
     }
-    yield json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    yield _csv(list(attrs.fields_dict(Step)), map(attrs.astuple, fit.history))
 
 
-def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    return "".join(",".join(map(str, row)) + "\n" for row in (header, *rows))
+def _labels(file: TextIO, fit: Fit, table: Given) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*table.ids, "label"])
+    for words, x in table.stretches():
+        writer.writerows([*ids, label] for ids, label in zip(words, fit.predict(x).tolist(), strict=True))
+
+
+def _responsibilities(file: TextIO, fit: Fit, table: Given) -> None:
+    """Every float is written so that it reads back the same."""
+    writer = csv.writer(file, lineterminator="\n")
+    for i, (words, x) in enumerate(table.stretches()):
+        shares = fit.predict_proba(x)
+        if i == 0:
+            writer.writerow([*table.ids, *(f"component_{j}" for j in range(shares.shape[1]))])
+        writer.writerows([*ids, *row] for ids, row in zip(words, shares.tolist(), strict=True))
+
+
+def _params(file: TextIO, fit: Fit, table: Given) -> None:
+    file.write(json.dumps(described(fit), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _history(file: TextIO, fit: Fit, table: Given) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(attrs.fields_dict(Step))
+    writer.writerows(map(attrs.astuple, fit.history))
 
 
 def _plain(instance: Any, attribute: Any, value: Any) -> Any:
