@@ -9,7 +9,9 @@ Here is what one calls, and what one derives from for a model or a family of one
 parameters, statistics, the States of a run, are in the rooms: `lem.model.MixtureParams`, `lem.run.State`.
 """
 
-from latentem import core, data, datasets, engine, family, model, posterior, run, testing, transform, variants
+import logging
+
+from latentem import core, data, datasets, engine, family, model, posterior, report, run, testing, transform, variants
 from latentem.bound import lower_bound
 from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentModel, Unavailable, log_likelihood
 from latentem.data import Rows, Sequences
@@ -104,8 +106,10 @@ __all__ += ["SampleFamily", "Unavailable"]
 # To report a defect
 __all__ += ["show_versions"]
 # Rooms
-__all__ += ["core", "data", "datasets", "engine", "family", "model", "posterior", "run", "testing", "transform"]
-__all__ += ["variants"]
+__all__ += ["core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run", "testing"]
+__all__ += ["transform", "variants"]
+
+logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from latentem import summary
 from latentem.core import (
     Degenerate,
     Event,
@@ -17,6 +16,7 @@ from latentem.core import (
     log_likelihood,
     rows_that_count,
 )
+from latentem.report import counted
 from latentem.run.audit import Books
 
 Model = LatentModel[Any, Any, Any, Any]
@@ -65,7 +65,7 @@ def unidentified(model: Model, params: Any, expectation: Expectation[Any], chunk
     # Where chunks are costly there are many rows, and to count them would be a pass more.
     rows = total if chunks.costly else sum(chunks.each(rows_that_count))
     if total > rows:
-        what = f"{total} parameters were estimated from {summary.counted(rows, 'row')}"
+        what = f"{total} parameters were estimated from {counted(rows, 'row')}"
         yield Event("unidentified", what, "use fewer components or columns, a tied structure or a prior")
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import warnings
 from collections.abc import Callable, Sequence, Sized
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError
+from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
 from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
+from latentem.report import Journal, Progress, watched_by
 from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Status, StopRule, remaining_below, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
@@ -24,6 +26,7 @@ from latentem.start.starts import starts
 
 Model = LatentModel[Any, Any, Any, Any]
 P = TypeVar("P")
+_LOG = logging.getLogger(__name__)
 MAX_STEPS = 10_000
 ACCELERATE = Anderson()
 
@@ -49,6 +52,7 @@ def fit(
     engine: Engine | None = None,
     callback: Callable[[State[Any, Any]], Any] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = False,
     rng: Any = 0,
 ) -> Fit[P]:
     """Fit a model: data, chunks, starts, restarts, EM, the best.
@@ -73,6 +77,8 @@ def fit(
         callback: Sees each `State` of each run; the whole fit stops when it returns `lem.STOP`.
         checkpoint: Path of a file that is kept up to date. The same call, after it was killed, goes on from there to
             the same bits; once it has ended, it returns the same fit at once. docs/engines.md says whom to trust.
+        progress: Whether to show how far the fit is: by rich in a terminal or a notebook, where it is installed, else
+            by lines on the standard error stream.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
 
     Returns:
@@ -90,6 +96,8 @@ def fit(
         raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
+    if not isinstance(progress, bool):
+        raise TypeError(f"progress was given as {progress!r}: give True or False")
     if runner is None:
         plain = TRIAL_STEPS if start is None and n_starts != 1 else 0
         runner = EM(stop if stop is not None else remaining_below(), max_steps, accelerate, plain)
@@ -110,8 +118,11 @@ def fit(
         book = Checkpoint(checkpoint, model=model, **known)
     stood = None if book is None else book.read()
     if stood is not None and stood.outcome is not None:
+        _LOG.info("the checkpoint %s holds the whole fit", checkpoint)
         _warn(stood.outcome.status)
         return stood.outcome
+    if stood is not None:
+        _LOG.info("a fit goes on from the checkpoint %s", checkpoint)
     placed = engine.place(chunks)
     with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
         try:
@@ -121,7 +132,15 @@ def fit(
             if names is None or error.column is None:
                 raise
             raise error.put(name=names[error.column]) from None
-        best, reports = run_all(runner, model, starts(model, placed, start, n_starts, rng), placed, callback, book)
+        begins = starts(model, placed, start, n_starts, rng)
+        _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
+        journal = Journal.kept(begins)
+        with _shown(progress, model, chunks, len(begins), runner) as shown:
+            best, reports = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
+            if shown is not None:
+                shown.ended(best)
+        if journal is not None:
+            journal.close(reports)
         evidence, status = None, best.status
         assert status is not None
         _warn(status)
@@ -148,10 +167,22 @@ def fit(
         log_evidence=evidence,
         columns=columns_of(data),
     )
+    _LOG.info("the fit of %r ends: %s; objective %.9g nats", model, status, fitted.objective)
+    for event in fitted.events:
+        _LOG.info("event: %s", event.describe(fitted.columns))
     if book is not None and status.ending not in (Ending.STOPPED, Ending.INTERRUPTED):
         with suppress(KeyboardInterrupt):  # the fit has ended, and the file is whole: the last one or this one
             book.write(Standing(outcome=fitted))
     return fitted
+
+
+def _shown(
+    progress: bool, model: Model, chunks: Sequence[Any], begins: int, runner: Runner
+) -> AbstractContextManager[Progress | None]:
+    if not progress:
+        return nullcontext()
+    rows = sum(map(row_count, chunks)) if isinstance(chunks, list | tuple) else None
+    return Progress(repr(model), rows=rows, starts=begins, trial=runner.trial, runner=runner)
 
 
 def _warn(status: Status) -> None:

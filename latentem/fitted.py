@@ -7,12 +7,12 @@ from typing import Any, final
 import numpy as np
 from attrs import field, frozen
 
-from latentem import summary
 from latentem.answers import Answers, P, each
 from latentem.core import Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
 from latentem.data import columns_of, found_source
 from latentem.findings import contradiction, log_evidence
 from latentem.numerics.arithmetic import own_arithmetic
+from latentem.report import Summary, fit_page, frame
 from latentem.run import Ending, History, StartReport, Status
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger, Turn
@@ -147,11 +147,29 @@ class Fit(Answers[P]):
             raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
         return figures["inertia"]
 
+    def summary(self) -> Summary:
+        """What the fit came to, as a value that prints, and that is HTML, Markdown, LaTeX or a dict when asked."""
+        return Summary.of(self)
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """The parameters as a table, one row a component: of pandas, polars or pyarrow, by its name.
+
+        None takes the first of them that is in use already, else the first that is installed.
+
+        Raises:
+            ImportError: it, or every one of them, is not installed; the message says how to install it.
+            Unavailable: the model describes no components.
+        """
+        return frame(self.summary(), library)
+
+    def _repr_html_(self) -> str:
+        return fit_page(self)
+
     def __repr__(self) -> str:
         return f"<Fit of {self.model!r}: {self.status}>"
 
     def __str__(self) -> str:
-        return summary.text(self)
+        return Summary.of(self).text()
 
     def _exact_log_likelihood(self, what: str) -> float:
         if not self.model.exact:

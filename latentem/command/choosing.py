@@ -10,7 +10,7 @@ from itertools import product
 from typing import Any
 
 import latentem as lem
-from latentem import summary
+from latentem import report
 from latentem.command.models import STRUCTURES, fitted, model
 from latentem.command.table import given
 
@@ -32,10 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     for made, fit, reason in tried:
         figures = [""] * 4
         if fit is not None:
-            figures = [summary.number(figure) for figure in (fit.bic, fit.aic, fit.log_likelihood)]
+            figures = [report.number(figure) for figure in (fit.bic, fit.aic, fit.log_likelihood)]
             figures.append(str(fit.n_parameters))
         rows.append([repr(made), *figures, reason])
-    print(summary.table(rows), best, sep="\n\n")
+    print(report.table(rows), best, sep="\n\n")
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import textwrap
 
 import latentem as lem
-from latentem import summary
+from latentem import report
 from latentem.data.readers.reader import Table
 
 CLOSING = (
@@ -25,8 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     fit = lem.fit(lem.GaussianMixture(2), data, start=(data.values[:, 1] > 80).astype(int))
     rows = [["step", "M gain", "E gain", "Q", "H", "A = Q + H"]]
     for step in fit.history:
-        gains = [summary.gain(gain, step) if step.index else "" for gain in (step.m_gain, step.e_gain)]
-        books = [summary.number(value) for value in (step.expected_log_joint, step.entropy, step.bound)]
+        gains = [report.gain(gain, step) if step.index else "" for gain in (step.m_gain, step.e_gain)]
+        books = [report.number(value) for value in (step.expected_log_joint, step.entropy, step.bound)]
         rows.append([f"{step.index:4}", *gains, *books])
-    print(summary.table(rows), fit, textwrap.fill(CLOSING, 98), sep="\n\n")
+    print(report.table(rows), fit, textwrap.fill(CLOSING, 98), sep="\n\n")
     return 0

@@ -37,7 +37,12 @@ def model(name: str, k: int, structure: str | None) -> Model:
 def fitted(made: Model, data: tuple[Any, Any], arguments: argparse.Namespace, warn: bool = True) -> lem.Fit[Any]:
     """The fit of a model to numbers and their weights; `warn`: a warning is one line on the standard error."""
     x, weights = data
-    options = {"n_starts": arguments.starts, "rng": arguments.seed, "max_steps": arguments.max_steps}
+    options = {
+        "n_starts": arguments.starts,
+        "rng": arguments.seed,
+        "max_steps": arguments.max_steps,
+        "progress": arguments.progress,
+    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", lem.ConvergenceWarning)
         fit = lem.fit(made, x, weights=weights, **options)

@@ -111,6 +111,7 @@ def _runs(command: argparse.ArgumentParser) -> None:
     add("--seed", type=count, default=0, metavar="N", help="the same seed gives the same fit; default: 0")
     add("--max-steps", type=count, default=10_000, metavar="N", help="of one run; default: 10000")
     add("--json", action="store_true", help="print a JSON document in place of the summary")
+    add("--progress", action="store_true", help="show on the standard error how far the fit is")
 
 
 def _at_least(least: int, text: str) -> int:

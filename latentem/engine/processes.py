@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import pickle
@@ -26,6 +27,7 @@ from latentem.engine.local import Here, at_least_one, cores, inside, is_inside
 X = TypeVar("X")
 T = TypeVar("T")
 V = TypeVar("V", bound=Any)
+_LOG = logging.getLogger(__name__)
 
 _LIVES = 3
 """So many processes lost in a row at the same chunk, and the chunk is taken for the cause."""
@@ -202,6 +204,7 @@ class _Worker:
         raise error
 
     def _replace(self) -> None:
+        _LOG.info("a process of the engine was lost, and is forked again")
         self.stop()
         self._fork()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 import math
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from latentem.run.audit import NOISE, Pass, gains, slope
 from latentem.run.ledger import Turn
 from latentem.run.memory import Memory, Point
 
+_LOG = logging.getLogger(__name__)
 NEAR = 1e-3
 """Movement, in nats an observation, above which a run is still on its way to a mode: a leap could end at another."""
 SLOW = 0.8
@@ -185,7 +187,8 @@ class Acceleration(abc.ABC):
                 gained = gains(model, leap.params, at.expectation.statistics, at.books, new.books)
                 onward = slope(model, at.params, leap.params, new.expectation.statistics - leap.statistics)
                 found = model.diagnose(new.params, new.expectation.statistics)
-        except _UNSOUND:
+        except _UNSOUND as error:
+            _LOG.debug("a leap is rejected, for it leads nowhere: %s", error)
             return None, _shorter(memory.failed(REJECTED))
         total, allowance = gained["M"] + gained["E"], max(at.books.slack, new.books.slack)
         # Where rounding could explain a loss, the mean of the slopes at both ends decides: it does not cancel.
@@ -196,6 +199,7 @@ class Acceleration(abc.ABC):
             or ("E" in model.audited and not gained["E"] >= -allowance)
             or any(not event.clean and event.subject not in known for event in found)
         ):
+            _LOG.debug("a leap is rejected, for it loses or is degenerate: it would gain %.3g nats", total)
             return None, _shorter(memory.failed(REJECTED))
         turn = Turn("extrapolated", new, gained, leap.params, leap.statistics)
         if memory.departing:

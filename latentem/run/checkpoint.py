@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import pickle
 import re
@@ -21,6 +22,7 @@ from attrs import frozen
 from latentem.core import Degenerate, Numbers
 from latentem.run.step import State
 
+_LOG = logging.getLogger(__name__)
 INTERVAL = 5.0
 """Seconds between two writes, at least; a step that ends a run is written at once."""
 _SHARE = 20
@@ -113,6 +115,7 @@ class Checkpoint:
             Path(new).unlink(missing_ok=True)
             raise
         now = time.monotonic()  # a clock that nobody sets
+        _LOG.info("checkpoint %s written: %d bytes in %.2g s", self._path, len(rest), now - begun)
         self._next = now + max(INTERVAL, _SHARE * (now - begun))
 
 

@@ -21,6 +21,8 @@ STOP = Signal.STOP
 BY = {Ending.STOPPED: "the callback", Ending.INTERRUPTED: "Ctrl-C"}
 """Who it is that stops a run from outside, for the two ways in which it can be."""
 Callback = Callable[[State[Any, Any]], Any]
+Watch = Callable[[State[Any, Any], int], None]
+"""Sees each State of several runs, with the number of the run."""
 
 
 def next_state(run: Generator[Any, Any, None]) -> Generator[Any, Any, State[Any, Any] | None]:

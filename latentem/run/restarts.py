@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, final
 
 import attrs
@@ -11,7 +12,7 @@ from attrs import frozen
 
 from latentem.core import Degenerate, Placed, placed
 from latentem.run.checkpoint import Checkpoint, Standing
-from latentem.run.course import BY, Callback, Course
+from latentem.run.course import BY, Callback, Course, Watch
 from latentem.run.ranking import StartReport, first_best, in_order, is_behind, is_clean
 from latentem.run.runner import Model, Run, Runner, answered
 from latentem.run.step import Ending, State, Status
@@ -44,6 +45,7 @@ def run_all(
     data: Any,
     callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
+    watch: Watch | None = None,
 ) -> tuple[State[Any, Any], tuple[StartReport, ...]]:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
@@ -53,14 +55,14 @@ def run_all(
     Runs are ranked first by whether they are clean (no component at its floor, empty or coincident),
     then by objective: by objective alone, the best of ten is a spike on a single row.
 
-    The callback sees each State, and all runs stop when it returns `STOP`; the checkpoint is where to go on from, if it
-    knows, and is kept up to date.
+    The callback sees each State, and all runs stop when it returns `STOP`; so does who watches, and stops nothing. The
+    checkpoint is where to go on from, if it knows, and is kept up to date.
 
     Raises:
         Degenerate: every start was degenerate itself; the message is the first one's.
         KeyboardInterrupt: it came before the first State of the first start.
     """
-    runs = _Runs(runner, model, starts, data, callback, checkpoint)
+    runs = _Runs(runner, model, starts, data, callback, checkpoint, watch)
     try:
         halted = runs.advance(runs.courses, runner.trial if len(starts) > 1 else None) or runs.finals()
         runs.save()
@@ -98,20 +100,21 @@ class _Runs:
         data: Any,
         callback: Callback | None,
         checkpoint: Checkpoint | None,
+        watch: Watch | None,
     ) -> None:
         stood = (None if checkpoint is None else checkpoint.read()) or Standing((None,) * len(starts))
         self._chunks = placed(model, data)
         self._together = self._chunks.costly and len(starts) > 1
-        self._checkpoint, self._callback = checkpoint, callback
+        self._checkpoint, self._callback, self._watch = checkpoint, callback, watch
         self._order, self._visited = stood.order, stood.visited
         self._left = set(stood.left if runner.resumable else ())
         self._comparable = runner.trial is not None
         self.courses = []
-        for start, standing in zip(starts, stood.runs, strict=True):
+        for number, (start, standing) in enumerate(zip(starts, stood.runs, strict=True)):
             if isinstance(standing, State) and standing.status is None and not runner.resumable:
                 standing = None  # such a run is run again, from its start
             run = _run(runner, model, start, self._chunks, standing)
-            self.courses.append(Course(run, self._told, standing))
+            self.courses.append(Course(run, partial(self._told, number), standing))
 
     def finals(self) -> Status | None:
         """Take the best to their ends; how all was halted, if it was."""
@@ -193,7 +196,9 @@ class _Runs:
             standing = tuple(course.standing for course in self.courses)
             self._checkpoint.write(Standing(standing, self._order, self._visited, tuple(sorted(self._left))))
 
-    def _told(self, state: State[Any, Any]) -> Any:
+    def _told(self, number: int, state: State[Any, Any]) -> Any:
+        if self._watch is not None:
+            self._watch(state, number)
         if self._checkpoint is not None and (state.status is not None or self._checkpoint.due):
             self.save()
         return self._callback is not None and self._callback(state)

@@ -21,16 +21,20 @@ class StopRule:
     Attributes:
         name: The call that makes it.
         decide: From a State, the Status to end with, or None to go on.
+        aim: Nats an observation below which the estimated remaining gain ends the run, where that is the rule.
     """
 
     name: str
     decide: Decision = field(repr=False)
+    aim: float | None = field(default=None, repr=False, eq=False)  # it is in the name
 
     def __call__(self, state: State[Any, Any]) -> Status | None:
         return self.decide(state)
 
     def __or__(self, other: StopRule | Decision) -> StopRule:
-        return StopRule(f"({self.name} | {_name(other)})", lambda state: self(state) or other(state))
+        theirs = other.aim if isinstance(other, StopRule) else None
+        aim = max((known for known in (self.aim, theirs) if known is not None), default=None)
+        return StopRule(f"({self.name} | {_name(other)})", lambda state: self(state) or other(state), aim)
 
     def __and__(self, other: StopRule | Decision) -> StopRule:
         def both(state: State[Any, Any]) -> Status | None:
@@ -72,7 +76,7 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
             return Status(Ending.CONVERGED, f"the estimated remaining gain is below {nats:g} nats an observation")
         return None
 
-    return StopRule(f"remaining_below({nats:g})", decide)
+    return StopRule(f"remaining_below({nats:g})", decide, nats)
 
 
 def gain_below(nats: float) -> StopRule:
