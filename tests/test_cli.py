@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -499,3 +500,36 @@ def test_a_shell_completes_the_words(shell, monkeypatch, refused, capsys):
     assert "--structures" in script
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert "pip install shtab" in refused("--completion", shell)
+
+
+def test_a_fit_is_a_page_and_a_picture(geyser, tmp_path, capsys):
+    """--html writes a page that needs nothing beside it, --plot a picture of one column, of two, and of clusters."""
+    html, plot = tmp_path / "x.html", tmp_path / "x.png"
+    for more in ([], ["--columns", "waiting"], ["--model", "kmeans"]):
+        plot.unlink(missing_ok=True)
+        assert main(["fit", geyser, "--components", "2", "--html", str(html), "--plot", str(plot), *more]) == 0
+        assert plot.read_bytes()[:4] == b"\x89PNG"
+    page = html.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "KMeans(2) on 272 observations" in page
+    assert not re.search(r"(src|href)=", page)
+    assert sorted(os.listdir(tmp_path)) == ["geyser.csv", "x.html", "x.png"]
+    capsys.readouterr()
+
+
+def test_a_page_or_a_picture_that_cannot_be_written_is_refused_before_fitting(geyser, tmp_path, monkeypatch, refused):
+    """A folder that is not there, an ending that is no picture, the input itself, and a package that is missing."""
+    monkeypatch.setattr(lem, "fit", lambda *arguments, **options: pytest.fail("it was fitted"))
+    fit = ("fit", geyser, "--components", "2")
+    assert "give another file to --html" in refused(*fit, "--html", str(tmp_path / "no" / "x.html"))
+    assert "give a file that ends in" in refused(*fit, "--plot", str(tmp_path / "x.doc"))
+    assert "cannot be written over" in refused(*fit, "--html", geyser)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install matplotlib" in refused(*fit, "--plot", str(tmp_path / "x.png"))
+
+
+def test_progress_is_told_on_the_standard_error(geyser):
+    """--progress says how far the fit is, and leaves the standard output to the result."""
+    done = run("fit", geyser, "--components", "2", "--json", "--progress")
+    assert json.loads(done.stdout)["converged"]
+    assert done.stderr

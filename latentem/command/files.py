@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,6 +21,40 @@ from latentem.fitted import Fit
 from latentem.run import Step
 
 FILES = ("labels.csv", "responsibilities.csv", "params.json", "history.csv")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A path in the same folder: what is written there takes the place of `path` if all goes well, else it is gone."""
+    with tempfile.TemporaryDirectory(prefix=".latentem-", dir=path.parent, ignore_cleanup_errors=True) as stage:
+        made = Path(stage, path.name)
+        yield made
+        os.replace(made, path)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """A text file to write to, which takes the place of `path` as a whole, flushed to the disk, or not at all."""
+    with beside(path) as made, open(made, "w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_file(path: Path, option: str, source: Path) -> None:
+    """Find out whether a file could be written, before there is anything to lose.
+
+    Raises:
+        OSError: it is a directory, nothing can be written beside it, or `source` would be written over.
+    """
+    if path.is_dir() or path.resolve() == source.resolve():
+        raise FileExistsError(f"{path} cannot be written over: give another file to {option}")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(
+            f"{path.parent} cannot be written into ({error.strerror}): give another file to {option}"
+        ) from None
 
 
 def check_directory(directory: Path, source: Path) -> None:

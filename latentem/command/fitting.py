@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import latentem as lem
-from latentem.command import files
+from latentem.command import files, pages
 from latentem.command.models import fitted, model
 from latentem.command.table import given
 
@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     made = model(arguments.model, arguments.components, arguments.structure)
     if arguments.out is not None:
         files.check_directory(arguments.out, Path(arguments.file))
+    pages.check(arguments.html, arguments.plot, Path(arguments.file))
     with given(arguments) as table:
         if arguments.id and arguments.out is not None:
             next(table.stretches())  # a column that is not there is refused before the work
@@ -27,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if arguments.out is not None:
                 files.write_fit(fit, table, arguments.out)
+            pages.write(fit, arguments.html, arguments.plot)
         finally:
             print(json.dumps(files.described(fit), indent=2, ensure_ascii=False) if arguments.json else fit)
     if arguments.out is not None and not arguments.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,8 @@ def _fit(command: argparse.ArgumentParser) -> None:
     add("--structure", choices=list(STRUCTURES), help="covariances of the Gaussians; default: full")
     add("--weights", metavar="A", help="the column that says how often each row counts")
     add("--out", type=Path, metavar="DIR", help=f"write {', '.join(files.FILES)} there")
+    add("--html", type=Path, metavar="FILE.html", help="write a page")
+    add("--plot", type=Path, metavar="FILE.png", help="write a picture: rows as the model draws them, and the bound")
     add("--strict", action="store_true", help="exit with the code 3 if the fit has not converged")
     _runs(command)
 
@@ -130,7 +133,5 @@ def _span(text: str) -> range:
 
 
 def _names(text: str) -> list[str]:
-    import csv
-
     cells = next(csv.reader(text.splitlines(), skipinitialspace=True), [])
     return [name.strip() for name in cells]
