@@ -75,7 +75,10 @@ class Recorder(displays.Display):
     """A display that keeps what it is shown."""
 
     def __init__(self):
-        self.shown, self.closed = [], False
+        self.begun, self.shown, self.closed = "", [], False
+
+    def begin(self, title):
+        self.begun = title
 
     def show(self, reading, outcome):
         self.shown.append((reading, outcome))
@@ -109,6 +112,7 @@ def test_without_rich_lines_are_written():
     assert code == 0
     assert "\x1b" not in text
     lines = text.strip().splitlines()
+    assert lines[0] == "GaussianMixture(3): begins"
     told = r"step \d+, \d+ passes, \S+ rows/s, bound -\S+, remaining gain .*; 0:00:\d\d"
     assert re.fullmatch(rf"GaussianMixture\(3\): converged: .*; {told}", lines[-1])
 
@@ -215,6 +219,15 @@ def test_a_stream_that_is_closed_ends_the_display_and_not_the_fit():
         for state in run:
             progress(state)
     assert progress._display is None
+
+
+def test_work_is_announced_before_its_first_state():
+    """The display says that work begins before anything is known of it."""
+    display = Recorder()
+    with Progress("long", on=display):
+        assert (display.begun, display.shown) == ("long", [])
+    assert display.closed
+    assert display.shown == []
 
 
 def test_a_reading_counts_what_was_done():

@@ -174,6 +174,14 @@ def test_a_page_shows_the_names_that_it_was_given():
     assert "<script" not in PAGES[0]._repr_html_()
 
 
+def test_what_is_no_character_is_shown_as_a_sign():
+    """Control characters and halves of surrogate pairs do not reach a page; lines and tabs do."""
+    page = html.verbatim("a\x00\x1b[2J\ud800b\n\tc")
+    assert page.encode("utf-8")
+    assert not set("\x00\x1b\ud800") & set(page)
+    assert "b\n\tc" in page
+
+
 def test_plain_text_is_what_it_was():
     """What has a page in a notebook keeps its repr elsewhere."""
     fit = fitted()
@@ -205,6 +213,8 @@ def test_a_sparkline_goes_from_the_first_value_to_the_last():
     assert [x for x, _ in points] == sorted(x for x, _ in points)
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     assert line.find(f"{ns}title").text == "<bound>"
+    flat = re.search(r'points="(.*)"', html.sparkline([-3.0, -3.0 - 1e-13, -3.0], "rounding", 1e-12))[1].split()
+    assert len({point.split(",")[1] for point in flat}) == 1
     assert html.sparkline([1.0, float("nan")], "one value") == ""
     assert "nan" not in html.sparkline([-1.7e308, 1.7e308, 5.0, 5.0], "far apart")
     assert len(html.sparkline(range(100_000), "many")) < 5000

@@ -29,6 +29,10 @@ class Display(abc.ABC):
     slower: float = 1.0
 
     @abc.abstractmethod
+    def begin(self, title: str) -> None:
+        """Say that work begins; the first State may be long in coming."""
+
+    @abc.abstractmethod
     def show(self, reading: Reading, outcome: str | None) -> None:
         """Show how far the work has come, or at its end also what it came to."""
 
@@ -44,6 +48,9 @@ class Lines(Display):
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+
+    def begin(self, title: str) -> None:
+        print(f"{title}: begins", file=self._stream, flush=True)
 
     def show(self, reading: Reading, outcome: str | None) -> None:
         told = f"{reading.title}: {reading.place}, {reading.books}; {reading.times}"
@@ -64,6 +71,9 @@ class Terminal(Display):
         self._live = import_module("rich.live").Live(console=console, auto_refresh=False, redirect_stdout=both)
         self._live.start()
 
+    def begin(self, title: str) -> None:
+        self._live.update(_heading(title), refresh=True)
+
     def show(self, reading: Reading, outcome: str | None) -> None:
         self._live.update(_drawn(reading, outcome), refresh=True)
 
@@ -78,12 +88,11 @@ class Notebook(Display):
     def __init__(self) -> None:
         self._handle: Any = None
 
+    def begin(self, title: str) -> None:
+        self._handle = import_module("IPython.display").display(_heading(title), display_id=True)
+
     def show(self, reading: Reading, outcome: str | None) -> None:
-        drawn = _drawn(reading, outcome)
-        if self._handle is None:
-            self._handle = import_module("IPython.display").display(drawn, display_id=True)
-        else:
-            self._handle.update(drawn)
+        self._handle.update(_drawn(reading, outcome))
 
 
 def display() -> Display:
@@ -97,11 +106,15 @@ def display() -> Display:
     return Terminal(console) if console.is_terminal else Lines(sys.stderr)
 
 
-def _drawn(reading: Reading, outcome: str | None) -> Any:
+def _heading(title: str) -> Any:
     # As Text, or rich would read signs in the name of a model as its own.
-    text = import_module("rich.text").Text
     drawn = import_module("rich.table").Table.grid(padding=(0, 1))
-    drawn.add_row(text(reading.title, style="bold"))
+    drawn.add_row(import_module("rich.text").Text(title, style="bold"))
+    return drawn
+
+
+def _drawn(reading: Reading, outcome: str | None) -> Any:
+    text, drawn = import_module("rich.text").Text, _heading(reading.title)
     drawn.add_row(_bar(reading, text) if outcome is None else text(f"{outcome}; {reading.times}"))
     drawn.add_row(text(reading.books))
     return drawn

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Characters that no page may hold."""
 _WIDE, _HIGH = 240, 40
 """The size of a sparkline, in pixels."""
@@ -23,7 +23,8 @@ _CELL = "text-align:right;padding:0.15em 0.6em;border:none"
 
 def escaped(text: str) -> str:
     """Text that a page shows as it is, in a tag or between tags."""
-    return html.escape(_CONTROL.sub("\ufffd", text))
+    printable = text.encode("utf-8", "replace").decode()  # half a pair of surrogates is no character
+    return html.escape(_CONTROL.sub("\ufffd", printable))
 
 
 def paragraph(text: str, strong: bool = False) -> str:
@@ -66,12 +67,13 @@ def page(*parts: str) -> str:
     return f'<div class="latentem" style="{style}">{"".join(parts)}</div>'
 
 
-def sparkline(values: Sequence[float], title: str) -> str:
+def sparkline(values: Sequence[float], title: str, rounding: float = 0.0) -> str:
     """A line through the finite values, one a step, in the order in which they are given; none through fewer than two.
 
     Args:
         values: What is drawn, from left to right.
         title: What it is, for those who hover over it and for those who cannot see it.
+        rounding: Values that differ by no more than this are drawn as one, so that no noise looks like a fall.
     """
     known = [(i, value) for i, value in enumerate(values) if math.isfinite(value)]
     if len(known) < 2:
@@ -83,7 +85,7 @@ def sparkline(values: Sequence[float], title: str) -> str:
 
     def place(i: int, value: float) -> str:
         # Halves, for the difference of two large numbers may have no float.
-        up = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+        up = (value / 2 - low / 2) / (high / 2 - low / 2) if high - low > rounding else 0.5
         return f"{2 + (_WIDE - 4) * (i - first) / (last - first):.1f},{_HIGH - 3 - (_HIGH - 6) * up:.1f}"
 
     points = " ".join(place(i, value) for i, value in known)

@@ -16,7 +16,7 @@ from latentem.core import LatentModel
 from latentem.report import html
 from latentem.report.markup import html_parts
 from latentem.report.summary import Summary
-from latentem.report.words import counted, gain, number
+from latentem.report.words import counted, gain, number, rounding
 from latentem.run import History, State
 
 _STEPS = 8
@@ -53,7 +53,9 @@ def state_page(state: State[Any, Any]) -> str:
         html.paragraph(title, strong=True),
         html.paragraph("under way" if status is None else str(status)),
         html.paragraph(told),
-        html.paragraph(f"estimated remaining gain: {_remaining(step) or 'not known yet'}"),
+        html.paragraph(
+            f"estimated remaining gain: {f'{left} nats' if (left := _remaining(step)) else 'not known yet'}"
+        ),
         *([html.paragraph("events:"), html.items(events)] if events else []),
         _line(state.history),
         _steps(state.history),
@@ -89,7 +91,8 @@ def _parts(model: Any) -> list[list[str]]:
 
 def _line(history: History) -> str:
     bounds = history.bound.tolist()
-    return html.sparkline(bounds, f"bound from {number(bounds[0])} to {number(bounds[-1])} nats, step by step")
+    title = f"bound from {number(bounds[0])} to {number(bounds[-1])} nats, step by step"
+    return html.sparkline(bounds, title, rounding(history[-1]))
 
 
 def _steps(history: History) -> str:
@@ -105,7 +108,7 @@ def _ends(history: History) -> Sequence[Any]:
 
 
 def _row(step: Any) -> list[str]:
-    gains = [gain(value, step) if step.index else "" for value in (step.m_gain, step.e_gain)]
+    gains = ["" if math.isnan(value) else gain(value, step) for value in (step.m_gain, step.e_gain)]
     return [
         str(step.index),
         step.kind,
@@ -119,7 +122,7 @@ def _row(step: Any) -> list[str]:
 
 def _remaining(step: Any) -> str:
     """The estimate of the remaining gain; empty while there is none."""
-    return f"{step.remaining:.3g} nats" if math.isfinite(step.remaining) else ""
+    return f"{step.remaining:.3g}" if math.isfinite(step.remaining) else ""
 
 
 def _starts(reports: Sequence[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self, final
 
@@ -56,6 +57,7 @@ class Progress:
             self._display = display()
         self._pause, self._begun = self._display.pause, time.monotonic()
         self._due = self._begun + self._pause
+        self._told(lambda shown: shown.begin(self._title))
         return self
 
     def __call__(self, state: State[Any, Any], number: int = 0) -> None:
@@ -110,13 +112,17 @@ class Progress:
 
     def _draw(self) -> None:
         begun = time.monotonic()
+        outcome = None if self._end is None else str(self._end.status)
+        self._told(lambda shown: shown.show(self.reading(), outcome))
         if self._display is not None:
-            try:
-                outcome = None if self._end is None else str(self._end.status)
-                self._display.show(self.reading(), outcome)
-            except (OSError, ValueError):  # nobody is left to look
-                self._display = None
-            else:
-                self._pause *= self._display.slower
+            self._pause *= self._display.slower
         ended = time.monotonic()
         self._due = ended + max(self._pause, _SHARE * (ended - begun))
+
+    def _told(self, tell: Callable[[Display], None]) -> None:
+        """Show something, if there is still somebody who looks."""
+        if self._display is not None:
+            try:
+                tell(self._display)
+            except (OSError, ValueError):
+                self._display = None

@@ -25,8 +25,11 @@ def number(value: float) -> str:
     return f"{value:.6f}" if np.isfinite(value) else str(value)
 
 
+def rounding(step: Step) -> float:
+    """What rounding makes of a difference of bounds, in nats: a few last digits of Q and H."""
+    return float(16 * np.finfo(float).eps * (abs(step.expected_log_joint) + abs(step.entropy)))
+
+
 def gain(value: float, step: Step) -> str:
     """The gain of a half step, to three digits; one that is rounding of its books is shown as 0."""
-    # A gain is a difference of sums of Q and H, so a few of their last digits say nothing.
-    rounding = 16 * np.finfo(float).eps * (abs(step.expected_log_joint) + abs(step.entropy))
-    return "0" if abs(value) <= rounding else f"{value:#.3g}"
+    return "0" if abs(value) <= rounding(step) else f"{value:#.3g}"
