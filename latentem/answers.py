@@ -26,9 +26,10 @@ from latentem.core import (
     unweighted,
 )
 from latentem.core.chunk import place_of, row_count
-from latentem.data import Source, columns_of, found_source
+from latentem.data import Source
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.numerics.rng import generator
+from latentem.tables import Categories, answered, recognised
 
 Model = LatentModel[Any, Any, Any, Any]
 if TYPE_CHECKING:  # `Fit` alone is a fit of any parameters
@@ -110,6 +111,7 @@ class Answers(abc.ABC, Generic[P]):
     model: LatentModel[Any, Any, Any, P]
     params: P
     columns: tuple[str, ...] | None
+    categories: Categories | None
 
     @own_arithmetic
     def posterior(self, data: Any) -> Any:
@@ -138,6 +140,28 @@ class Answers(abc.ABC, Generic[P]):
         Of sequences: of each state at each row, given all rows of its sequence (smoothing).
         """
         return np.concatenate(self._each(partial(marginals, self.model), data))
+
+    def table(self, data: Any, prefix: str = "") -> Any:
+        """What the fit says of each row, as a table of the kind that was given.
+
+        The columns are `label`, the most probable component; `probability`, that of the label; `responsibility_0`,
+        `responsibility_1`, ..., those of all components; and `log_density`, log p(unit | params) in nats, of a
+        sequence at each of its rows. What the model does not say is left out.
+
+        Args:
+            data: As for `predict`, in memory.
+            prefix: What the names of these columns begin with.
+
+        Returns:
+            A DataFrame of pandas (its index kept), polars or another library: its columns, and these behind them.
+            A list of such for a list of them. For an array a structured array of these columns, shape (n,).
+
+        Raises:
+            TypeError: the data are not in memory.
+            ValueError: the table has a column of such a name itself.
+            Unavailable: the model says none of it.
+        """
+        return answered(self, data, prefix)
 
     def score_samples(self, data: Any) -> Array:
         """log p(unit | params) of each unit in nats, shape (units,).
@@ -186,8 +210,4 @@ class Answers(abc.ABC, Generic[P]):
         return type(data)(map(unweighted, data)) if isinstance(data, list | tuple) else unweighted(data)
 
     def _checked(self, data: Any) -> Any:
-        data = found_source(data) or data
-        given, ours = columns_of(data), self.columns
-        if given is not None and ours is not None and given != ours:
-            raise ValueError(f"columns {list(given)} were given: the model was fitted to {list(ours)}, in this order")
-        return data
+        return recognised(data, self.columns, self.categories)

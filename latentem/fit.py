@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
-from latentem.data import columns_of, found_source
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
@@ -23,6 +22,7 @@ from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Stat
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
 from latentem.start.starts import starts
+from latentem.tables import admitted
 
 Model = LatentModel[Any, Any, Any, Any]
 P = TypeVar("P")
@@ -109,9 +109,8 @@ def fit(
         engine = Threads()
     elif not isinstance(engine, Engine):
         raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
-    if (source := found_source(data, weights, allowed)) is not None:
-        data, weights, allowed = source, None, None
-    chunks = model.chunks(data, weights, allowed)
+    given = admitted(model, data, weights, allowed)
+    model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
     book = None
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
@@ -128,10 +127,9 @@ def fit(
         try:
             _check(model, chunks, placed)
         except (ColumnError, RowError) as error:
-            names = columns_of(data)
-            if names is None or error.column is None:
+            if given.columns is None or error.column is None:
                 raise
-            raise error.put(name=names[error.column]) from None
+            raise error.put(name=given.columns[error.column]) from None
         begins = starts(model, placed, start, n_starts, rng)
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
@@ -165,7 +163,8 @@ def fit(
         events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
         starts=reports,
         log_evidence=evidence,
-        columns=columns_of(data),
+        columns=given.columns,
+        categories=given.categories,
     )
     _LOG.info("the fit of %r ends: %s; objective %.9g nats", model, status, fitted.objective)
     for event in fitted.events:

@@ -9,13 +9,13 @@ from attrs import field, frozen
 
 from latentem.answers import Answers, P, each
 from latentem.core import Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
-from latentem.data import columns_of, found_source
 from latentem.findings import contradiction, log_evidence
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.report import Summary, fit_page, frame
 from latentem.run import Ending, History, StartReport, Status
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger, Turn
+from latentem.tables import Categories, admitted
 
 
 @final
@@ -33,6 +33,7 @@ class Fit(Answers[P]):
         starts: What became of each start.
         log_evidence: log p(data | params) in nats, or None where the model does not say it.
         columns: Names of the data columns, where the data had names.
+        categories: Of each of them what it held, in the order of its codes, where it held text; None where none did.
     """
 
     model: LatentModel[Any, Any, Any, P]
@@ -44,6 +45,7 @@ class Fit(Answers[P]):
     starts: tuple[StartReport, ...]
     log_evidence: float | None
     columns: tuple[str, ...] | None = field(default=None)
+    categories: Categories | None = field(default=None)
 
     @classmethod
     @own_arithmetic
@@ -63,9 +65,8 @@ class Fit(Answers[P]):
             TypeError, ValueError: the data or the parameters cannot be used.
             Degenerate: some row is impossible under these parameters.
         """
-        if (source := found_source(data, weights, allowed)) is not None:
-            data, weights, allowed = source, None, None
-        chunks = model.chunks(data, weights, allowed)
+        given = admitted(model, data, weights, allowed)
+        model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
         model.check_params(params)
         expectation = tree_sum(each(model.expectation, params, chunks))
         state = Ledger(model, passes=1).record(Turn("start", Pass.of(model, params, expectation)))
@@ -81,7 +82,8 @@ class Fit(Answers[P]):
             events=(*state.events, *gap),
             starts=(),
             log_evidence=evidence,
-            columns=columns_of(data),
+            columns=given.columns,
+            categories=given.categories,
         )
 
     @property

@@ -14,10 +14,11 @@ from attrs import evolve, frozen
 from latentem.arrays import own
 from latentem.core import unweighted
 from latentem.data.chunks import Chunks
+from latentem.data.frames import columns_of
 from latentem.data.readers.reader import Table
 from latentem.data.tables import Size, Source, Tables
 from latentem.data.units import Units, filled, first_that_counts, joined
-from latentem.data.values import allowed_components, columns_of, numbers, refuse_mask, refuse_unsound, table
+from latentem.data.values import allowed_components, numbers, refuse_mask, refuse_unsound, table
 
 U = TypeVar("U", bound=Units)
 R = TypeVar("R")

@@ -9,12 +9,13 @@ import numpy as np
 
 from latentem.arrays import frozen_lengths
 from latentem.data.chunks import Chunks
+from latentem.data.frames import columns_of
 from latentem.data.memory import Functions, made, sound, tables, whole
 from latentem.data.readers.formats import Column, Options, column, find, is_elsewhere, is_path
 from latentem.data.readers.reader import Joined, Table
 from latentem.data.tables import Size, Source, Tables
 from latentem.data.units import Units, joined, split
-from latentem.data.values import columns_of, numbers, refuse_masked
+from latentem.data.values import numbers, refuse_masked
 
 U = TypeVar("U", bound=Units)
 _LARGE = 2**26

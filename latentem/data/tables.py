@@ -99,6 +99,11 @@ class Tables(Source):
         names = self.table.columns
         return names if names is None or not isinstance(self.numbers, tuple) else tuple(names[i] for i in self.numbers)
 
+    def of(self, chosen: tuple[int, ...]) -> Tables:
+        """Some of these columns, by their numbers among them."""
+        mine = self.numbers if isinstance(self.numbers, tuple) else tuple(range(self.shape[1]))
+        return evolve(self, numbers=tuple(mine[i] for i in chosen))
+
     def bare(self) -> Tables:
         return evolve(self, weight=None)
 

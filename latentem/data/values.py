@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from latentem.arrays import Array, frozen_array, own, real_numbers
 from latentem.core import ColumnError
+from latentem.data.frames import frame_of, series_numbers
 
 _LIGHTEST, _LIGHT = 1e-100, 1e-20
 """The largest weight is at least the first, and at most its inverse. Beyond the second, and its inverse, squares of
@@ -18,45 +19,6 @@ _DECADES = 280
 """Powers of ten of a weight times a square, up or down, that leave room for sums."""
 _BLOCK = 2**14
 """Rows that are checked at a time."""
-
-
-@runtime_checkable
-class Shaped(Protocol):
-    """A table or an array, of whatever library."""
-
-    @property
-    def shape(self) -> Any: ...
-
-
-@runtime_checkable
-class PandasFrame(Protocol):
-    """A table of pandas."""
-
-    @property
-    def iloc(self) -> Any: ...
-
-
-@runtime_checkable
-class PolarsFrame(Protocol):
-    """A table of polars."""
-
-    def to_series(self, index: int) -> Any: ...
-
-
-@runtime_checkable
-class ArrowTable(Protocol):
-    """A table, or a batch of records, of pyarrow."""
-
-    def column(self, i: int) -> Any: ...
-
-
-@runtime_checkable
-class Series(Protocol):
-    """A column of a table of pandas or polars."""
-
-    @property
-    def dtype(self) -> Any: ...
-    def to_numpy(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 @runtime_checkable
@@ -84,14 +46,6 @@ def refuse_masked(values: Any, what: str) -> None:
         raise ValueError(f"{what} was given as a masked array with masked entries: fill them in, {what}.filled(...)")
 
 
-def columns_of(data: Any) -> tuple[str, ...] | None:
-    """Column names of a DataFrame (anything with `columns` and `shape`), or None."""
-    columns = getattr(data, "column_names", getattr(data, "columns", None))  # the `columns` of pyarrow are their values
-    if columns is None or not isinstance(data, Shaped):
-        return None
-    return tuple(str(name) for name in columns)
-
-
 def table(data: Any, missing: bool = False) -> Array:
     """Data as an array of shape (n, d); one of float64 is viewed. `missing`: masked entries become NaN.
 
@@ -104,8 +58,8 @@ def table(data: Any, missing: bool = False) -> Array:
         if missing:
             return table(np.ma.filled(data.astype(np.float64), np.nan), missing)
         raise ValueError("a masked array with masked entries was given: leave out those rows, or fill them in")
-    named = columns_of(data) is not None and len(data.shape) == 2
-    x = _frame(data) if named else numbers(data, "data")
+    frame = frame_of(data)
+    x = numbers(data, "data") if frame is None else frame.table()
     if x.ndim != 2:
         hints = {
             1: ": for one column, give x[:, None], for one row, x[None]",
@@ -118,44 +72,12 @@ def table(data: Any, missing: bool = False) -> Array:
     return x
 
 
-def _frame(data: Any) -> Array:
-    if 0 in data.shape:
-        return np.empty(data.shape)
-    kinds = {str(dtype) for dtype in getattr(data, "dtypes", ())}
-    if len(kinds) == 1 and (whole := np.asarray(data)).dtype.kind in "biuf":
-        return numbers(whole, "data")  # one type for all columns: one array
-    return np.column_stack([numbers(_column(data, i), f"column {n!r}") for i, n in enumerate(columns_of(data) or ())])
-
-
-def _column(frame: Any, i: int) -> Any:
-    """Column i of a frame of pandas, polars or pyarrow, or of a table."""
-    if isinstance(frame, PandasFrame):
-        return frame.iloc[:, i]
-    if isinstance(frame, PolarsFrame):
-        return frame.to_series(i)
-    if isinstance(frame, ArrowTable):
-        return frame.column(i).to_pandas()
-    return np.asarray(frame)[:, i]
-
-
 def numbers(data: Any, what: str) -> Array:
     """Data as an array of float64; one that is so already is viewed. A TypeError or ValueError says what is wrong."""
-    if isinstance(data, Series) and data.dtype is not None:
-        data = _nullable(data)
-    array = real_numbers(data, what)
+    array = real_numbers(series_numbers(data, what), what)
     if array.dtype == np.float64 and array.dtype.isnative:
         return own(array.view(np.ndarray)[...])
     return frozen_array(array)
-
-
-def _nullable(series: Any) -> Any:
-    """A column of a frame, with what is missing as NaN where it is of pandas' own numbers, or of booleans."""
-    if getattr(series.dtype, "kind", "O") in "biuf" and not isinstance(series.dtype, np.dtype):
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    array = np.asarray(series)
-    if array.dtype.kind == "O" and all(value is None or isinstance(value, bool) for value in array.flat):
-        return array.astype(np.float64)  # None becomes NaN
-    return array
 
 
 def allowed_components(allowed: Any, n: int, k: int | None) -> npt.NDArray[np.bool_]:

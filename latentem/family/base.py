@@ -27,12 +27,14 @@ class Family(Learnable[S, P]):
         discrete: Whether a row has a probability (True) or a density (False). Asked only where both may meet, as
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
+        codes: Whether a value may be the number of a category, which has no size.
     """
 
     __slots__ = ()
 
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
+    codes: ClassVar[bool] = False
 
     @abc.abstractmethod
     def log_density(self, params: P, x: Array) -> Array:
@@ -47,11 +49,13 @@ class Family(Learnable[S, P]):
         """The number of components k in the parameters."""
 
     @final
-    def on(self, *columns: int) -> Part:
-        """This family over some columns of the row, numbered from 0; it does not see the others.
+    def on(self, *columns: int | str) -> Part:
+        """This family over some columns of the row, by name or numbered from 0; it does not see the others.
+
+        Names are those of the table that is fitted; `fit` looks them up.
 
         Raises:
-            ValueError: a column is no whole number of at least 0, or is given twice.
+            ValueError: a column is neither a name nor a whole number of at least 0, or is given twice.
         """
         from latentem.family.composite.on import Part  # which is a family itself
 

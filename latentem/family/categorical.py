@@ -7,6 +7,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 from attrs import field, frozen
+from attrs.validators import optional
 from scipy.special import gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, frozen_shares
@@ -15,32 +16,68 @@ from latentem.family.base import refuse_other_columns, unobserved
 from latentem.family.columns import ColumnFamily, Mask, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+from latentem.family.naming import Header, Named
 from latentem.numerics.rng import generator
 from latentem.numerics.shares import shares
 
 _ROUNDING = 1e-9
+_MANY = 2**16
+"""Levels of a column of numbers from which on these are hardly categories."""
 
 
 @final
 @frozen
-class Categorical(ExponentialFamily):
+class Categorical(Named, ExponentialFamily):
     """Columns of categories 0, 1, ..., levels - 1, independent given the component; NaN is missing at random.
 
     The parameters are probabilities, shape (k, d, largest number of levels), zero beyond a column's own
     levels. A mixture of these is latent class analysis.
 
     Attributes:
-        levels: How many categories there are: one number, or a tuple, one a column.
+        levels: How many categories there are: one number, or a tuple, one a column. None: as many as the data have,
+            which `fit` puts in.
     """
 
-    levels: int | tuple[int, ...] = field(converter=whole_numbers, validator=one_or_each)
+    levels: int | tuple[int, ...] | None = field(default=None, converter=whole_numbers, validator=optional(one_or_each))
 
     discrete: ClassVar[bool | None] = True
+    codes: ClassVar[bool] = True
+
+    def wanted(self) -> tuple[str, ...] | None:
+        return None
+
+    def bound(self, header: Header) -> Categorical:
+        d = len(header.categories)
+        if self.levels is None:
+            found = [self._found(header, i) for i in range(d)]
+            return Categorical(found[0] if len(set(found)) == 1 else tuple(found))
+        for i, (known, levels) in enumerate(zip(header.categories, one_each(self.levels, d, "levels"), strict=True)):
+            if known is not None and len(known) > levels:
+                raise ValueError(f"{header.word(i)} holds {len(known)} categories: {self!r} has room for {levels}")
+        return self
+
+    def _found(self, header: Header, i: int) -> int:
+        """How many levels a column has."""
+        if (known := header.categories[i]) is not None:
+            return max(1, len(known))
+        largest = header.largest(i)
+        if largest is None or largest >= _MANY:
+            what = "is read from elsewhere" if largest is None else f"goes up to {largest:g}"
+            raise ValueError(
+                f"{header.word(i)} {what}, and Categorical() was to find its levels: give them, Categorical(levels)"
+            )
+        return int(max(largest, 0)) + 1  # what is below 0, or between whole numbers, is refused by its row
+
+    @property
+    def _known(self) -> int | tuple[int, ...]:
+        if self.levels is None:
+            raise ValueError("Categorical() finds its levels in fit: by itself it needs them, Categorical(levels)")
+        return self.levels
 
     @property
     def takes(self) -> str:  # type: ignore[override]  # it depends on the levels
         """In words, what a value may be."""
-        each = f"0 to {self.levels - 1}" if isinstance(self.levels, int) else "0 to one less than the column's levels"
+        each = f"0 to {self._known - 1}" if isinstance(self._known, int) else "0 to one less than the column's levels"
         return f"levels counted from 0, {each}, or NaN for a missing value; where yours begin with 1, subtract 1"
 
     def params(self, probabilities: Any) -> Array:
@@ -50,9 +87,11 @@ class Categorical(ExponentialFamily):
             ValueError: wrong shape, not summing to one over the levels, or not zero beyond them.
         """
         array = frozen_shares(probabilities)
-        if array.ndim != 3 or 0 in array.shape or array.shape[2] != np.max(self.levels):
+        if self.levels is None and array.ndim == 3 and 0 not in array.shape:
+            return Categorical(array.shape[2]).params(array)
+        if array.ndim != 3 or 0 in array.shape or array.shape[2] != np.max(self._known):
             raise ValueError(
-                f"probabilities have shape {array.shape}: give (k, d, {np.max(self.levels)}), the last axis for levels"
+                f"probabilities have shape {array.shape}: give (k, d, {np.max(self._known)}), the last axis for levels"
             )
         beyond = ~self._slots(array.shape[1])
         if not (
@@ -75,11 +114,11 @@ class Categorical(ExponentialFamily):
         return unobserved(seen.sum(axis=2), statistics.count)
 
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
-        hot: Mask = x[:, :, None] == np.arange(np.max(self.levels))
+        hot: Mask = x[:, :, None] == np.arange(np.max(self._known))
         return hot[:, self._slots(x.shape[1])].astype(np.float64)
 
     def cells(self, x: Array) -> Mask:
-        return (whole(x) & (x < one_each(self.levels, x.shape[1], "levels"))) | np.isnan(x)
+        return (whole(x) & (x < one_each(self._known, x.shape[1], "levels"))) | np.isnan(x)
 
     def log_base(self, x: Array) -> Array:
         return np.where(self.cells(x).all(axis=1), 0.0, -np.inf)
@@ -91,7 +130,7 @@ class Categorical(ExponentialFamily):
         return np.zeros(len(params))
 
     def from_mean(self, mean: Array) -> Array:
-        slots = self._slots(len(self.levels) if isinstance(self.levels, tuple) else mean.shape[1] // self.levels)
+        slots = self._slots(len(self._known) if isinstance(self._known, tuple) else mean.shape[1] // self._known)
         counts = np.zeros((len(mean), *slots.shape))
         counts[:, slots] = mean
         return shares(counts, slots / slots.sum(axis=1, keepdims=True))
@@ -101,14 +140,14 @@ class Categorical(ExponentialFamily):
 
     def free(self, params: Array) -> int:
         d = params.shape[1]
-        return int(one_each(self.levels, d, "levels").sum()) - d
+        return int(one_each(self._known, d, "levels").sum()) - d
 
     def check_params(self, params: Array, k: int) -> None:
         if len(self.params(params)) != k:
             raise ValueError(f"probabilities of {len(params)} components were given: the model has {k}")
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
-        levels = one_each(self.levels, params.shape[1], "levels")
+        levels = one_each(self._known, params.shape[1], "levels")
         steps = params.cumsum(axis=2)[labels]
         x = (generator(rng).random((*steps.shape[:2], 1)) * steps[:, :, -1:] >= steps).sum(axis=2)
         return frozen_array(np.minimum(x, levels - 1))
@@ -118,7 +157,7 @@ class Categorical(ExponentialFamily):
 
     def _slots(self, d: int) -> Mask:
         """Which levels a column has, boolean of shape (d, largest number of levels)."""
-        levels = one_each(self.levels, d, "levels")
+        levels = one_each(self._known, d, "levels")
         slots: Mask = np.arange(levels.max()) < levels[:, None]
         return slots
 

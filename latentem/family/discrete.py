@@ -207,6 +207,7 @@ class Bernoulli(Successes):
     """
 
     takes: ClassVar[str] = "0 or 1, or NaN for a missing value; where yours are 1 and 2, subtract 1"
+    codes: ClassVar[bool] = True
 
     @property
     def takes_missing(self) -> bool:

@@ -181,7 +181,7 @@ def test_only_a_deliberate_sign_stops_a_fit():
 
 def test_import_brings_no_distributions():
     """`import latentem` leaves scipy.stats alone, whose import is slow, and every optional package."""
-    late = "scipy.stats", "pandas", "polars", "pyarrow", "dask", "h5py", "zarr", "sklearn", "matplotlib"
+    late = "scipy.stats", "narwhals", "pandas", "polars", "pyarrow", "dask", "h5py", "zarr", "sklearn", "matplotlib"
     program = f"import sys, latentem; print([name for name in {late} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,13 +11,14 @@ from typing import Any, final
 import numpy as np
 from attrs import evolve, frozen
 
+from latentem.data.frames import columns_of
 from latentem.data.readers.grammar import Dialect
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
 from latentem.data.readers.parquet import Parquet
 from latentem.data.readers.raw import RawFile
 from latentem.data.readers.reader import Columns, Reader, Table, chosen, refuse_unreal
 from latentem.data.readers.text import Csv
-from latentem.data.values import columns_of, table
+from latentem.data.values import table
 
 Column = tuple[Reader, Columns]
 """A table, and which of its columns are meant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import cached_property
@@ -17,6 +18,7 @@ from latentem.family.base import Family, refuse_other_params, shown
 from latentem.family.composite.parts import Parts, joined
 from latentem.family.composite.product import laid_over
 from latentem.family.composite.support import Mask, density_at, infer_at, sharing_at, statistics_at
+from latentem.family.naming import Header, Named, bound, merged, wanted
 from latentem.numerics.rng import generator
 
 
@@ -65,7 +67,7 @@ def _families(those: Iterable[Any]) -> tuple[Family[Any, Any], ...]:
 
 @final
 @frozen(init=False, repr=False)
-class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Parts]):
+class Assorted(Named, Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Parts]):
     """Components of different kinds: component j is of the j-th family.
 
     `Mixture(Assorted(PointMass(0), Poisson(), Poisson()), 3)` has a component of zeros alone;
@@ -97,6 +99,13 @@ class Assorted(Family[AssortedStatistics, Parts], Whole[AssortedStatistics, Part
         params = Parts(components)
         self.check_params(params, len(params))
         return params
+
+    def wanted(self) -> tuple[str, ...] | None:
+        return merged(map(wanted, self.families))
+
+    def bound(self, header: Header) -> Assorted:
+        families = [bound(family, header) for family in self.families]
+        return self if all(map(operator.is_, families, self.families)) else Assorted(*families)
 
     @cached_property
     def pieces(self) -> Mapping[int, Family[Any, Any]]:

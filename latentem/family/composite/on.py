@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
-from numbers import Integral
 from operator import itemgetter
 from typing import Any, final
 
@@ -17,6 +16,7 @@ from latentem.arrays import Array, Labels, own
 from latentem.core import ColumnError, Event, Hidden, Path, RowError, Unavailable, Whole
 from latentem.core.learnable import Found, Name
 from latentem.family.base import Family
+from latentem.family.naming import Columns, Header, Named, bound, columns_given, placed
 from latentem.kernel import Kernel, SideBySide
 from latentem.numerics.rng import generator
 
@@ -24,12 +24,13 @@ _COLUMN = re.compile(r"\bx(\d+)\b")
 """How a name in a description speaks of a column."""
 
 
-def _columns(given: Iterable[Any]) -> tuple[int, ...]:
-    columns = tuple(given)
-    whole = all(isinstance(i, Integral) and not isinstance(i, bool) and int(i) >= 0 for i in columns)
-    if not columns or not whole or len(set(columns)) < len(columns):
-        raise ValueError(f"columns were given as {columns}: give different whole numbers, counted from 0")
-    return tuple(map(int, columns))
+def _some_columns(given: Iterable[Any]) -> Columns:
+    columns = columns_given(given)
+    if not columns:
+        raise ValueError(
+            "columns were given as (): give different whole numbers, counted from 0, or names; at least one"
+        )
+    return columns
 
 
 def _a_family(instance: Any, attribute: Any, value: Any) -> None:
@@ -39,19 +40,40 @@ def _a_family(instance: Any, attribute: Any, value: Any) -> None:
 
 @final
 @frozen(repr=False)
-class Part(Family[Any, Any], Whole[Any, Any]):
+class Part(Named, Family[Any, Any], Whole[Any, Any]):
     """A family over some columns of the row: what `family.on(*columns)` gives. Parameters and blocks are the family's.
 
     Attributes:
         family: It sees these columns alone, in this order.
-        columns: Their numbers in the row, from 0.
+        columns: Their numbers in the row, from 0, or their names, all of them.
+        places: The numbers of columns that were given by name: `fit` puts them in, for its table.
     """
 
     family: Family[Any, Any] = field(validator=_a_family)
-    columns: tuple[int, ...] = field(converter=_columns)
+    columns: Columns = field(converter=_some_columns)
+    places: tuple[int, ...] | None = field(default=None)
 
     def __repr__(self) -> str:
-        return f"{self.family!r}.on({', '.join(map(str, self.columns))})"
+        return f"{self.family!r}.on({', '.join(map(repr, self.columns))})"
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the columns in the row.
+
+        Raises:
+            ValueError: they have names, and no table has said where these are.
+        """
+        return placed(self.columns, self.places)
+
+    def wanted(self) -> tuple[str, ...] | None:
+        names = tuple(column for column in self.columns if isinstance(column, str))
+        return names or None
+
+    def bound(self, header: Header) -> Part:
+        places = header.places(self.columns, self.places)
+        numbers = self.columns if places is None else places
+        family = bound(self.family, header.of(numbers))
+        return self if (family is self.family and places == self.places) else Part(family, self.columns, places)
 
     @cached_property
     def pieces(self) -> Mapping[tuple[()], Family[Any, Any]]:
@@ -64,7 +86,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
         """What the family has found, with the row's own number of the column that it concerns."""
         if not isinstance(found, Event) or found.column is None:
             return found
-        return evolve(found, column=self.columns[found.column])
+        return evolve(found, column=self.numbers[found.column])
 
     def log_density(self, params: Any, x: Array) -> Array:
         return self.family.log_density(params, self._present(x))
@@ -108,9 +130,9 @@ class Part(Family[Any, Any], Whole[Any, Any]):
         try:
             self.family.check(seen, held)
         except ColumnError as error:
-            raise error.put(column=self.columns[error.column]) from None
+            raise error.put(column=self.numbers[error.column]) from None
         except RowError as error:
-            column = None if error.column is None else self.columns[error.column]
+            column = None if error.column is None else self.numbers[error.column]
             raise error.put(column=column, part=repr(self)) from None
         except ValueError as error:
             raise ValueError(f"in {self!r}: {error}") from None
@@ -130,9 +152,9 @@ class Part(Family[Any, Any], Whole[Any, Any]):
     def describe(self, params: Any) -> Mapping[str, Array]:
         shown = {}
         for name, values in self.family.describe(params).items():
-            if values.ndim == 2 and values.shape[1] == len(self.columns):
-                shown[name] = np.full((len(values), max(self.columns) + 1), np.nan)
-                shown[name][:, self.columns] = values
+            if values.ndim == 2 and values.shape[1] == len(self.numbers):
+                shown[name] = np.full((len(values), max(self.numbers) + 1), np.nan)
+                shown[name][:, self.numbers] = values
             elif values.ndim == 2:
                 shown |= {self._renamed(f"{name} {i}"): values[:, i] for i in range(values.shape[1])}
             else:
@@ -142,15 +164,15 @@ class Part(Family[Any, Any], Whole[Any, Any]):
     def _renamed(self, name: str) -> str:
         """A name with the row's own numbers of the columns that it speaks of, or of all if it speaks of none."""
         if _COLUMN.search(name):
-            return _COLUMN.sub(lambda found: f"x{self.columns[int(found[1])]}", name)
-        return f"{name} of {', '.join(f'x{i}' for i in self.columns)}"
+            return _COLUMN.sub(lambda found: f"x{self.numbers[int(found[1])]}", name)
+        return f"{name} of {', '.join(f'x{i}' for i in self.numbers)}"
 
     def _own(self, x: Array) -> Array:
         """The columns, without a copy where they stand side by side."""
-        begin, end = self.columns[0], self.columns[0] + len(self.columns)
-        if x.shape[1] <= max(self.columns):
-            raise ValueError(f"{self!r} needs column {max(self.columns)}: the data have {x.shape[1]} columns")
-        return x[:, begin:end] if self.columns == tuple(range(begin, end)) else x[:, self.columns]
+        begin, end = self.numbers[0], self.numbers[0] + len(self.numbers)
+        if x.shape[1] <= max(self.numbers):
+            raise ValueError(f"{self!r} needs column {max(self.numbers)}: the data have {x.shape[1]} columns")
+        return x[:, begin:end] if self.numbers == tuple(range(begin, end)) else x[:, self.numbers]
 
     def _present(self, x: Array, begin: int = 0) -> Array:
         """The columns, none of which may lack a value if the family does not take that: another part's may.
@@ -161,7 +183,7 @@ class Part(Family[Any, Any], Whole[Any, Any]):
         if not self.family.takes_missing and (missing := np.isnan(mine)).any():
             row, column = (int(i[0]) for i in np.nonzero(missing))
             raise ColumnError(
-                self.columns[column],
+                self.numbers[column],
                 f"holds NaN (first in {{row}}), and {self.family!r} takes no missing values: fill them in, or use a "
                 "family that takes them",
                 row=begin + row,
@@ -175,10 +197,10 @@ def drawn(parts: Sequence[Part], params: Iterable[Any], labels: Labels, rng: Any
     Raises:
         Unavailable: a column before the last of them is in no part.
     """
-    columns = [column for part in parts for column in part.columns]
+    columns = [column for part in parts for column in part.numbers]
     if loose := sorted(set(range(max(columns))) - set(columns)):
         raise Unavailable(f"column {loose[0]} is in no part, so it cannot be drawn: sample the parts' families alone")
     rng, x = generator(rng), np.empty((len(labels), len(columns)))
     for part, own_params in zip(parts, params, strict=True):
-        x[:, part.columns] = part.family.sample(own_params, labels, rng)
+        x[:, part.numbers] = part.family.sample(own_params, labels, rng)
     return own(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any, final
@@ -15,6 +16,7 @@ from latentem.core import Hidden, Path, Whole
 from latentem.family.base import Family, brief
 from latentem.family.composite.on import Part, drawn
 from latentem.family.composite.parts import Parts, Together
+from latentem.family.naming import Header, Named, bound, merged, wanted
 from latentem.kernel import Kernel, SideBySide
 
 
@@ -27,18 +29,19 @@ def _parts(those: Iterable[Any]) -> tuple[Part, ...]:
             # Which columns a bare family would see depends on the data: said here, it can be read.
             wanted = f"{part!r}.on(...)" if isinstance(part, Family) else "Gaussian().on(0, 1)"
             raise TypeError(f"Product was given {part!r}: say which columns it is on, as in {wanted}")
-    taken = [column for part in parts for column in part.columns]
-    if twice := sorted({column for column in taken if taken.count(column) > 1}):
-        raise ValueError(f"column {twice[0]} is in two parts of a Product: give each column to one of them")
+    taken: list[int | str] = [column for part in parts for column in (part.places or part.columns)]
+    if twice := [column for column in taken if taken.count(column) > 1]:
+        raise ValueError(f"column {twice[0]!r} is in two parts of a Product: give each column to one of them")
     return parts
 
 
 @final
 @frozen(init=False, repr=False)
-class Product(Family[Parts, Parts], Whole[Parts, Parts]):
+class Product(Named, Family[Parts, Parts], Whole[Parts, Parts]):
     """Columns of different kinds, independent of one another given the component: p(row | z) = product over the parts.
 
-    `Product(Gaussian().on(0, 1), Categorical(3).on(2))` is a mixture of mixed columns (Everitt, 1988), or, with
+    `Product(Gaussian().on("age", "income"), Categorical().on("region"))`, or by number
+    `Product(Gaussian().on(0, 1), Categorical(3).on(2))`, is a mixture of mixed columns (Everitt, 1988), or, with
     parts of one column each, latent class and latent profile analysis. Columns in no part are ignored. A
     Product over some columns is itself a family: `Product(...).on(3, 4)` may be a part.
 
@@ -75,6 +78,13 @@ class Product(Family[Parts, Parts], Whole[Parts, Parts]):
             k = 0
         self.check_params(params, k)
         return params
+
+    def wanted(self) -> tuple[str, ...] | None:
+        return merged(map(wanted, self.parts))
+
+    def bound(self, header: Header) -> Product:
+        parts = [bound(part, header) for part in self.parts]
+        return self if all(map(operator.is_, parts, self.parts)) else Product(*parts)
 
     @cached_property
     def pieces(self) -> Mapping[int, Part]:
@@ -126,7 +136,7 @@ class Product(Family[Parts, Parts], Whole[Parts, Parts]):
         each = [(part, part.coordinates(x)) for part in self.parts]
         if all(found is None for _, found in each):
             return None
-        return np.hstack([x[:, part.columns] if found is None else found for part, found in each])
+        return np.hstack([x[:, part.numbers] if found is None else found for part, found in each])
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         chunks = list(chunks)
