@@ -11,7 +11,21 @@ parameters, statistics, the States of a run, are in the rooms: `lem.model.Mixtur
 
 import logging
 
-from latentem import core, data, datasets, engine, family, model, posterior, report, run, testing, transform, variants
+from latentem import (
+    archive,
+    core,
+    data,
+    datasets,
+    engine,
+    family,
+    model,
+    posterior,
+    report,
+    run,
+    testing,
+    transform,
+    variants,
+)
 from latentem.bound import lower_bound
 from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentModel, Unavailable, log_likelihood
 from latentem.data import Rows, Sequences
@@ -68,6 +82,7 @@ from latentem.run import (
     remaining_below,
     seconds,
 )
+from latentem.saved import load
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
 from latentem.versions import show_versions
@@ -77,7 +92,7 @@ __version__ = "0.1.0"
 # The table of contents, by what a name is for; docs/decisions/0029-what-is-at-the-top.md says what belongs here.
 
 # To fit, and to judge a fit
-__all__ = ["ConvergenceWarning", "Fit", "fit", "log_likelihood", "lower_bound"]
+__all__ = ["ConvergenceWarning", "Fit", "fit", "load", "log_likelihood", "lower_bound"]
 # Models
 __all__ += ["ConcomitantMixture", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "Mixture"]
 # Families, for the models that have components
@@ -106,7 +121,7 @@ __all__ += ["SampleFamily", "Unavailable"]
 # To report a defect
 __all__ += ["show_versions"]
 # Rooms
-__all__ += ["core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run", "testing"]
+__all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run", "testing"]
 __all__ += ["transform", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks

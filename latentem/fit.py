@@ -21,6 +21,7 @@ from latentem.report import Journal, Progress, watched_by
 from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Status, StopRule, remaining_below, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.run.runner import TRIAL_STEPS
+from latentem.saved import library, refuse_strangers
 from latentem.start.starts import starts
 from latentem.tables import admitted
 
@@ -76,7 +77,7 @@ def fit(
         engine: Who computes on the chunks; by default `Threads()`, as many as there are cores.
         callback: Sees each `State` of each run; the whole fit stops when it returns `lem.STOP`.
         checkpoint: Path of a file that is kept up to date. The same call, after it was killed, goes on from there to
-            the same bits; once it has ended, it returns the same fit at once. docs/engines.md says whom to trust.
+            the same bits; once it has ended, it returns the same fit at once. docs/engines.md says more.
         progress: Whether to show how far the fit is: by rich in a terminal or a notebook, where it is installed, else
             by lines on the standard error stream.
         rng: An int, Generator, RandomState or SeedSequence; start i depends on it and on i alone.
@@ -114,10 +115,11 @@ def fit(
     book = None
     if checkpoint is not None:
         known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
-        book = Checkpoint(checkpoint, model=model, **known)
+        book = Checkpoint(checkpoint, library(), model=model, **known)
     stood = None if book is None else book.read()
     if stood is not None and stood.outcome is not None:
         _LOG.info("the checkpoint %s holds the whole fit", checkpoint)
+        refuse_strangers(stood.outcome)
         _warn(stood.outcome.status)
         return stood.outcome
     if stood is not None:

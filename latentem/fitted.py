@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, final
 
 import numpy as np
 from attrs import field, frozen
 
+from latentem import saved
 from latentem.answers import Answers, P, each
 from latentem.core import Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
 from latentem.findings import contradiction, log_evidence
@@ -85,6 +87,18 @@ class Fit(Answers[P]):
             columns=given.columns,
             categories=given.categories,
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, whole or not at all; `lem.load(path)` gives it back to the last bit.
+
+        The file has the model, the parameters, the statistics, the history and all else that is in a fit. The data are
+        not, but where a family keeps the rows as its statistics. Equal fits are equal bytes.
+
+        Raises:
+            TypeError: the model or its parameters hold what no file can, such as a function; the message names it.
+            OSError: it cannot be written; a file that was there is there still.
+        """
+        saved.save(self, path)
 
     @property
     def converged(self) -> bool:

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import latentem as lem
+from latentem.archive import Reading, unpack
 from latentem.run import checkpoint as module
 from latentem.run.checkpoint import Checkpoint, Standing, digest, sample
+from latentem.saved import library
 
 # Not converged is no matter here: runs are cut short on purpose.
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")]
@@ -171,7 +173,8 @@ def test_time_that_a_run_has_spent_is_kept(tmp_path):
 
 def Checkpointed(path):  # noqa: N802 - it reads like the value that it gives
     """What stands in a file, whatever it is of."""
-    return pickle.loads(path.read_bytes().split(b"\n", 3)[3])
+    document, arrays = unpack(path)
+    return Reading(arrays, library(), {}).read(document["values"], document["root"])
 
 
 def changed_data():
@@ -218,7 +221,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, cut):
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"latentem checkpoint 1\n", b"latentem checkpoint 1\n{}\nx"])
 def test_a_file_of_something_else_is_refused(tmp_path, content):
-    """What is no checkpoint is refused by name, before anything in it is unpickled."""
+    """What is no checkpoint is refused by name, before any value is made of it."""
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"notes\.txt is no checkpoint of latentem"):
@@ -246,11 +249,11 @@ def test_a_path_that_cannot_be_is_refused_before_any_work(given, error, message)
         lem.fit(lem.GaussianMixture(2), data(), checkpoint=given, engine=Refusing())
 
 
-def test_values_that_cannot_be_pickled_are_named(tmp_path):
-    """Parameters that cannot be pickled are an error that says what to do; the file that was there stays."""
-    book = Checkpoint(tmp_path / "run.ckpt", model=1)
+def test_values_that_cannot_be_written_are_named(tmp_path):
+    """Parameters that no file can hold are an error that says what to do; the file that was there stays."""
+    book = Checkpoint(tmp_path / "run.ckpt", library(), model=1)
     book.write(Standing(outcome=1))
-    with pytest.raises(TypeError, match="define their classes at the top of a module"):
+    with pytest.raises(TypeError, match=r"function .*<lambda>.*make them attrs classes at the top of the module"):
         book.write(Standing(outcome=lambda: 1))
     assert book.read().outcome == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.ckpt"]
@@ -258,7 +261,7 @@ def test_values_that_cannot_be_pickled_are_named(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     """The disk is full in mid-write: the last checkpoint is there, and nothing else."""
-    book = Checkpoint(tmp_path / "run.ckpt", model=1)
+    book = Checkpoint(tmp_path / "run.ckpt", library(), model=1)
     book.write(Standing(outcome=1))
 
     def full(descriptor):
@@ -278,7 +281,7 @@ def test_writes_are_no_more_often_than_they_should(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_SHARE", 20)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(os, "fsync", lambda descriptor: clock.__setitem__(0, clock[0] + 1.0))
-    book = Checkpoint(tmp_path / "run.ckpt")
+    book = Checkpoint(tmp_path / "run.ckpt", library())
     assert not book.due
     clock[0] = 5.0
     assert book.due
@@ -436,7 +439,7 @@ def test_each_write_has_a_file_of_its_own(tmp_path):
     """Two that keep one checkpoint do not share the file that they write, and a user's file of a like name stays."""
     path, mine = tmp_path / "run.ckpt", tmp_path / "run.ckpt.new"
     mine.write_text("mine")
-    both = [Checkpoint(path, model=lem.KMeans(2)) for _ in range(2)]
+    both = [Checkpoint(path, library(), model=lem.KMeans(2)) for _ in range(2)]
     errors = []
 
     def write(checkpoint):

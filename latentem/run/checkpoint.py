@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import pickle
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence, Set
+from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import mkstemp
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, final
 
 import attrs
 from attrs import frozen
 
+from latentem.archive import BadArchive, Classes, Reading, Writing, pack, unpack
 from latentem.core import Degenerate, Numbers
 from latentem.run.step import State
 
@@ -27,7 +28,6 @@ INTERVAL = 5.0
 """Seconds between two writes, at least; a step that ends a run is written at once."""
 _SHARE = 20
 """Writing takes at most one part in so many of the time: a large state on a slow disk is written less often."""
-_MAGIC = b"latentem checkpoint 1\n"
 
 
 @final
@@ -49,21 +49,30 @@ class Standing:
     left: tuple[int, ...] = ()
     outcome: Any = None
 
+    def __attrs_post_init__(self) -> None:
+        numbers = {*(self.order or ()), *self.left}
+        if not numbers <= set(range(len(self.runs))) or self.visited < 0:
+            raise ValueError("order, visited or left name starts that are not there")
+
 
 @final
 class Checkpoint:
     """A file with the Standing of one fit: it is replaced at once or not at all, whenever the process is killed.
 
-    Reading it is as safe as running code from it, for its values are pickled: read your own only. What the fit was of
-    is kept beside them and read first, so that the checkpoint of another fit is refused.
+    It is of the same format as a saved fit, and read with the same doubt. What the fit was of is kept beside the
+    values and read first, so that the checkpoint of another fit is refused.
     """
 
-    def __init__(self, path: str | os.PathLike[str], **known: Any) -> None:
-        """The checkpoint of a fit that is known by all that its answer depends on: model, data, ..."""
+    def __init__(self, path: str | os.PathLike[str], library: Classes, **known: Any) -> None:
+        """The checkpoint of a fit that is known by all that its answer depends on: model, data, ...
+
+        Values in it are of classes of the library, or of those that stand in the modules of what is given here.
+        """
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint was given as {path!r}: give the path of a file, or None")
         self._path = Path(path)
         self._fit = {"version": version("latentem"), **{name: digest(value) for name, value in known.items()}}
+        self._library, self._known = library, _classes_of(known)
         self._next = time.monotonic() + INTERVAL
 
     def read(self) -> Standing | None:
@@ -73,21 +82,26 @@ class Checkpoint:
             ValueError: the file is no checkpoint, is damaged, or belongs to another fit; the message says what differs.
         """
         try:
-            content = self._path.read_bytes()
+            document, arrays = unpack(self._path)
+            fit = document.get("fit")
+            if document.get("kind") != "checkpoint" or not isinstance(fit, dict):
+                raise BadArchive(f"{self._path} holds something else")
+            differ = [name for name in {**fit, **self._fit} if fit.get(name) != self._fit.get(name)]
+            if not differ:
+                reading = Reading(arrays, self._library, self._known)
+                standing = reading.read(document.get("values"), document.get("root"))
+                if type(standing) is not Standing:
+                    raise BadArchive(f"{self._path} holds a {type(standing).__name__}")
+                return standing
         except FileNotFoundError:
             if not self._path.parent.is_dir():
                 raise ValueError(f"checkpoint was given as {str(self._path)!r}: there is no such directory") from None
             return None
-        digested, _, rest = content.removeprefix(_MAGIC).partition(b"\n")
-        if not content.startswith(_MAGIC) or hashlib.sha256(rest).hexdigest().encode() != digested:
-            raise ValueError(f"{self._path} is no checkpoint of latentem, or a damaged one: give another path")
-        header, _, body = rest.partition(b"\n")
-        fit = json.loads(header)
-        differ = [name for name in {**fit, **self._fit} if fit.get(name) != self._fit.get(name)]
-        if differ:
-            other = f"the checkpoint of another fit, which differs in {', '.join(differ)}"
-            raise ValueError(f"{self._path} is {other}: give another path, or remove the file")
-        return pickle.loads(body)
+        except BadArchive as error:
+            reason = f"{self._path} is no checkpoint of latentem, or a damaged one: give another path"
+            raise BadArchive(f"{reason} ({error})") from error
+        other = f"the checkpoint of another fit, which differs in {', '.join(differ)}"
+        raise ValueError(f"{self._path} is {other}: give another path, or remove the file")
 
     @property
     def due(self) -> bool:
@@ -95,28 +109,45 @@ class Checkpoint:
         return time.monotonic() >= self._next
 
     def write(self, standing: Standing) -> None:
-        """Replace the file; a TypeError if parameters or statistics cannot be pickled."""
+        """Replace the file; a TypeError if parameters or statistics are of a kind that no file can hold."""
         begun = time.monotonic()
+        writing = Writing(self._library, self._known)
         try:
-            body = pickle.dumps(standing, protocol=5)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            needed = f"a checkpoint needs parameters and statistics that can be pickled ({error})"
-            raise TypeError(f"{needed}: define their classes at the top of a module") from error
-        rest = json.dumps(self._fit).encode() + b"\n" + body
-        # A name of its own: another process may keep the same checkpoint, and a user a file called .new.
-        descriptor, new = mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-        try:
-            with open(descriptor, "wb") as file:
-                file.writelines([_MAGIC, hashlib.sha256(rest).hexdigest().encode(), b"\n", rest])
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, self._path)
-        except BaseException:
-            Path(new).unlink(missing_ok=True)
-            raise
+            root = writing.write(standing)
+        except TypeError as error:
+            needed = f"a checkpoint needs parameters and statistics that can be written to a file ({error})"
+            raise TypeError(f"{needed}: make them attrs classes at the top of the module of the model") from error
+        document = {"kind": "checkpoint", "fit": self._fit, "root": root, "values": writing.values}
+        pack(self._path, document, writing.arrays)
         now = time.monotonic()  # a clock that nobody sets
-        _LOG.info("checkpoint %s written: %d bytes in %.2g s", self._path, len(rest), now - begun)
+        _LOG.info("checkpoint %s written: %d bytes in %.2g s", self._path, self._path.stat().st_size, now - begun)
         self._next = now + max(INTERVAL, _SHARE * (now - begun))
+
+
+def _classes_of(value: Any) -> dict[str, type]:
+    """Classes of one's own that a value shows: those of its parts, and what stands beside them in their modules."""
+    met: dict[type, None] = {}
+
+    def meet(part: Any) -> None:
+        if attrs.has(type(part)):
+            for each in attrs.fields(type(part)):
+                meet(getattr(part, each.name))
+        elif isinstance(part, Mapping):
+            for each in part.values():
+                meet(each)
+        elif isinstance(part, list | tuple):
+            for each in part:
+                meet(each)
+        met.update(dict.fromkeys(type(part).__mro__))
+
+    meet(value)
+    modules = [sys.modules[name] for name in dict.fromkeys(kind.__module__ for kind in met) if name in sys.modules]
+    beside = [kind for module in modules for kind in list(vars(module).values()) if isinstance(kind, type)]
+    found: dict[str, type] = {}
+    for kind in [*met, *(kind for kind in beside if attrs.has(kind) or issubclass(kind, Enum))]:
+        if kind.__module__.split(".")[0] not in ("latentem", "builtins", "numpy"):
+            found.setdefault(kind.__name__, kind)
+    return found
 
 
 def sample(chunks: Sequence[Any]) -> tuple[Any, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, final, overload
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, fields_dict, frozen
 
+from latentem.archive import Archived
 from latentem.core import Event, Expectation
 from latentem.run.memory import Memory
 
@@ -60,7 +61,7 @@ class Step:
 
 @final
 @frozen(eq=False)
-class History(Sequence[Step]):
+class History(Sequence[Step], Archived):
     """A sequence of Steps; `history.bound` and the other fields of a Step are columns, as arrays.
 
     Attributes:
@@ -70,6 +71,10 @@ class History(Sequence[Step]):
 
     steps: Sequence[Step]
     length: int
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.length <= len(self.steps):
+            raise ValueError(f"length was given as {self.length}: a history has as many steps as there are, or fewer")
 
     @overload
     def __getitem__(self, index: int) -> Step: ...
@@ -86,6 +91,9 @@ class History(Sequence[Step]):
 
     def __iter__(self) -> Iterator[Step]:
         return (self.steps[i] for i in range(self.length))
+
+    def archived(self) -> Mapping[str, Any]:
+        return {"steps": tuple(self), "length": self.length}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and list(map(repr, self)) == list(map(repr, other))
