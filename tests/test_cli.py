@@ -533,3 +533,165 @@ def test_progress_is_told_on_the_standard_error(geyser):
     done = run("fit", geyser, "--components", "2", "--json", "--progress")
     assert json.loads(done.stdout)["converged"]
     assert done.stderr
+
+
+def mixed(n=120):
+    rng = np.random.default_rng(3)
+    z = rng.integers(0, 2, n)
+    return pd.DataFrame(
+        {
+            "serial": [f"s{i}" for i in range(n)],
+            "size": np.round(rng.normal(size=n) + 4 * z, 3),
+            "region": np.where(rng.random(n) < 0.9, np.array(["north", "south, far"])[z], np.array(["east"] * n)),
+            "count": rng.integers(1, 3, n),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_categories_are_fitted_beside_numbers(tmp_path, capsys, kind):
+    """--categorical codes text, in CSV and Parquet alike, and the fit is that of the frame in Python."""
+    frame, path = mixed(), tmp_path / f"x.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    how = ["--categorical", "region", "--id", "serial", "--weights", "count", "--structure", "diagonal"]
+    assert main(["fit", str(path), "--components", "2", *how, "--json", "--out", str(tmp_path / "out")]) == 0
+    described = json.loads(capsys.readouterr().out)
+    product = lem.Product(lem.Gaussian(lem.Diagonal()).on("size"), lem.Categorical().on("region"))
+    fit = lem.fit(lem.Mixture(product, 2), frame[["size", "region"]], weights=frame["count"].to_numpy(float))
+    assert described["log_likelihood"] == fit.log_likelihood
+    labels = read(tmp_path / "out" / "labels.csv")
+    assert labels[1:4] == [[f"s{i}", str(label)] for i, label in enumerate(fit.predict(frame[["size", "region"]])[:3])]
+
+
+def test_categories_alone_are_latent_classes(tmp_path, capsys, refused):
+    """Columns of words only; a missing cell is missing; what does not go together is refused."""
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "yes,no\nno,yes\nNA,yes\nyes,\n" * 5)
+    argv = ["fit", str(path), "--components", "2", "--categorical", "a,b"]
+    assert main(argv) == 0
+    assert "on 20 observations" in capsys.readouterr().out
+    assert "to which categories have no distance" in refused(*argv, "--model", "kmeans")
+    assert "nothing is Gaussian" in refused(*argv, "--structure", "tied")
+    assert "column 'c' is not there" in refused(*argv[:-1], "a,c")
+    np.save(tmp_path / "x.npy", np.eye(3))
+    assert "whose columns have no names" in refused("fit", str(tmp_path / "x.npy"), *argv[2:])
+
+
+def test_select_takes_categories(tmp_path, capsys):
+    """Sizes of a mixture of numbers and categories are ranked."""
+    mixed().to_csv(tmp_path / "x.csv", index=False)
+    how = ["--categorical", "region", "--id", "serial,count", "--json"]
+    assert main(["select", str(tmp_path / "x.csv"), "--components", "1-3", *how]) == 0
+    assert "k=2" in json.loads(capsys.readouterr().out)[0]["model"]
+
+
+@pytest.fixture
+def saved(geyser, tmp_path, capsys):
+    """A fit that the command line has saved."""
+    path = tmp_path / "geyser.lem"
+    assert main(["fit", geyser, "--components", "2", "--save", str(path)]) == 0
+    capsys.readouterr()
+    return str(path)
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Other rows: an id, the columns in another order, a column of words, and a missing cell."""
+    path = tmp_path / "new.csv"
+    path.write_text("waiting;serial;eruption;note\n54;007;1,8;short\n79;b;3,6;\nNA;c;2;x\n", encoding="utf-8")
+    return str(path)
+
+
+HOW = ["--delimiter", ";", "--decimal", ",", "--id", "serial"]
+NEW = np.array([[1.8, 54], [3.6, 79], [2, np.nan]])
+
+
+def test_a_saved_fit_is_that_of_the_library(saved):
+    """What --save has written loads as the fit that lem.fit gives."""
+    fit = lem.fit(lem.GaussianMixture(2), lem.datasets.old_faithful())
+    found = lem.load(saved)
+    assert found.params == fit.params
+    assert found.columns == ("eruption", "waiting")
+
+
+def test_predict_labels_other_rows(saved, other, tmp_path, capsys, monkeypatch):
+    """Ids, labels, probabilities and log densities of rows whose columns stand in another order, to the last bit."""
+    fit = lem.load(saved)
+    assert main(["predict", saved, other, *HOW]) == 0
+    rows = list(csv.reader(capsys.readouterr().out.splitlines()))
+    assert rows[0] == ["serial", "label", "probability_0", "probability_1", "log_density"]
+    assert [row[0] for row in rows[1:]] == ["007", "b", "c"]
+    assert [int(row[1]) for row in rows[1:]] == fit.predict(NEW).tolist()
+    assert [list(map(float, row[2:4])) for row in rows[1:]] == fit.predict_proba(NEW).tolist()
+    assert [float(row[4]) for row in rows[1:]] == fit.score_samples(NEW).tolist()
+    monkeypatch.setattr("latentem.command.table.ROWS", 2)
+    out = tmp_path / "out.csv"
+    assert main(["predict", saved, other, *HOW, "--out", str(out)]) == 0
+    assert capsys.readouterr().out == ""
+    assert [row[:2] for row in read(out)] == [row[:2] for row in rows]
+
+
+def test_predict_is_a_pipe(saved, other):
+    """From the standard input to the standard output, an object a row."""
+    with open(other, "rb") as file:
+        done = run("predict", saved, "-", *HOW, "--json", stdin=file)
+    assert done.stderr == ""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["serial"] for one in found] == ["007", "b", "c"]
+    assert set(found[0]) == {"serial", "label", "probabilities", "log_density"}
+
+
+def test_predict_refuses_what_it_cannot_label(saved, geyser, tmp_path, refused):
+    """Columns that are not there, files that are no fit, and a fit of sequences are named; nothing is written."""
+    (tmp_path / "x.csv").write_text("eruption,other\n1,2\n")
+    out = ["--out", str(tmp_path / "out.csv")]
+    assert "column 'waiting' is not there" in refused("predict", saved, str(tmp_path / "x.csv"), *out)
+    assert "geyser.csv" in refused("predict", geyser, geyser, *out)
+    assert "nowhere.lem" in refused("predict", str(tmp_path / "nowhere.lem"), geyser)
+    lem.fit(lem.HiddenMarkov(lem.Gaussian(), 2), lem.datasets.old_faithful(), n_starts=1).save(tmp_path / "chain.lem")
+    assert "is of sequences: label them in Python" in refused("predict", str(tmp_path / "chain.lem"), geyser, *out)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_show_says_what_was_saved(saved, tmp_path, capsys):
+    """The summary is print(fit); --json, --html and --plot are the same fit as a document, a page and a picture."""
+    assert main(["show", saved]) == 0
+    assert capsys.readouterr().out == f"{lem.load(saved)}\n"
+    html, plot = tmp_path / "x.html", tmp_path / "x.svg"
+    assert main(["show", saved, "--json", "--html", str(html), "--plot", str(plot)]) == 0
+    assert json.loads(capsys.readouterr().out)["bic"] == lem.load(saved).bic
+    assert "GaussianMixture(2) on 272 observations" in html.read_text(encoding="utf-8")
+    assert "<svg" in plot.read_text(encoding="utf-8")
+
+
+def test_a_place_for_a_fit_is_looked_at_before_the_work(geyser, tmp_path, monkeypatch, refused):
+    """--save into a folder that is not there, or over the data, is refused, by fit and by select."""
+    monkeypatch.setattr(lem, "fit", lambda *arguments, **options: pytest.fail("it was fitted"))
+    for command in ("fit", "select"):
+        argv = (command, geyser, "--components", "2", "--save")
+        assert "give another file to --save" in refused(*argv, str(tmp_path / "no" / "x.lem"))
+        assert "cannot be written over" in refused(*argv, geyser)
+
+
+def test_select_saves_the_best(geyser, tmp_path, capsys):
+    """The fit in the file is that of the first line."""
+    path = str(tmp_path / "best.lem")
+    assert main(["select", geyser, "--components", "1-2", "--structures", "full,tied", "--json", "--save", path]) == 0
+    assert repr(lem.load(path).model) == json.loads(capsys.readouterr().out)[0]["model"]
+
+
+def test_a_saved_fit_knows_its_categories(tmp_path, capsys, refused):
+    """New rows are labelled by the codes of the fit, through a file; a word that was not there is refused by name."""
+    frame, path = mixed(), tmp_path / "x.csv"
+    frame.to_csv(path, index=False)
+    saved = str(tmp_path / "x.lem")
+    how = ["--categorical", "region", "--id", "serial,count", "--save", saved]
+    assert main(["fit", str(path), "--components", "2", *how]) == 0
+    capsys.readouterr()
+    frame[::-1].to_csv(tmp_path / "y.csv", index=False)
+    assert main(["predict", saved, str(tmp_path / "y.csv"), "--id", "serial"]) == 0
+    rows = list(csv.reader(capsys.readouterr().out.splitlines()))[1:]
+    expected = lem.load(saved).predict(frame[["size", "region"]])[::-1]
+    assert [int(row[1]) for row in rows] == expected.tolist()
+    (tmp_path / "z.csv").write_text("size,region\n1,west\n")
+    assert "west" in refused("predict", saved, str(tmp_path / "z.csv"))

@@ -1,4 +1,4 @@
-"""The command line: `latentem fit`, `select` and `demo`."""
+"""The command line: `latentem fit`, `predict`, `select`, `show` and `demo`."""
 
 from latentem.command.main import main
 

@@ -7,24 +7,30 @@ import json
 import math
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import latentem as lem
 from latentem import report
+from latentem.command import files
 from latentem.command.models import STRUCTURES, fitted, model
 from latentem.command.table import given
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit each candidate, and print them from the best BIC to the worst."""
+    """Fit each candidate, print them from the best BIC to the worst, and save the best."""
     structures = _structures(arguments)
-    with given(arguments) as table:
+    if arguments.save is not None:
+        files.check_file(arguments.save, "--save", Path(arguments.file))
+    with given(arguments, categorical=arguments.categorical) as table:
         data = table.loaded()
         tried = list(_candidates(arguments, structures, data))
     tried.sort(key=lambda one: math.inf if one[1] is None else one[1].bic)
     best = tried[0][1]
     if best is None:
         raise ValueError(f"none of the {len(tried)} candidates could be fitted; the first: {tried[0][2]}")
+    if arguments.save is not None:
+        best.save(arguments.save)
     if arguments.json:
         print(json.dumps([_described(*one) for one in tried], indent=2, ensure_ascii=False))
         return 0
@@ -41,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _structures(arguments: argparse.Namespace) -> list[str | None]:
     if arguments.structures is None:
+        if arguments.categorical:
+            return [None]
         return list(STRUCTURES) if arguments.model == "gaussian" else [None]
     names = [name.strip() for name in arguments.structures.split(",")]
     for name in names:
@@ -54,7 +62,7 @@ def _candidates(
 ) -> Iterator[tuple[Any, lem.Fit[Any] | None, str]]:
     """Each model with its fit and how that ended; one that cannot be fitted to the data does not stop the others."""
     for k, structure in product(arguments.components, structures):
-        made = model(arguments.model, k, structure)
+        made = model(arguments.model, k, structure, data[0], arguments.categorical)
         try:
             fit = fitted(made, data, arguments, warn=False)
         except (ValueError, lem.Degenerate) as error:

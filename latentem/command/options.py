@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any, NoReturn, final
 
 import latentem as lem
-from latentem.command import choosing, demo, files, fitting
+from latentem.command import choosing, demo, files, fitting, predicting, showing
 from latentem.command.models import MODELS, STRUCTURES
 from latentem.data.readers.reader import optional
 
 EXAMPLES = """\
 examples:
   latentem demo
-  latentem fit geyser.csv --components 2
+  latentem fit geyser.csv --components 2 --save geyser.lem
   latentem fit iris.csv --components 3 --columns petal_length,petal_width --out result
   latentem fit counts.tsv --components 2 --model poisson
   zcat big.csv.gz | latentem fit - --components 2 --id serial --json
-  latentem select iris.csv --components 1-5 --structures full,tied
+  latentem select iris.csv --components 1-5 --structures full,tied --save best.lem
+  latentem predict geyser.lem new.csv --id serial > labels.csv
+  latentem show geyser.lem --html geyser.html --plot geyser.png
 """
 CODES = "exit codes: 0 done, 2 wrong input, 3 not converged with --strict, 130 Ctrl-C, 141 nobody reads the output"
 KINDS = ("csv", "tsv", "parquet", "npy", "h5", "zarr")
@@ -65,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     _fit(command("fit", "Fit a mixture to the columns of a file.", fitting.run))
+    _predict(command("predict", "Label the rows of a file by a fit that was saved.", predicting.run))
     _select(command("select", "Fit mixtures of several sizes and structures, and rank them by BIC.", choosing.run))
+    _show(command("show", "Show a fit that was saved.", showing.run))
     command("demo", "Watch EM at work on the Old Faithful geyser, step by step.", demo.run)
     return whole
 
@@ -76,6 +80,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
     add("--components", type=partial(_at_least, 1), required=True, metavar="K", help="how many components, or clusters")
     add("--model", choices=MODELS, default="gaussian", help="default: gaussian")
     add("--structure", choices=list(STRUCTURES), help="covariances of the Gaussians; default: full")
+    add("--categorical", type=_names, default=[], metavar="A,B", help="columns of categories, in words or numbers")
     add("--weights", metavar="A", help="the column that says how often each row counts")
     add("--out", type=Path, metavar="DIR", help=f"write {', '.join(files.FILES)} there")
     add("--html", type=Path, metavar="FILE.html", help="write a page")
@@ -84,14 +89,31 @@ def _fit(command: argparse.ArgumentParser) -> None:
     _runs(command)
 
 
+def _predict(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("fit", type=Path, metavar="FIT.lem", help="what fit --save has written")
+    _table(command)
+    add("--out", type=Path, metavar="FILE.csv", help="where to write; default: standard output")
+    add("--json", action="store_true", help="one JSON object a row in place of CSV")
+
+
 def _select(command: argparse.ArgumentParser) -> None:
     _table(command)
     add = command.add_argument
     add("--components", type=_span, required=True, metavar="K-L", help="how many components, from K to L")
     add("--model", choices=[name for name in MODELS if name != "kmeans"], default="gaussian", help="default: gaussian")
     add("--structures", metavar="A,B", help=f"of {', '.join(STRUCTURES)}; default: all")
+    add("--categorical", type=_names, default=[], metavar="A,B", help="columns of categories, in words or numbers")
     add("--weights", metavar="A", help="the column that says how often each row counts")
     _runs(command)
+
+
+def _show(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("fit", type=Path, metavar="FIT.lem", help="what fit --save has written")
+    add("--html", type=Path, metavar="FILE.html", help="write a page")
+    add("--plot", type=Path, metavar="FILE.png", help="write a picture: rows as the model draws them, and the bound")
+    add("--json", action="store_true", help="print a JSON document in place of the summary")
 
 
 def _table(command: argparse.ArgumentParser) -> None:
@@ -113,6 +135,7 @@ def _runs(command: argparse.ArgumentParser) -> None:
     add("--starts", type=partial(_at_least, 1), default=10, metavar="N", help="random starts; default: 10")
     add("--seed", type=count, default=0, metavar="N", help="the same seed gives the same fit; default: 0")
     add("--max-steps", type=count, default=10_000, metavar="N", help="of one run; default: 10000")
+    add("--save", type=Path, metavar="FIT.lem", help="keep the fit, for predict and show")
     add("--json", action="store_true", help="print a JSON document in place of the summary")
     add("--progress", action="store_true", help="show on the standard error how far the fit is")
 

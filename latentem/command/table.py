@@ -15,6 +15,7 @@ from typing import Any, final
 from attrs import frozen
 
 import latentem as lem
+from latentem.command.coded import Coded, coded
 from latentem.core.events import Refusal
 from latentem.data.readers.parquet import Parquet
 from latentem.data.readers.reader import Table
@@ -64,14 +65,18 @@ class Given:
 
 
 @contextmanager
-def given(arguments: argparse.Namespace, columns: Sequence[str] | None = None) -> Iterator[Given]:
-    """The table that the arguments name, as long as it is needed; `columns`: those that a fit has, in its order.
+def given(
+    arguments: argparse.Namespace, columns: Sequence[str] | None = None, categorical: Sequence[str] = ()
+) -> Iterator[Given | Coded]:
+    """The table that the arguments name, as long as it is needed.
+
+    `columns` are those that a fit has, in its order, and `categorical` those of them that hold categories.
 
     What comes through a pipe is put into a file first, for a fit reads it more than once. Errors call it what it is.
     """
     with _seekable(arguments) as (path, kind):
         try:
-            yield _opened(path, kind, arguments, columns)
+            yield _opened(path, kind, arguments, columns, categorical)
         except (ValueError, TypeError, OSError) as error:
             if path == arguments.file:
                 raise
@@ -81,25 +86,33 @@ def given(arguments: argparse.Namespace, columns: Sequence[str] | None = None) -
             raise ValueError(message) from error
 
 
-def _opened(path: str, kind: str | None, arguments: argparse.Namespace, columns: Sequence[str] | None) -> Given:
+def _opened(
+    path: str,
+    kind: str | None,
+    arguments: argparse.Namespace,
+    columns: Sequence[str] | None,
+    categorical: Sequence[str],
+) -> Given | Coded:
     numbered = (kind or os.path.splitext(path.rstrip("/"))[1].lower()[1:]) in ("npy", "h5", "hdf5", "hdf", "zarr")
     wanted: Any = arguments.columns if arguments.columns is not None or numbered else columns
-    if numbered and arguments.id:
-        raise ValueError(f"--id was given with {path}, whose columns have no names: leave it out")
+    for option, names in (("--id", arguments.id), ("--categorical", categorical)):
+        if numbered and names:
+            raise ValueError(f"{option} was given with {path}, whose columns have no names: leave it out")
     if numbered and wanted is not None:
         wanted = [_number(name) - 1 for name in wanted]
     delimiter = arguments.delimiter
-    tables = lem.data.source(
-        path,
-        columns=wanted,
-        weights=getattr(arguments, "weights", None),
-        delimiter=None if delimiter is None else delimiter.replace("\\t", "\t"),
-        decimal=arguments.decimal,
-        encoding=arguments.encoding,
-        header=arguments.header,
-        kind=kind,
-        without=None if wanted is not None or not arguments.id else arguments.id,
-    )
+    options: dict[str, Any] = {
+        "weights": getattr(arguments, "weights", None),
+        "delimiter": None if delimiter is None else delimiter.replace("\\t", "\t"),
+        "decimal": arguments.decimal,
+        "encoding": arguments.encoding,
+        "header": arguments.header,
+        "kind": kind,
+    }
+    if categorical:
+        return coded(path, arguments.id, wanted, categorical, options)
+    without = None if wanted is not None or not arguments.id else arguments.id
+    tables = lem.data.source(path, columns=wanted, without=without, **options)
     assert isinstance(tables, Tables)
     return Given(tables, arguments.id)
 

@@ -1,7 +1,9 @@
-"""A fit as a page and as a picture."""
+"""`latentem show`: a fit that was saved, as text, a page, a picture or JSON."""
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,20 @@ from latentem.report import fit_page
 
 _DRAWN = 2000
 """Rows that are drawn from the model for a picture."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the fit, and write the page and the picture that were asked for.
+
+    A file may name no class that is not the library's: nothing is imported because it says so.
+    """
+    check(arguments.html, arguments.plot, arguments.fit)
+    fit = lem.load(arguments.fit)
+    try:
+        write(fit, arguments.html, arguments.plot)
+    finally:
+        print(json.dumps(files.described(fit), indent=2, ensure_ascii=False) if arguments.json else fit)
+    return 0
 
 
 def write(fit: lem.Fit[Any], html: Path | None, plot: Path | None) -> None:
