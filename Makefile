@@ -4,7 +4,7 @@ VENV := .venv
 QUICK := $(addprefix tests/,test_rules.py test_protocol.py test_bound.py test_books.py test_stop.py test_summary.py test_chunks.py test_table.py)
 BIN := $(VENV)/bin
 
-.PHONY: demo quick test lint docs bench fuzz clean
+.PHONY: demo quick test wheel pythons lint docs bench fuzz clean
 
 demo: $(VENV)/.core
 	$(BIN)/latentem demo
@@ -15,6 +15,14 @@ quick: lint $(VENV)/.test
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto
+
+# All tests of what a user installs: the wheel, in an environment of its own; TESTS are arguments of pytest.
+wheel:
+	.ci/wheel $(PYTHON) $(TESTS)
+
+# The same under Python 3.11, 3.12 and 3.13, as far as they are here.
+pythons:
+	.ci/pythons $(TESTS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .
@@ -33,7 +41,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) build dist
 
 $(VENV)/.core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -87,6 +87,7 @@ from latentem.run import (
 from latentem.saved import load
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
+from latentem.versions import show_versions
 
 __version__ = "0.1.0"
 
@@ -119,6 +120,8 @@ __all__ += ["Rows", "Sequences"]
 # For a model or a family of one's own
 __all__ += ["Additive", "Block", "Degenerate", "Event", "ExponentialFamily", "Family", "LabelPosterior", "LatentModel"]
 __all__ += ["SampleFamily", "Unavailable"]
+# To report a defect
+__all__ += ["show_versions"]
 # Rooms
 __all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run"]
 __all__ += ["testing", "transform", "variants"]

@@ -2,7 +2,7 @@
 
 import sys
 
-from latentem.cli import main
+from latentem.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,6 +21,7 @@ import latentem as lem
 from latentem.run import em
 
 ROOT = Path(lem.__file__).parent
+REPOSITORY = Path(__file__).parents[1]  # the library may be elsewhere: a wheel that was installed
 NAMES = [module.name for module in pkgutil.walk_packages(lem.__path__, "latentem.")]
 MODULES = [lem, *(importlib.import_module(name) for name in NAMES if not name.endswith("__main__"))]
 
@@ -30,7 +31,7 @@ TOP = "anything above"
 
 def the_map():
     """CONTRIBUTING's map: for each room, or module at the top, what of the library it imports."""
-    text = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*`) \| .* \| (.*) \|$", text, flags=re.M)
     return {
         name.removesuffix("/").removesuffix(".py"): what
@@ -99,7 +100,7 @@ def test_the_loop_in_the_docs_is_that_of_the_source():
     source = inspect.getsource(lem.EM.loop)
     loop = textwrap.dedent(source[source.index("        while True:") :]).strip()
     assert len(loop.splitlines()) <= 40
-    quoted = re.findall(r"^```py\n(.*?)^```", (ROOT.parent / "docs" / "mathematics.md").read_text(), flags=re.S | re.M)
+    quoted = re.findall(r"^```py\n(.*?)^```", (REPOSITORY / "docs" / "mathematics.md").read_text(), flags=re.S | re.M)
     assert [block.strip() for block in quoted] == [inspect.getsource(em.e_and_audit).strip(), loop]
 
 
@@ -200,7 +201,7 @@ def test_every_public_name_has_a_docstring(module):
 
 def test_the_top_is_a_table_of_contents():
     """What is at the top is written somewhere in README, docs or examples, once in `__all__`, and no more is listed."""
-    places = [ROOT.parent / "README.md", *(ROOT.parent / "docs").glob("*.md"), *(ROOT.parent / "examples").glob("*.py")]
+    places = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / "examples").glob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in places)
     assert [name for name in lem.__all__ if not re.search(rf"\b{name}\b", text)] == []
     assert len(set(lem.__all__)) == len(lem.__all__)

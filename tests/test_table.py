@@ -1,11 +1,18 @@
 """CSV files are read as they are meant, or refused by file, line, column and cell."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import latentem as lem
 from latentem.data.readers.reader import Table
-from latentem.data.readers.text import read_table
+
+
+def read_table(path, columns=None, **options):
+    """All of a file at once, as a Table."""
+    chunk = lem.data.chunk_of(lem.Rows, lem.data.source(path, columns=columns, **options), missing=True)
+    return Table(chunk.x, lem.data.source(path, columns=columns, **options).columns)
 
 
 @pytest.fixture
@@ -74,19 +81,83 @@ def test_numbers_read_back_to_the_last_bit(write):
     assert (read_table(write(text)).values == x).all()
 
 
-@pytest.mark.parametrize("cell", ["", "NA", "nan", "null", "?", "inf", "-Infinity", "1e999", "1_000", "0x1f", "setosa"])
+@pytest.mark.parametrize("cell", ["1_000", "0x1f", "setosa", "1.5.0", "1,5"])
 def test_a_cell_that_is_no_number_is_named(write, cell):
     """The message names the file, the line of the file, the column, the cell, and what to do."""
-    path = write(f"a,b\n1,2\n1,{cell}\n3,4\n")
+    path = write(f"a;b\n1;2\n1;{cell}\n3;4\n")
     with pytest.raises(ValueError, match="correct it, leave out the line, or choose other columns") as error:
-        read_table(path)
+        read_table(path, delimiter=";")
     assert str(error.value).startswith(f"{path}: line 3, column 'b': {cell!r} is no finite number")
 
 
-def test_a_decimal_comma_is_no_number(write):
-    """3,6 is refused, not read as 36."""
-    with pytest.raises(ValueError, match=r"line 2, column 'a': '3,6' is no finite number such as -1234\.5"):
-        read_table(write("a;b\n3,6;79\n"), delimiter=";")
+@pytest.mark.parametrize("cell", ["", "NA", "nan", "null", "?", "n/a", " None ", '""'])
+def test_a_missing_cell_is_nan(write, cell):
+    """An empty cell, and each of the words for nothing, is a missing value."""
+    table = read_table(write(f"a,b\n1,2\n1,{cell}\n3,4\n"))
+    assert np.array_equal(table.values, [[1.0, 2.0], [1.0, np.nan], [3.0, 4.0]], equal_nan=True)
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
+def test_infinity_is_refused_with_its_row(write, cell):
+    """What is beyond the numbers is refused by row and column."""
+    with pytest.raises(ValueError, match=r"row 1 of data\.csv, column 'b' is -?inf: every value must be finite"):
+        read_table(write(f"a,b\n1,2\n1,{cell}\n3,4\n"))
+
+
+def test_a_decimal_comma_is_no_number_unless_it_is_said(write):
+    """3,6 is refused, not read as 36, and the message says how to read it."""
+    path = write("a;b\n3,6;79\n")
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'a': '3,6' is no finite number such as -1234\.5.*--decimal ,"
+    ):
+        read_table(path, delimiter=";")
+    assert read_table(path, decimal=",") == Table([[3.6, 79.0]], ("a", "b"))
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_decimal_commas_and_encodings_are_read(write, monkeypatch, arrow):
+    """With pyarrow and without it, and whatever the encoding, the same numbers and names come out."""
+    if not arrow:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    text = 'größe;ж\n1,5;-2e3\n"0,25";NA\n;"3"\n'
+    expected = [[1.5, -2000.0], [0.25, np.nan], [np.nan, 3.0]]
+    for encoding in ("utf-8", "utf-8-sig", "iso8859-5", "cp1251", "koi8-r"):
+        if encoding[:3] != "utf":
+            text = text.replace("ö", "o").replace("ß", "s")
+        table = read_table(write(text.encode(encoding)), decimal=",", encoding=encoding)
+        assert table.columns == (text.split(";")[0], "ж")
+        assert np.array_equal(table.values, expected, equal_nan=True)
+
+
+def test_points_between_decimal_commas_are_refused(write):
+    """1.234,5 might be one number or another: it is refused, by its cell."""
+    with pytest.raises(ValueError, match=r"line 2, column 'a': '1\.234,5' is no finite number such as -1234,5"):
+        read_table(write("a;b\n1.234,5;1\n"), decimal=",")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decimal": ";"}, "decimal was given as ';': give a point or a comma"),
+        ({"decimal": ",", "delimiter": ","}, "',' was given as delimiter and as decimal"),
+        ({"encoding": "utf-5"}, "encoding was given as 'utf-5': give one such as utf-8"),
+        ({"encoding": "utf-16"}, "lines cannot be found in it; save it as UTF-8"),
+        ({"kind": "xlsx"}, "kind was given as 'xlsx', which is of no known kind: give a file that ends in .npy"),
+        ({"kind": "npy"}, "holds no table of real numbers"),
+    ],
+)
+def test_options_that_say_nothing_are_refused(write, options, message):
+    """Each mark, encoding and kind that is none is named, with what is allowed."""
+    with pytest.raises(ValueError, match=message):
+        read_table(write("a,b\n1,2\n"), **options)
+
+
+def test_the_kind_of_a_file_can_be_said(write, tmp_path):
+    """A file whose name ends in something else is read as what it is said to be."""
+    path = write("a\tb\n1\t2\n").rename(tmp_path / "data.dat")
+    assert read_table(path, kind="tsv") == Table([[1.0, 2.0]], ("a", "b"))
+    with pytest.raises(ValueError, match="or that as its kind"):
+        read_table(path)
 
 
 def test_lines_are_those_of_the_file(write):
@@ -111,9 +182,8 @@ def test_lines_are_those_of_the_file(write):
         ("a,b\n1,2\n1,2,3\n", None, "line 3 is 3 wide and the first row 2"),
         ("a,b\n1\n", None, "line 2 is 1 wide and the first row 2"),
         ("a\n1\n\n3\n", None, "line 3 is blank, and rows follow it"),
-        ('a\n1\n""\n', None, "line 3, column 'a': '' is no finite"),
         ('a,b\n1,"2\n3,4\n', None, "the row that begins in line 2 cannot be read.*check its quotes"),
-        (b"a,b\n1,\xe9\n", None, "the byte 0xe9 is not UTF-8"),
+        (b"a,b\n1,\xe9\n", None, "the byte 0xe9 is not UTF-8: give the encoding of the file with --encoding"),
         ("a,b\n1,2\n".encode("utf-16"), None, "the byte 0xff is not UTF-8"),
         ("1,2\nx,4\n", None, "line 2, column 1: 'x' is no finite"),
         (",b\n1,2\n", None, r"column '' has no name: choose with --columns from \['', 'b'\]"),
@@ -147,9 +217,9 @@ def test_a_long_cell_is_quoted_in_part(write):
 
 @pytest.mark.parametrize("delimiter", ["", ";;", '"', "\n"])
 def test_a_delimiter_is_one_character(write, delimiter):
-    """Any other delimiter is refused before the file is opened."""
+    """Any other delimiter is refused."""
     with pytest.raises(ValueError, match=r"delimiter was given as .*: give one character"):
-        read_table("nowhere.csv", delimiter=delimiter)
+        read_table(write("a,b\n1,2\n"), delimiter=delimiter)
 
 
 def test_a_file_that_cannot_be_opened_is_an_os_error(tmp_path):
@@ -157,7 +227,7 @@ def test_a_file_that_cannot_be_opened_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "nowhere.csv")
     with pytest.raises(OSError, match=r"directory|denied"):
-        read_table(tmp_path)
+        read_table(tmp_path, kind="csv")
 
 
 def test_fit_takes_a_table_with_its_names(write):

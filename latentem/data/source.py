@@ -32,6 +32,10 @@ def source(
     dataset: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    kind: str | None = None,
+    without: Sequence[str] | Sequence[int] | None = None,
 ) -> Source:
     """Data of any size, loaded a chunk at a time.
 
@@ -48,8 +52,13 @@ def source(
         lengths: How many rows each sequence has, shape (s,), for a model of sequences; None: each table of a
             list is one.
         dataset: Which array of an HDF5 or Zarr file; not needed where there is one.
-        delimiter: What stands between the cells of a text file.
+        delimiter: What stands between the cells of a text file; None: a comma, a tab in .tsv, a semicolon beside
+            decimal commas.
         header: Whether its first row holds names; None: yes if no cell of it is a number.
+        decimal: The mark before decimals in a text file, a point or a comma; None: a point.
+        encoding: The encoding of a text file, such as "cp1252"; None: UTF-8.
+        kind: Of a file whose name does not end in one of these: "csv", "parquet", "npy", ...
+        without: Columns to leave out, by name or by number, where no columns are chosen.
 
     Returns:
         The source: `fit` takes it as it takes a table.
@@ -59,7 +68,7 @@ def source(
         ImportError: a package is missing that reads this kind; the message says how to install it.
         OSError: a file cannot be read.
     """
-    options = (columns, weights, allowed, lengths, dataset, delimiter, header)
+    options = (columns, weights, allowed, lengths, dataset, delimiter, header, decimal, encoding, kind, without)
     if isinstance(data, Source):
         if any(option is not None for option in options):
             raise ValueError(f"options were given beside {data!r}: give them where it is made")
@@ -71,7 +80,9 @@ def source(
     many = isinstance(data, list | tuple)
     if many and not data:
         raise ValueError("an empty list was given: give at least one table")
-    file = Options(columns, _name(weights), _name(allowed), dataset, delimiter, header)
+    file = Options(
+        columns, _name(weights), _name(allowed), dataset, delimiter, header, decimal, encoding, kind, without
+    )
     found, named_weights, named_labels = zip(*(find(part, file) for part in (data if many else [data])), strict=True)
     table, chosen = _joined(found)
     return Tables(

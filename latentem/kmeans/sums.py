@@ -12,7 +12,6 @@ from typing import Self, final
 
 import numpy as np
 from attrs import frozen
-from scipy.sparse import csc_array
 
 from latentem.arrays import Array, Labels, own
 from latentem.family import Spherical
@@ -212,6 +211,8 @@ def _gathered(columns: Array, labels: Labels, factors: list[float], k: int) -> A
     if k * m <= _ONE_HOT:
         table = sum(factor * (labels[:, i] == np.arange(k)[:, None]) for i, factor in enumerate(factors))
         return np.dot(table, columns.T)
+    from scipy.sparse import csc_array  # a large module, which nothing else here needs
+
     starts = np.arange(0, m * each + 1, each, dtype=np.int32)
     sparse = csc_array((np.tile(factors, m), labels.astype(np.int32).reshape(-1), starts), shape=(k, m))
     gathered: Array = sparse @ np.ascontiguousarray(columns.T)

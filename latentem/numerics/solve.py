@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from latentem.arrays import Array
 
@@ -99,5 +98,7 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
     at_low, at_high = function(low), function(high)
     if not np.sign(at_low) * np.sign(at_high) < 0:
         return low if abs(at_low) <= abs(at_high) else high
+    from scipy.optimize import brentq  # a large module, which nothing else here needs
+
     precision = 4 * np.finfo(float).eps
     return float(brentq(function, low, high, xtol=1e-300, rtol=precision, maxiter=_MOST_BRACKETS, disp=False))

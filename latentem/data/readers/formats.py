@@ -12,6 +12,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from latentem.data.frames import columns_of
+from latentem.data.readers.grammar import Dialect
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
 from latentem.data.readers.parquet import Parquet
 from latentem.data.readers.raw import RawFile
@@ -36,6 +37,10 @@ class Options:
     dataset: str | None = None
     delimiter: str | None = None
     header: bool | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    kind: str | None = None
+    without: Sequence[str] | Sequence[int] | None = None
 
     @property
     def others(self) -> list[str]:
@@ -46,6 +51,11 @@ class Options:
     def names(self) -> list[str] | None:
         """The columns, by name."""
         return None if self.columns is None else list(map(str, self.columns))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns to do without, by name; where columns are named, all others are left out anyway."""
+        return [] if self.without is None or self.columns is not None else list(map(str, self.without))
 
     def refuse(self, kind: str, options: Sequence[str]) -> None:
         """Refuse with a ValueError options that do not belong to this kind of data."""
@@ -58,14 +68,18 @@ def find(data: Any, options: Options) -> Found:
     """A table of any kind, and the weights and labels beside it; else an error of how it cannot be read as one."""
     if isinstance(data, str | os.PathLike):
         path = os.fspath(data)
-        if _suffix(path) not in _FILES:
-            raise ValueError(f"{path!r} is of no known kind: give a file that ends in {', '.join(_FILES)}")
+        suffix = _suffix(path) if options.kind is None else f".{options.kind}"
+        if suffix not in _FILES:
+            given = f"{path!r} is" if options.kind is None else f"kind was given as {options.kind!r}, which is"
+            raise ValueError(
+                f"{given} of no known kind: give a file that ends in {', '.join(_FILES)}, or that as its kind"
+            )
         if not os.path.exists(path):
             raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
-        read, kind, foreign = _FILES[_suffix(path)]
+        read, kind, foreign = _FILES[suffix]
         options.refuse(kind, foreign)
         return read(path, options)
-    options.refuse(f"data of type {type(data).__name__}", ("dataset", *_OF_TEXT))
+    options.refuse(f"data of type {type(data).__name__}", ("dataset", "kind", *_OF_TEXT))
     where, names = _package(data), columns_of(data)
     if where == "dask" and names is not None:
         return _named(DaskArray.of(data.to_dask_array(lengths=True), names), options)
@@ -122,7 +136,9 @@ def _array(data: Any) -> Reader:
 def _named(found: Reader, options: Options, numbers: Sequence[int] | None = None) -> Found:
     """A table whose columns have names. The last of the numbers are those of the weights and labels."""
     if numbers is None:
-        numbers = chosen(options.names, options.others, found.columns or (), f"{found.name}: ")
+        away = options.left_out
+        numbers = chosen(options.names, (*away, *options.others), found.columns or (), f"{found.name}: ")
+        numbers = [i for i in numbers if i not in [(found.columns or ()).index(name) for name in away]]
     values = len(numbers) - len(options.others)
     others = iter(numbers[values:])
     weights, allowed = (None if name is None else (found, next(others)) for name in (options.weights, options.allowed))
@@ -132,12 +148,14 @@ def _named(found: Reader, options: Options, numbers: Sequence[int] | None = None
 def _numbered(found: Reader, options: Options, beside: Callable[[str], Reader] | None = None) -> Found:
     """A table whose columns have numbers; `beside` opens what has a name, if anything has one."""
     numbers: Columns = None
-    if options.columns is not None:
+    if options.columns is not None or options.without is not None:
         d = found.shape[-1]
-        given: tuple[Any, ...] = tuple(options.columns)
+        given: tuple[Any, ...] = tuple(options.without or () if options.columns is None else options.columns)
         if any(isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < d for i in given):
             raise ValueError(f"columns were given as {list(given)}: {found.name} has {d}, numbered from 0")
-        numbers = tuple(map(int, given))
+        numbers = (
+            tuple(map(int, given)) if options.columns is not None else tuple(i for i in range(d) if i not in given)
+        )
     if options.others and beside is None:
         raise ValueError(
             f"{options.others[0]!r} was given beside {found.name}, which has no names: give an array, or the path of "
@@ -158,13 +176,18 @@ def _npy(path: str, options: Options) -> Found:
 
 
 def _csv(path: str, options: Options) -> Found:
-    delimiter = options.delimiter or ("\t" if path.lower().endswith(".tsv") else ",")
-    found = Csv.of(path, options.names, options.others, delimiter, options.header)
+    decimal = "." if options.decimal is None else options.decimal
+    delimiter = options.delimiter
+    if delimiter is None:
+        tabs = _suffix(path) == ".tsv" if options.kind is None else options.kind == "tsv"
+        delimiter = "\t" if tabs else ";" if decimal == "," else ","
+    dialect = Dialect(delimiter, decimal, "utf-8" if options.encoding is None else options.encoding)
+    found = Csv.of(path, options.names, options.others, dialect, options.header, options.left_out)
     return _named(found, options, range(len(found.columns)))
 
 
 def _parquet(path: str, options: Options) -> Found:
-    found = Parquet.of(path, options.names, options.others)
+    found = Parquet.of(path, options.names, options.others, options.left_out)
     return _named(found, options, range(len(found.columns)))
 
 
@@ -173,7 +196,7 @@ def _stored(kind: type[Hdf5] | type[Zarr], path: str, options: Options) -> Found
     return _numbered(found, options, lambda name: kind.of(path, name))
 
 
-_OF_TEXT = ("delimiter", "header")
+_OF_TEXT = ("delimiter", "header", "decimal", "encoding")
 _FILES: Mapping[str, tuple[Callable[[str, Options], Found], str, Sequence[str]]] = {
     ".npy": (_npy, "a .npy file", ("dataset", *_OF_TEXT)),
     **dict.fromkeys((".csv", ".tsv", ".txt"), (_csv, "a text file", ("dataset",))),

@@ -6,14 +6,17 @@ and behind the rows, and are refused between them, where one might be meant for 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import reprlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import final
 
 import numpy as np
+from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.data.readers.reader import chosen
@@ -22,23 +25,66 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
 """Cells that hold no value, in small letters; those of a file may have capitals, and spaces around them."""
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = 60
+_OTHER_ENCODING = "give the encoding of the file with --encoding (encoding= in Python), or save it as UTF-8"
 
 Row = tuple[int, list[str]]
 """The line in which a row begins, from 1, and its cells."""
 
 
-def refuse_delimiter(delimiter: str) -> None:
-    """Refuse with a ValueError what cannot stand between cells: no single character, or one with another meaning."""
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise ValueError(f"delimiter was given as {delimiter!r}: give one character, such as ; or \\t for a tab")
+@final
+@frozen
+class Dialect:
+    """How a file writes its cells.
+
+    Attributes:
+        delimiter: What stands between cells, one character.
+        decimal: The mark before the decimals: a point, or a comma.
+        encoding: The encoding of its characters, as Python calls it; one in which line ends are single bytes.
+
+    Raises:
+        ValueError: a mark or an encoding is none.
+    """
+
+    delimiter: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise ValueError(
+                f"delimiter was given as {self.delimiter!r}: give one character, such as ; or \\t for a tab"
+            )
+        if self.decimal not in (".", ","):
+            raise ValueError(f"decimal was given as {self.decimal!r}: give a point or a comma")
+        if self.decimal == self.delimiter:
+            raise ValueError(
+                f"{self.decimal!r} was given as delimiter and as decimal: give another delimiter, such as ;"
+            )
+        try:
+            plain = b"\r\n".decode(self.encoding) == "\r\n"
+        except UnicodeDecodeError:
+            plain = False
+        except LookupError:
+            raise ValueError(f"encoding was given as {self.encoding!r}: give one such as utf-8 or cp1252") from None
+        if not plain:
+            raise ValueError(f"encoding was given as {self.encoding!r}: lines cannot be found in it; save it as UTF-8")
+
+    @property
+    def utf_8(self) -> bool:
+        """Whether the encoding is UTF-8."""
+        return codecs.lookup(self.encoding).name == "utf-8"
 
 
-def rows(lines: Iterable[str], delimiter: str, line: int = 1, width: int = 0) -> Iterator[Row]:
+_COMMA = Dialect(";", ",")
+
+
+def rows(lines: Iterable[str], dialect: Dialect, line: int = 1, width: int = 0) -> Iterator[Row]:
     """The rows of some lines with their ends, of which the first is this line of the file.
 
     A row has `width` cells; 0: as many as the first one, before which lines may be blank. A ValueError if a row has
     another width, a line between rows is blank, or quotes do not match.
     """
+    delimiter = dialect.delimiter
     plain = (text if text.strip(" \r\n") else "\n" for text in lines)
     reader = csv.reader(plain, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
     before, blank = line, 0
@@ -59,7 +105,7 @@ def rows(lines: Iterable[str], delimiter: str, line: int = 1, width: int = 0) ->
 
 
 def heading(
-    first: Row, wanted: Sequence[str] | None, others: Sequence[str], said: bool | None
+    first: Row, dialect: Dialect, wanted: Sequence[str] | None, others: Sequence[str], said: bool | None
 ) -> tuple[bool, list[str], list[int]]:
     """Whether the first row holds names, the names of all columns, and the numbers of those that are read.
 
@@ -67,6 +113,7 @@ def heading(
 
     Args:
         first: The first row.
+        dialect: How the file writes its cells.
         wanted: Names of columns; None: all but the others.
         others: Names of the columns that hold weights and labels.
         said: Whether it holds names; None: yes if no cell of it is a number, no if all are.
@@ -74,7 +121,7 @@ def heading(
     line, cells = first
     if not cells:
         raise ValueError("the file is empty: give rows of numbers, with or without a header")
-    named = is_header(first) if said is None else said
+    named = is_header(first, dialect) if said is None else said
     how = "choose with --columns from {} (columns= in Python)"
     if not named:
         numbers = [str(i + 1) for i in range(len(cells))]
@@ -88,16 +135,16 @@ def heading(
     return True, names, chosen(wanted, others, names, "", how)
 
 
-def is_header(first: Row) -> bool:
+def is_header(first: Row, dialect: Dialect) -> bool:
     """Whether the first row holds names: yes if no cell of it is a number, no if all are; else a ValueError."""
     line, cells = first
-    numbers = sum(_is_number(cell) for cell in cells)
+    numbers = sum(_is_number(cell, dialect) for cell in cells)
     words = sum(cell.strip().lower() not in MISSING for cell in cells) - numbers
-    commas = [cell for cell in cells if not _is_number(cell) and _is_number(cell.replace(",", "."))]
+    commas = [cell for cell in cells if not _is_number(cell, dialect) and _is_number(cell, _COMMA)]
     if commas and numbers + len(commas) == len(cells):
         raise ValueError(
             f"line {line}: {_BRIEF.repr(commas[0])} seems to be a number with a decimal comma, and so no name: write "
-            "numbers as -1234.5, or say that it is a name, with --header or header=True"
+            "numbers as -1234.5, or say --decimal , or --header (decimal=',' or header=True)"
         )
     if numbers == len(cells) or (words and not numbers):
         return words > 0
@@ -105,48 +152,52 @@ def is_header(first: Row) -> bool:
     raise ValueError(f"{mixed}: say which, with --header or --no-header (header=True or False)")
 
 
-def values(found: Iterable[Row], columns: Sequence[int], names: Sequence[str], missing: bool) -> Array:
+def values(found: Iterable[Row], dialect: Dialect, columns: Sequence[int], names: Sequence[str]) -> Array:
     """The numbers in some columns of rows, shape (n, len(columns)); `names` are those of all columns.
 
-    A cell that holds none is a ValueError; where values may be missing it is NaN, and infinity may stand in one, too.
+    A missing one is NaN, and infinity may stand in a cell, too; what is neither is a ValueError.
     """
     taken = array("d")
     for line, cells in found:
         for i in columns:
-            value = _number(cells[i])
-            if value is None or not (missing or math.isfinite(value)):
+            value = _number(cells[i], dialect)
+            if value is None:
+                number, comma = f"-1234{dialect.decimal}5", _is_number(cells[i], _COMMA)
                 where = names[i] if names[i] == f"column {i + 1}" else f"column {_BRIEF.repr(names[i])}"
                 raise ValueError(
-                    f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as -1234.5: correct it, "
+                    f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as {number}: correct it, "
                     "leave out the line, or choose other columns with --columns (columns= in Python)"
+                    + ("; a decimal comma is read with --decimal , (decimal=',')" if comma else "")
                 )
             taken.append(value)
     return own(np.frombuffer(taken).reshape(-1, len(columns)))
 
 
-def _number(cell: str) -> float | None:
+def _number(cell: str, dialect: Dialect) -> float | None:
     """The number in a cell, NaN where it is missing; None where it is neither."""
     try:
+        if dialect.decimal == ",":
+            return None if "_" in cell or "." in cell.strip(" .") else float(cell.replace(",", "."))
         return None if "_" in cell else float(cell)
     except ValueError:
         return math.nan if cell.strip().lower() in MISSING else None
 
 
-def _is_number(cell: str) -> bool:
-    value = _number(cell)
+def _is_number(cell: str, dialect: Dialect) -> bool:
+    value = _number(cell, dialect)
     return value is not None and math.isfinite(value)
 
 
 @contextmanager
-def naming(path: object, delimiter: str, first: list[Row]) -> Iterator[None]:
+def naming(path: object, dialect: Dialect, first: list[Row]) -> Iterator[None]:
     """Errors about a file begin with its path, and end with another delimiter where the first row looks like one."""
     try:
         yield
     except UnicodeDecodeError as error:
         byte = f"{error.object[error.start]:#04x}"
-        raise ValueError(f"{path}: the byte {byte} is not UTF-8: save the file in that encoding") from None
+        raise ValueError(f"{path}: the byte {byte} is not {dialect.encoding.upper()}: {_OTHER_ENCODING}") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}{_hint(first[0][1] if first else (), delimiter)}") from None
+        raise ValueError(f"{path}: {error}{_hint(first[0][1] if first else (), dialect.delimiter)}") from None
 
 
 def _hint(first: Sequence[str], delimiter: str) -> str:

@@ -31,8 +31,14 @@ class Parquet(Blocks):
     groups: tuple[int, ...]
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], columns: Sequence[str] | None, others: Sequence[str]) -> Self:
-        """The columns, all but `others` where None, and the others after them."""
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        columns: Sequence[str] | None,
+        others: Sequence[str],
+        without: Sequence[str] = (),
+    ) -> Self:
+        """The columns, all but `others` and those to do `without` where None, and the others after them."""
         pa, pq = optional("pyarrow", "arrow"), optional("pyarrow.parquet", "arrow")
         stamp = Stamp.of(path)
         try:
@@ -40,7 +46,8 @@ class Parquet(Blocks):
                 schema, metadata = file.schema_arrow, file.metadata
         except pa.ArrowInvalid as error:
             raise ValueError(f"{path} is no Parquet file: {error}") from None
-        names = tuple(schema.names[i] for i in chosen(columns, others, schema.names, f"{path}: "))
+        numbers = chosen(columns, (*others, *without), schema.names, f"{path}: ")
+        names = tuple(schema.names[i] for i in numbers[: len(numbers) - len(without)])
         types = pa.types
         real = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
         for name in names:
@@ -67,6 +74,15 @@ class Parquet(Blocks):
             next(tables, None)
             for table in tables:
                 yield cells(table, self.columns)
+
+    def words(self, columns: Sequence[str]) -> Iterator[list[str]]:
+        """The values of some columns of the file as text, row by row; a null is empty."""
+        pq = optional("pyarrow.parquet", "arrow")
+        with pq.ParquetFile(self.stamp.path, buffer_size=2**20) as file:
+            chosen(columns, (), file.schema_arrow.names, f"{self.stamp.path}: ")
+            for batch in file.iter_batches(batch_size=2**16, columns=list(columns)):
+                parts = [batch.column(name).to_pylist() for name in columns]
+                yield from (["" if value is None else str(value) for value in row] for row in zip(*parts, strict=True))
 
 
 def cells(table: Any, columns: tuple[str, ...]) -> Array:

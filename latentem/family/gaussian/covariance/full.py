@@ -7,7 +7,6 @@ from typing import Any, final
 
 import numpy as np
 from attrs import frozen
-from scipy.linalg.lapack import dtrtri
 
 from latentem.arrays import Array, Labels
 from latentem.core import Degenerate
@@ -69,6 +68,8 @@ class Full(Form):
         return correlated(x, missing, means, covariances)
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
+        from scipy.linalg.lapack import dtrtri  # a large module, which nothing needs before a fit
+
         roots = _cholesky(covariances)
         log_det = 2 * np.log(roots.diagonal(axis1=1, axis2=2)).sum(axis=1)
         return np.array([dtrtri(root.T)[0].T for root in roots]), log_det
