@@ -67,7 +67,7 @@ REASONS = {
     (lem.KMeans, "log_evidence"): ITS_OWN,
     **{(cls, "cells"): REFUSED for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
-    **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.ZeroInflated)},
+    **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.MixtureOf, lem.ZeroInflated)},
     (lem.MixtureOf, "kernel"): SLOW,
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
     **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},
