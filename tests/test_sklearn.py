@@ -147,6 +147,8 @@ def test_what_is_held_stays():
     np.testing.assert_array_equal(mine.weights_, 0.5)
     free = GaussianMixture(2, random_state=0).fit(FAITHFUL)
     assert mine.fit_.n_parameters == free.fit_.n_parameters - 1
+    with pytest.raises(ValueError, match="what can be held"):
+        GaussianMixture(2, fixed={"mean": lem.Fixed()}).fit(FAITHFUL)
 
 
 def test_tol_zero_and_max_iter():

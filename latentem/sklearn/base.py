@@ -64,7 +64,9 @@ class Estimator(BaseEstimator, abc.ABC):
         """How much each row counts, shape (n,), checked; None where all count once."""
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weight < 0).any():
+            raise ValueError(f"Negative values in data passed to `sample_weight`: the least is {weight.min():g}.")
         if not weight.any():
             raise ValueError("Sample weights must hold a positive number: all of them are zero.")
         return np.asarray(weight)

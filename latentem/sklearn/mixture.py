@@ -188,7 +188,10 @@ class GaussianMixture(Density):
             prior = lem.Floor()
         elif not isinstance(prior, CovariancePrior):
             prior = AbsoluteFloor(float(prior)) if prior > 0 else None
-        return lem.GaussianMixture(self.n_components, structure, prior=prior, **(self.fixed or {}))
+        held: dict[str, Any] = self.fixed or {}
+        if not held.keys() <= {"weights", "means", "covariances"}:
+            raise ValueError(f"fixed names {sorted(held)}: what can be held are 'weights', 'means' and 'covariances'.")
+        return lem.GaussianMixture(self.n_components, structure, prior=prior, **held)
 
     @own_arithmetic
     def _start(self, model: Any, x: Array, weight: Any, known: Any, rng: np.random.RandomState) -> MixtureParams:
