@@ -44,7 +44,7 @@ def people(seed):
 
 @pytest.mark.timeout(180)
 def test_from_a_file_to_labels_of_new_rows(tmp_path):
-    """A file is read, a size chosen, the fit drawn and saved; another process and the command line label new rows alike."""
+    """A file is read, the size chosen, the fit saved; another process and the command line label new rows alike."""
     known, group = people(0)
     known.to_csv(tmp_path / "known.csv", index=False)
     people(1)[0].to_csv(tmp_path / "new.csv", index=False)
