@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy.sparse import csr_array
+from sklearn import cluster
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -20,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import latentem as lem
-from latentem.sklearn import FactorAnalysis, GaussianMixture, KMeans, LatentEstimator
+from latentem.sklearn import FactorAnalysis, GaussianMixture, KMeans, LatentEstimator, MiniBatchKMeans
 
 OLD_FAITHFUL = -1130.26396018
 """Its largest log likelihood under two full covariances."""
@@ -31,6 +32,7 @@ ESTIMATORS = [
     GaussianMixture(2, covariance_type="diag", random_state=0),
     KMeans(),
     KMeans(3, random_state=0),
+    MiniBatchKMeans(3, batch_size=50, random_state=0),
     FactorAnalysis(),
     FactorAnalysis(2, rotation="varimax"),
     LatentEstimator(lem.GaussianMixture(2), n_init=1),
@@ -42,6 +44,10 @@ def exceptions(estimator):
     if isinstance(estimator, LatentEstimator):
         reason = "starts are those of lem.fit, drawn by the order of the rows: two optima of fifteen rows are found"
         return {"check_sample_weight_equivalence_on_dense_data": reason}
+    if isinstance(estimator, MiniBatchKMeans):
+        reason = "batches are drawn: weights are those of chance, as in scikit-learn's own, which does not pass either"
+        kinds = ("dense", "sparse")
+        return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
     return {}
 
 
@@ -50,6 +56,34 @@ def exceptions(estimator):
 def test_checks_of_scikit_learn(estimator, check):
     """Every check of scikit-learn passes, but for those in the list of exceptions."""
     check(estimator)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_mini_batches_move_centres_as_those_of_scikit_learn(sparse):
+    """From the same centres and batches, weights among them, the centres are those of scikit-learn."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(m, 1, (200, 2)) for m in (0, 4, 9)])[rng.permutation(600)]
+    weight, init = rng.integers(0, 3, 600).astype(float), x[:3]
+    options = {"init": init, "n_init": 1, "reassignment_ratio": 0, "random_state": 0}
+    mine, theirs = MiniBatchKMeans(3, **options), cluster.MiniBatchKMeans(3, **options)
+    for rows in np.array_split(np.arange(600), 7):
+        for each in (mine, theirs):
+            each.partial_fit(csr_array(x[rows]) if sparse else x[rows], sample_weight=weight[rows])
+    np.testing.assert_allclose(mine.cluster_centers_, theirs.cluster_centers_, rtol=1e-10)
+    assert mine.inertia_ == pytest.approx(theirs.inertia_, rel=1e-10)
+    assert mine.n_steps_ == theirs.n_steps_ == 7
+
+
+def test_mini_batches_find_clusters_and_move_centres_that_have_no_rows():
+    """Clusters well apart are found whatever the start, in one of which no row is nearest to a centre."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(m, 0.1, (400, 2)) for m in (0, 5, 10)])
+    start = np.array([[0.0, 0.0], [7.5, 7.5], [1e3, 1e3]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = MiniBatchKMeans(3, init=start, batch_size=100, max_no_improvement=None, random_state=0).fit(x)
+    np.testing.assert_allclose(np.sort(found.cluster_centers_[:, 0]), [0, 5, 10], atol=0.1)
+    assert found.inertia_ == pytest.approx(-found.score(x))
 
 
 @pytest.mark.parametrize("kind", TYPES)

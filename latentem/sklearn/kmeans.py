@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,6 @@ def _spoken(model: Any) -> Callable[[State[Any, Any]], None]:
     return say
 
 
-@final
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):
     """K-means, with scikit-learn's parameters and attributes; ties and sums are exact, so that order does not matter.
 
@@ -95,6 +94,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         "copy_x": ["boolean"],
         "algorithm": [StrOptions({"lloyd", "elkan"})],
     }
+
+    _random_starts: ClassVar[int] = 10
 
     def __init__(
         self,
@@ -169,10 +170,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         return self._table(X, reset=reset, accept_sparse="csr")
 
     def _starts(self) -> int:
-        if isinstance(self.init, str):
-            return (1 if self.init == "k-means++" else 10) if self.n_init == "auto" else int(self.n_init)
-        if callable(self.init):
-            return 10 if self.n_init == "auto" else int(self.n_init)
+        if isinstance(self.init, str) or callable(self.init):
+            usual = 1 if isinstance(self.init, str) and self.init == "k-means++" else self._random_starts
+            return usual if self.n_init == "auto" else int(self.n_init)
         if self.n_init not in ("auto", 1):
             name = f"{type(self).__name__} instead of n_init={self.n_init}"
             told = f"Explicit initial center position passed: performing only one init in {name}."
