@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limi
 
 import latentem as lem
 from latentem.core import tree_sum
-from latentem.core.additive import add
+from latentem.core.additive import total_of
 from latentem.engine import installed, named
 from latentem.engine.blas import one_thread
 
@@ -125,7 +125,7 @@ def test_a_node_of_the_tree_can_be_made_elsewhere():
     """With nodes that write down what they add, the tree of ten values is the one of the documentation."""
     assert tree_sum(map(str, range(10)), node=lambda parts: f"({'+'.join(parts)})") == "((0+1+2+3)+(4+5+6+7)+(8+9))"
     assert tree_sum(map(str, range(5)), node=lambda parts: f"({'+'.join(parts)})") == "((0+1+2+3)+4)"
-    assert add(["a", "b", "c"]) == "abc"
+    assert total_of(["a", "b", "c"]) == "abc"
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
