@@ -25,6 +25,7 @@ _ONLINE = lem.Online(exponent=1.0, delay=0.0, wait=0.0)
 """A step of 1 / t at batch t: a centre is then the mean of all rows that it has had (Sculley, 2010)."""
 
 
+@final
 class _Watch:
     """Whether mini-batches have ceased to gain.
 
