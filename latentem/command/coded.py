@@ -63,7 +63,8 @@ def coded(
         whole = optional("pyarrow.parquet", "arrow").read_table(path)
         names, reader = whole.column_names, None
     else:
-        reader = lem.data.source(path, columns=[categorical[0]], **options | {"weights": None}).table  # type: ignore[attr-defined]
+        found: Any = lem.data.source(path, columns=[categorical[0]], **options | {"weights": None})
+        reader = found.table
         assert isinstance(reader, Csv)  # no others have names
         names = list(reader.names)
     if wanted is None:

@@ -33,7 +33,7 @@ class Learnable(abc.ABC, Generic[S, P]):
         """A class that says its blocks anew has their M-step, and not the one that went with those of its base."""
         super().__init_subclass__()
         if "blocks" in vars(cls) and "m_step" not in vars(cls):
-            cls.m_step = Learnable.m_step  # type: ignore[method-assign]
+            cls.m_step = Learnable.m_step  # type: ignore[method-assign]  # what the class would say itself
 
     @abc.abstractmethod
     def log_joint(self, params: P, statistics: S) -> float:

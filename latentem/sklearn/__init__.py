@@ -4,7 +4,7 @@
 """
 
 try:
-    from sklearn.utils.validation import validate_data as _since  # noqa: F401
+    from sklearn.utils.validation import validate_data as _since  # noqa: F401 - only whether it is there
 except ImportError as error:
     _HOW = "pip install 'scikit-learn>=1.6' (in a checkout of latentem, pip install '.[sklearn]')"
     raise ImportError(f"latentem.sklearn needs scikit-learn, 1.6 or later: {_HOW}") from error

@@ -43,7 +43,7 @@ class Estimator(BaseEstimator, abc.ABC):
         tags.input_tags.allow_nan = self.takes_missing
         return tags
 
-    def _table(self, X: Any, *, reset: bool, least: int = 1, **options: Any) -> Any:  # noqa: N803
+    def _table(self, X: Any, *, reset: bool, least: int = 1, **options: Any) -> Any:
         """A table of real numbers, shape (n, d), checked in scikit-learn's words; float32 is kept.
 
         Args:
@@ -60,7 +60,7 @@ class Estimator(BaseEstimator, abc.ABC):
             self, X, reset=reset, dtype=list(FLOATS), ensure_all_finite=finite, ensure_min_samples=least, **options
         )
 
-    def _weights(self, sample_weight: Any, X: Any) -> Array | None:  # noqa: N803
+    def _weights(self, sample_weight: Any, X: Any) -> Array | None:
         """How much each row counts, shape (n,), checked; None where all count once."""
         if sample_weight is None:
             return None

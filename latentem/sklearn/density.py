@@ -32,7 +32,7 @@ class Density(DensityMixin, Estimator):
     """
 
     @abc.abstractmethod
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to rows."""
 
     def _at(self) -> Answers[Any]:
@@ -43,31 +43,31 @@ class Density(DensityMixin, Estimator):
         """
         return self._fitted()
 
-    def _ask(self, X: Any, what: str) -> Any:  # noqa: N803
+    def _ask(self, X: Any, what: str) -> Any:
         at = self._at()
-        X = self._table(X, reset=False)  # noqa: N806
+        X = self._table(X, reset=False)
         return X, getattr(at, what)(X)
 
-    def predict(self, X: Any) -> Labels:  # noqa: N803
+    def predict(self, X: Any) -> Labels:
         """The most probable component of each row, shape (n,)."""
         labels: Labels = self._ask(X, "predict")[1]
         return labels
 
-    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+    def predict_proba(self, X: Any) -> Array:
         """The probability of each component for each row, shape (n, k)."""
-        X, answer = self._ask(X, "predict_proba")  # noqa: N806
+        X, answer = self._ask(X, "predict_proba")
         return np.asarray(answer, dtype=X.dtype)
 
-    def score_samples(self, X: Any) -> Array:  # noqa: N803
+    def score_samples(self, X: Any) -> Array:
         """The log density of each row in nats, shape (n,)."""
-        X, answer = self._ask(X, "score_samples")  # noqa: N806
+        X, answer = self._ask(X, "score_samples")
         return np.asarray(answer, dtype=X.dtype)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean log density in nats a row; `y` is not looked at."""
         return float(np.mean(self._ask(X, "score_samples")[1]))
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Labels:  # noqa: N803
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Labels:
         """Fit, and the most probable component of each row, shape (n,)."""
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
@@ -87,11 +87,11 @@ class Density(DensityMixin, Estimator):
         """Free numbers in the parameters that were estimated."""
         return self._fitted().n_parameters
 
-    def bic(self, X: Any) -> float:  # noqa: N803
+    def bic(self, X: Any) -> float:
         """Schwarz's criterion for these rows, which may be new: lower is better."""
-        X, scores = self._ask(X, "score_samples")  # noqa: N806
+        X, scores = self._ask(X, "score_samples")
         return float(-2 * scores.sum() + self._n_parameters() * np.log(len(X)))
 
-    def aic(self, X: Any) -> float:  # noqa: N803
+    def aic(self, X: Any) -> float:
         """Akaike's criterion for these rows, which may be new: lower is better."""
         return float(-2 * self._ask(X, "score_samples")[1].sum() + 2 * self._n_parameters())

@@ -94,14 +94,14 @@ class FactorAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         self.rotation = rotation
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to rows, shape (n, d), each of which counts as `sample_weight` says; `y` is not looked at.
 
         Raises:
             ValueError: the data or a parameter cannot be used.
         """
         self._validate_params()
-        X = self._table(X, reset=True, least=2)  # noqa: N806
+        X = self._table(X, reset=True, least=2)
         weight, d = self._weights(sample_weight, X), X.shape[1]
         wanted = d if self.n_components is None else int(self.n_components)
         if wanted > d:
@@ -192,10 +192,10 @@ class FactorAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         mean = np.asarray(self.mean_, dtype=np.float64)[None]
         return At(model, model.params([1.0], mean, self.get_covariance().astype(np.float64)[None]))
 
-    def transform(self, X: Any) -> Array:  # noqa: N803
+    def transform(self, X: Any) -> Array:
         """The expected factors of each row, given the row, shape (n, m)."""
         check_is_fitted(self)
-        X = self._table(X, reset=False)  # noqa: N806
+        X = self._table(X, reset=False)
         loadings = np.asarray(self.components_, dtype=np.float64)
         scaled = loadings / np.asarray(self.noise_variance_, dtype=np.float64)
         precision = np.eye(len(loadings)) + scaled @ loadings.T
@@ -212,12 +212,12 @@ class FactorAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimato
         """Its inverse, shape (d, d)."""
         return np.asarray(np.linalg.inv(self.get_covariance()))
 
-    def score_samples(self, X: Any) -> Array:  # noqa: N803
+    def score_samples(self, X: Any) -> Array:
         """The log density of each row in nats, shape (n,)."""
         at = self._at()
-        X = self._table(X, reset=False)  # noqa: N806
+        X = self._table(X, reset=False)
         return np.asarray(at.score_samples(X), dtype=X.dtype)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None) -> float:
         """The mean log density in nats a row; `y` is not looked at."""
         return float(np.mean(self.score_samples(X)))

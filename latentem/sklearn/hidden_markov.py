@@ -88,10 +88,10 @@ class HiddenMarkov(Chain):
         if self.family is not None and not isinstance(self.family, lem.Family):
             raise TypeError(f"family was given as {brief(self.family)}: give a Family, such as lem.Poisson(), or None")
 
-    def _check_and_set_n_features(self, X: Array) -> None:  # noqa: N803
+    def _check_and_set_n_features(self, X: Array) -> None:
         """Nothing is kept: a fit anew may have other columns."""
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         if self._needs_init("e", "emissions_"):
             x = np.asarray(X, dtype=np.float64)
             if len(x) < self.n_components:

@@ -130,7 +130,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def _n_features_out(self) -> int:
         return self.n_clusters
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the clusters.
 
         Args:
@@ -142,7 +142,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             ValueError: the data or a parameter cannot be used.
         """
         self._validate_params()
-        X = self._rows(X, reset=True)  # noqa: N806
+        X = self._rows(X, reset=True)
         n = X.shape[0]
         if n < self.n_clusters:
             raise ValueError(f"n_samples={n} should be >= n_clusters={self.n_clusters}.")
@@ -165,7 +165,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         warn_unless_converged(best, "K-means did not converge: increase max_iter or tol.")
         return self
 
-    def _rows(self, X: Any, reset: bool) -> Any:  # noqa: N803
+    def _rows(self, X: Any, reset: bool) -> Any:
         """The table, checked; a sparse one in CSR form."""
         return self._table(X, reset=reset, accept_sparse="csr")
 
@@ -179,7 +179,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             warnings.warn(told, RuntimeWarning, stacklevel=3)
         return 1
 
-    def _centres(self, X: Any, weight: Any, known: Any, rng: np.random.RandomState) -> Array:  # noqa: N803
+    def _centres(self, X: Any, weight: Any, known: Any, rng: np.random.RandomState) -> Array:
         """Centres to start from, shape (k, d)."""
         if isinstance(self.init, str):
             return centres(str(self.init), X, weight, self.n_clusters, rng, of_known(X, weight, known))
@@ -192,7 +192,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             raise ValueError(f"{shape} features of the data {X.shape[1]}.")
         return middle
 
-    def _keep(self, fit: Fit[Any], X: Any) -> None:  # noqa: N803
+    def _keep(self, fit: Fit[Any], X: Any) -> None:
         names = vars(self).get("feature_names_in_")
         self.fit_ = fit if names is None else evolve(fit, columns=tuple(names))
         self.cluster_centers_ = np.array(fit.params.components.means, dtype=X.dtype)
@@ -212,30 +212,30 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         model = lem.KMeans(len(self.cluster_centers_))
         return At(model, model.params(np.asarray(self.cluster_centers_, dtype=np.float64)))
 
-    def predict(self, X: Any) -> npt.NDArray[np.int32]:  # noqa: N803
+    def predict(self, X: Any) -> npt.NDArray[np.int32]:
         """The nearest cluster of each row, shape (n,)."""
         at = self._at()
         labels: npt.NDArray[np.int32] = at.predict(data_of(self._rows(X, reset=False))[0]).astype(np.int32)
         return labels
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> npt.NDArray[np.int32]:  # noqa: N803
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> npt.NDArray[np.int32]:
         """Fit, and the cluster of each row, shape (n,)."""
         return self.fit(X, y, sample_weight=sample_weight).labels_
 
-    def transform(self, X: Any) -> Array:  # noqa: N803
+    def transform(self, X: Any) -> Array:
         """The distance of each row to each centre, shape (n, k)."""
         check_is_fitted(self)
         distances: Array = euclidean_distances(self._rows(X, reset=False), self.cluster_centers_)
         return distances
 
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:  # noqa: N803
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
         """Fit, and the distance of each row to each centre, shape (n, k)."""
         return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the sum of squared distances to the nearest centres, each times its weight; `y` is not looked at."""
         at = self._at()
-        X = self._rows(X, reset=False)  # noqa: N806
+        X = self._rows(X, reset=False)
         weight = self._weights(sample_weight, X)
         data, beside = data_of(X, weight)
         return -lem.Fit.of(at.model, at.params, data, **beside).inertia

@@ -70,7 +70,7 @@ class LatentEstimator(Density):
         self.engine = engine
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to rows.
 
         Args:
@@ -82,7 +82,7 @@ class LatentEstimator(Density):
             ValueError: the data or a parameter cannot be used, or all starts are degenerate.
         """
         self._validate_params()
-        X = self._table(X, reset=True, least=2)  # noqa: N806
+        X = self._table(X, reset=True, least=2)
         weight, clusters = self._weights(sample_weight, X), self.model.clusters()
         known = None if clusters is None else known_labels(y, len(X), clusters.k)
         options = {"start": self.start, "n_starts": self.n_init, "engine": self.engine, "rng": self._generator()}

@@ -114,7 +114,7 @@ class MiniBatchKMeans(KMeans):
         self.n_init = n_init
         self.reassignment_ratio = reassignment_ratio
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the clusters.
 
         Args:
@@ -126,7 +126,7 @@ class MiniBatchKMeans(KMeans):
             ValueError: the data or a parameter cannot be used.
         """
         self._validate_params()
-        X = self._rows(X, reset=True)  # noqa: N806
+        X = self._rows(X, reset=True)
         n, size = X.shape[0], min(self.batch_size, X.shape[0])
         weight, self._rng = self._weights(sample_weight, X), self._generator()
         known, spread = known_labels(y, n, self.n_clusters), mean_variance(X)
@@ -147,7 +147,7 @@ class MiniBatchKMeans(KMeans):
             self.inertia_ = (watch.average or inertia) * float(n if weight is None else weight.sum())
         return self
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn one batch, and keep nothing of it but its sums; the first one is also where centres begin.
 
         Args:
@@ -161,7 +161,7 @@ class MiniBatchKMeans(KMeans):
         begun = "_online" in vars(self)
         if not begun:
             self._validate_params()
-        X = self._rows(X, reset=not begun)  # noqa: N806
+        X = self._rows(X, reset=not begun)
         weight, known = self._weights(sample_weight, X), known_labels(y, X.shape[0], self.n_clusters)
         if not begun:
             self._rng, self.n_steps_ = self._generator(), 0
@@ -171,7 +171,7 @@ class MiniBatchKMeans(KMeans):
         self._close(X, weight, known)
         return self
 
-    def _begin(self, X: Any, weight: Array | None, known: Any) -> None:  # noqa: N803
+    def _begin(self, X: Any, weight: Array | None, known: Any) -> None:
         """Centres to begin at: of several starts, each among a few rows, the best on others."""
         n, k = X.shape[0], self.n_clusters
         if n < k:
@@ -198,7 +198,7 @@ class MiniBatchKMeans(KMeans):
     def _few(self, n: int, size: int) -> npt.NDArray[np.intp]:
         return np.arange(n) if size >= n else self._rng.randint(0, n, size)
 
-    def _step(self, X: Any, weight: Array | None, known: Any) -> tuple[float, float]:  # noqa: N803
+    def _step(self, X: Any, weight: Array | None, known: Any) -> tuple[float, float]:
         """One batch: the mean squared distance of its rows to the centres before, and how far these moved, squared."""
         before, rows = self._online, dense(X)
         after = _ONLINE.update(self._model, before, self._model.chunk(rows, weight, known))
@@ -238,7 +238,7 @@ class MiniBatchKMeans(KMeans):
             discounted=evolve(state.discounted, statistics=evolve(statistics, weights=count, components=moments)),
         )
 
-    def _close(self, X: Any, weight: Array | None, known: Any) -> None:  # noqa: N803
+    def _close(self, X: Any, weight: Array | None, known: Any) -> None:
         """Set the attributes."""
         self.cluster_centers_ = np.array(self._online.params.components.means, dtype=X.dtype)
         if self.compute_labels:

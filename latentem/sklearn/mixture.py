@@ -139,7 +139,7 @@ class GaussianMixture(Density):
         self.verbose_interval = verbose_interval
         self.fixed = fixed
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the mixture.
 
         Args:
@@ -151,7 +151,7 @@ class GaussianMixture(Density):
             ValueError: the data or a parameter cannot be used, or all runs were degenerate from the start.
         """
         self._validate_params()
-        X = self._table(X, reset=True, least=2)  # noqa: N806
+        X = self._table(X, reset=True, least=2)
         weight = self._weights(sample_weight, X)
         n = len(X) if weight is None else int(np.count_nonzero(weight))
         if n < self.n_components:

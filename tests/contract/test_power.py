@@ -295,7 +295,7 @@ class TiedCountedTwice(Sound):
 class WithoutFree(lem.ExponentialFamily):
     """Bernoulli with the columns x and 1 - x, which are linearly related, and no word of that."""
 
-    def T(self, x):  # noqa: N802
+    def T(self, x):  # noqa: N802 - the name that the field gives it
         return np.hstack([x, 1 - x])
 
     def natural(self, params):

@@ -94,16 +94,16 @@ class Answering(Estimator):
         blocks = lem.HiddenMarkov(self._family(), self.n_components).blocks()
         return sum(block.size(params) for block in blocks if block.name in wanted or block.name.split(".")[0] in wanted)
 
-    def _sequences(self, X: Any, lengths: Any) -> tuple[lem.HiddenMarkov, HiddenMarkovParams, lem.Sequences]:  # noqa: N803
+    def _sequences(self, X: Any, lengths: Any) -> tuple[lem.HiddenMarkov, HiddenMarkovParams, lem.Sequences]:
         check_is_fitted(self, self._needed())
         self._check()
-        X = self._table(X, reset=False)  # noqa: N806
+        X = self._table(X, reset=False)
         lengths, _ = lengths_of(X, None, lengths)
         data = lem.Sequences(np.asarray(X, dtype=np.float64), lengths)
         return lem.HiddenMarkov(self._family(), self.n_components), self._params(), data
 
     @own_arithmetic
-    def _posterior(self, X: Any, lengths: Any) -> tuple[float, ChainPosterior]:  # noqa: N803
+    def _posterior(self, X: Any, lengths: Any) -> tuple[float, ChainPosterior]:
         model, params, data = self._sequences(X, lengths)
         try:
             return float(model.log_evidence(params, data).sum()), model.posterior(params, data)
@@ -111,31 +111,31 @@ class Answering(Estimator):
             raise ValueError(str(error)) from error
 
     @own_arithmetic
-    def score(self, X: Any, y: Any = None, *, lengths: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None, *, lengths: Any = None) -> float:
         """The log probability of all sequences in nats, a total; y is as in `fit`, without known states."""
         if lengths is None and y is not None and np.shape(y) != (len(X),):
             lengths = y
         model, params, data = self._sequences(X, lengths)
         return float(model.log_evidence(params, data).sum())
 
-    def score_samples(self, X: Any, lengths: Any = None) -> tuple[float, Array]:  # noqa: N803
+    def score_samples(self, X: Any, lengths: Any = None) -> tuple[float, Array]:
         """The log probability of all sequences in nats, and the probabilities of the states of each row, (n, k)."""
         log_prob, posterior = self._posterior(X, lengths)
         return log_prob, np.array(posterior.marginals())
 
-    def predict_proba(self, X: Any, lengths: Any = None) -> Array:  # noqa: N803
+    def predict_proba(self, X: Any, lengths: Any = None) -> Array:
         """The probability of each state for each row, given its whole sequence, shape (n, k)."""
         return np.array(self._posterior(X, lengths)[1].marginals())
 
-    def filter_proba(self, X: Any, lengths: Any = None) -> Array:  # noqa: N803
+    def filter_proba(self, X: Any, lengths: Any = None) -> Array:
         """The probability of each state for each row, given its sequence up to that row alone, shape (n, k)."""
         return np.array(self._posterior(X, lengths)[1].filtered())
 
-    def predict(self, X: Any, lengths: Any = None) -> Labels:  # noqa: N803
+    def predict(self, X: Any, lengths: Any = None) -> Labels:
         """The state of each row, shape (n,), as `algorithm` finds it."""
         return self.decode(X, lengths)[1]
 
-    def decode(self, X: Any, lengths: Any = None, algorithm: str | None = None) -> tuple[float, Labels]:  # noqa: N803
+    def decode(self, X: Any, lengths: Any = None, algorithm: str | None = None) -> tuple[float, Labels]:
         """The states of each row, shape (n,), and log p(rows, these states) in nats, a total.
 
         Args:
@@ -181,11 +181,11 @@ class Answering(Estimator):
         found = np.linalg.lstsq(rows, np.append(np.zeros(len(steps)), 1.0), rcond=None)[0].clip(0)
         return np.asarray(found / found.sum())
 
-    def aic(self, X: Any, lengths: Any = None) -> float:  # noqa: N803
+    def aic(self, X: Any, lengths: Any = None) -> float:
         """Akaike's criterion for these sequences, counting all parameters of the model: lower is better."""
         return -2 * self.score(X, lengths=lengths) + 2 * self._free(self._params(), set(self._blocks()))
 
-    def bic(self, X: Any, lengths: Any = None) -> float:  # noqa: N803
+    def bic(self, X: Any, lengths: Any = None) -> float:
         """Schwarz's criterion for these sequences, counting all parameters of the model: lower is better."""
         free = self._free(self._params(), set(self._blocks()))
         return -2 * self.score(X, lengths=lengths) + free * float(np.log(len(X)))

@@ -39,7 +39,7 @@ class Chain(Answering):
         """The attributes, from the family's parameters."""
 
     @abc.abstractmethod
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         """Set those attributes of the emissions that are to be, to start from."""
 
     def _pseudo(self) -> Any:
@@ -60,7 +60,7 @@ class Chain(Answering):
     def monitor_(self, monitor: ConvergenceMonitor) -> None:
         self._monitor = monitor
 
-    def fit(self, X: Any, y: Any = None, *, lengths: Any = None) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any = None, *, lengths: Any = None) -> Self:
         """Fit the model, from where `init_params` says.
 
         Args:
@@ -73,7 +73,7 @@ class Chain(Answering):
             ValueError: the data, a parameter or an attribute cannot be used, or no path explains the data.
         """
         self._refuse()
-        X = self._table(X, reset=True, least=self.fewest)  # noqa: N806
+        X = self._table(X, reset=True, least=self.fewest)
         lengths, y = lengths_of(X, y, lengths)
         self._init(X, lengths)
         self._check()
@@ -100,7 +100,7 @@ class Chain(Answering):
             warn_unless_converged(self.fit_, "Raise n_iter, or start elsewhere.")
         return self
 
-    def _init(self, X: Array, lengths: Any = None) -> None:  # noqa: N803
+    def _init(self, X: Array, lengths: Any = None) -> None:
         """Where a fit starts: the attributes that `init_params` names, or that are not set."""
         self._check_and_set_n_features(X)
         rng = check_random_state(self.random_state)
@@ -122,7 +122,7 @@ class Chain(Answering):
             _log.warning("%s is set, and will be overwritten, for init_params contains %r.", name, letter)
         return True
 
-    def _check_and_set_n_features(self, X: Array) -> None:  # noqa: N803
+    def _check_and_set_n_features(self, X: Array) -> None:
         if "n_features" not in vars(self):
             self.n_features = X.shape[1]
         if self.n_features != X.shape[1]:

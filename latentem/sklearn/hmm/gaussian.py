@@ -151,7 +151,7 @@ class GaussianHMM(Chain):
         super()._refuse()
         self._structure_name()
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         if self._needs_init("m", "means_"):
             found = KMeans(n_clusters=self.n_components, random_state=self.random_state, n_init=10).fit(filled(X))
             self.means_ = np.array(found.cluster_centers_, dtype=np.float64)

@@ -109,7 +109,7 @@ class GMMHMM(Chain):
         if self.covariance_type not in STRUCTURES:
             raise ValueError(f"covariance_type must be one of {sorted(STRUCTURES)}, not {self.covariance_type!r}")
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         k, m, d = self.n_components, self.n_mix, X.shape[1]
         if self._needs_init("w", "weights_"):
             self.weights_ = np.full((k, m), 1 / m)

@@ -71,7 +71,7 @@ class PoissonHMM(Chain):
         self.init_params = init_params
         self.implementation = implementation
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         if self._needs_init("l", "lambdas_"):
             mean, variance = X.mean(), X.var()
             if not mean > 0 or not variance > 0:

@@ -27,7 +27,7 @@ class Symbols(Chain):
 
     emissionprob_: Any
 
-    def _begin(self, X: Array) -> None:  # noqa: N803
+    def _begin(self, X: Array) -> None:
         if self._needs_init("e", "emissionprob_"):
             table = check_random_state(self.random_state).rand(self.n_components, self.n_features)
             self.emissionprob_ = table / table.sum(axis=1, keepdims=True)
@@ -97,7 +97,7 @@ class CategoricalHMM(Symbols):
         self.init_params = init_params
         self.implementation = implementation
 
-    def _table(self, X: Any, *, reset: bool, least: int = 1, **options: Any) -> Any:  # noqa: N803
+    def _table(self, X: Any, *, reset: bool, least: int = 1, **options: Any) -> Any:
         raw = np.asarray(X)
         table = super()._table(X, reset=reset, least=least, **options)
         if raw.dtype.kind not in "iub":
@@ -106,7 +106,7 @@ class CategoricalHMM(Symbols):
             raise ValueError(f"X has {table.shape[1]} columns: symbols are one column, shape (n, 1)")
         return table
 
-    def _check_and_set_n_features(self, X: Array) -> None:  # noqa: N803
+    def _check_and_set_n_features(self, X: Array) -> None:
         if not (np.floor(X) == X).all() or (X.dtype.kind == "f" and not self._seen(X)):
             raise ValueError("Symbols should be integers")
         if X.min() < 0:
@@ -118,7 +118,7 @@ class CategoricalHMM(Symbols):
                 f"Largest symbol is {int(X.max())} but the model only emits symbols up to {self.n_features - 1}"
             )
 
-    def _seen(self, X: Array) -> bool:  # noqa: N803
+    def _seen(self, X: Array) -> bool:
         """Whether these floats came from `_table`, which has seen that they were whole numbers."""
         return vars(self).get("n_features_in_") == 1
 
@@ -190,7 +190,7 @@ class MultinomialHMM(Symbols):
         self.init_params = init_params
         self.implementation = implementation
 
-    def _check_and_set_n_features(self, X: Array) -> None:  # noqa: N803
+    def _check_and_set_n_features(self, X: Array) -> None:
         super()._check_and_set_n_features(X)
         if (np.floor(X) != X).any() or X.min() < 0:
             raise ValueError("Symbol counts should be nonnegative integers")
