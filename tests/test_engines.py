@@ -148,6 +148,7 @@ def test_the_first_error_in_order_is_raised_and_the_engine_goes_on(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_mid_pass_ends_the_pass_and_no_more(engine):
     """A KeyboardInterrupt reaches the caller at once, BLAS has its threads back, and the next pass is whole."""
 
@@ -168,6 +169,7 @@ def test_ctrl_c_in_mid_pass_ends_the_pass_and_no_more(engine):
     assert placed.total(lambda chunk, cache: chunk) == 36
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_fit_that_is_interrupted_in_mid_pass_returns_the_best_so_far():
     """Ctrl-C while threads compute: the fit ends with the status "interrupted" and its last whole step."""
 
@@ -364,6 +366,7 @@ def test_what_can_t_come_home_from_a_process_says_what_it_was():
     assert placed.each(lambda chunk: chunk) == [1, 2, 3, 4]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_leaves_no_old_answer_behind(monkeypatch):
     """An interrupt while workers are being stopped does not leave one whose answer the next pass would take."""
     placed = lem.Processes(3).place([1, 2, 3, 4, 5, 6])

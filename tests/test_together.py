@@ -148,6 +148,7 @@ def test_an_error_in_a_pass_ends_all_and_leaves_no_thread():
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_a_shared_pass_returns_the_best_so_far():
     """The fit ends with the status "interrupted", all starts are reported, and no thread is left behind."""
     before = threading.active_count()
@@ -157,6 +158,7 @@ def test_ctrl_c_in_a_shared_pass_returns_the_best_so_far():
     assert threading.active_count() == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_a_run_computes_is_heard():
     """An interrupt between passes, in the thread of a run, ends the fit with the best so far."""
 
@@ -168,6 +170,7 @@ def test_ctrl_c_while_a_run_computes_is_heard():
     assert fit.status.ending is lem.run.Ending.INTERRUPTED
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_before_the_first_state_raises():
     """There is nothing to return yet."""
     with pytest.raises(KeyboardInterrupt):

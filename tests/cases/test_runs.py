@@ -13,13 +13,7 @@ from subjects import MODELS, overlapping
 import latentem as lem
 from latentem.transform import SamePosterior
 
-
-@pytest.fixture(autouse=True)
-def python_takes_ctrl_c():
-    """A process started in the background ignores SIGINT; here Python takes it, as at a terminal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 def interrupt():
