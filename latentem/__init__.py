@@ -22,6 +22,7 @@ from latentem import (
     posterior,
     report,
     run,
+    teaching,
     testing,
     transform,
     variants,
@@ -85,6 +86,7 @@ from latentem.run import (
     seconds,
 )
 from latentem.saved import load
+from latentem.teaching import record
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
 from latentem.versions import show_versions
@@ -120,11 +122,13 @@ __all__ += ["Rows", "Sequences"]
 # For a model or a family of one's own
 __all__ += ["Additive", "Block", "Degenerate", "Event", "ExponentialFamily", "Family", "LabelPosterior", "LatentModel"]
 __all__ += ["SampleFamily", "Unavailable"]
+# To look at EM half step by half step
+__all__ += ["record"]
 # To report a defect
 __all__ += ["show_versions"]
 # Rooms
 __all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run"]
-__all__ += ["testing", "transform", "variants"]
+__all__ += ["teaching", "testing", "transform", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 

@@ -135,7 +135,8 @@ def fit(
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
         with _shown(progress, model, chunks, len(begins), runner) as shown:
-            best, reports = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
+            outcome = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
+            best, reports = outcome.best, outcome.reports
             if shown is not None:
                 shown.ended(best)
         if journal is not None:
@@ -164,6 +165,7 @@ def fit(
         events=(*best.events, *gap, *loose, *(drawn(model) if start is None else ())),
         starts=reports,
         log_evidence=evidence,
+        start=outcome.first,
         columns=given.columns,
         categories=given.categories,
     )

@@ -34,6 +34,7 @@ class Fit(Answers[P]):
         events: What is degenerate about the parameters, or was done on the way; empty is good.
         starts: What became of each start.
         log_evidence: log p(data | params) in nats, or None where the model does not say it.
+        start: The parameters at which the best run began; None in a file of before there was this field.
         columns: Names of the data columns, where the data had names.
         categories: Of each of them what it held, in the order of its codes, where it held text; None where none did.
     """
@@ -46,6 +47,7 @@ class Fit(Answers[P]):
     events: tuple[Event, ...]
     starts: tuple[StartReport, ...]
     log_evidence: float | None
+    start: P | None = field(default=None)
     columns: tuple[str, ...] | None = field(default=None)
     categories: Categories | None = field(default=None)
 
@@ -84,6 +86,7 @@ class Fit(Answers[P]):
             events=(*state.events, *gap),
             starts=(),
             log_evidence=evidence,
+            start=params,
             columns=given.columns,
             categories=given.categories,
         )

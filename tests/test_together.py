@@ -205,16 +205,16 @@ def test_a_start_that_degenerates_does_not_end_the_others():
     with np.errstate(all="ignore"):
         together = run_all(runner, model, starts, lem.Serial().place(Loaded(data)))
         in_turn = run_all(runner, model, starts, lem.Serial().place(data))
-    endings = [report.status.ending for report in in_turn[1]]
+    endings = [report.status.ending for report in in_turn.reports]
     assert endings[0] is endings[2] is lem.run.Ending.DEGENERATE
-    assert [math.isnan(report.objective) for report in in_turn[1]] == [
+    assert [math.isnan(report.objective) for report in in_turn.reports] == [
         True,
         False,
         False,
         False,
     ]  # the first has no books
-    assert repr(together[1]) == repr(in_turn[1])
-    assert together[0].params == in_turn[0].params
+    assert repr(together.reports) == repr(in_turn.reports)
+    assert together.best.params == in_turn.best.params
 
 
 def test_each_run_has_a_cache_of_its_own():

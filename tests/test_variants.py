@@ -323,7 +323,8 @@ def test_restarts_take_any_runner(runner):
     """`run_all` runs each start, and the best is the best of the reports, or the first that is as good to rounding."""
     others = [START, MODEL.params([0.3, 0.7], [[2.0, 50.0], [4.5, 80.0]], [np.diag([1.0, 100.0])] * 2)]
     starts = [Start(str(i), lambda params=params: params) for i, params in enumerate(others)]
-    best, reports = run_all(runner, MODEL, starts, shuffled(FAITHFUL, 4))
+    outcome = run_all(runner, MODEL, starts, shuffled(FAITHFUL, 4))
+    best, reports = outcome.best, outcome.reports
     assert len(reports) == 2
     objectives = [report.objective for report in reports]
     assert best.objective == next(one for one in objectives if one > max(objectives) - 1e-8)

@@ -49,6 +49,7 @@ class Course:
         state: The last State, or None before the first.
         standing: What the run gave last: that State before anyone halted the run, or why there is none.
         halted: The way in which it was stopped from outside, by one of `BY`; None if it was not.
+        first: The parameters of its first State; None where that was not seen.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Course:
         self.state = standing if isinstance(standing, State) else None
         self.standing = standing
         self.halted: Ending | None = None
+        self.first: Any = None
 
     @property
     def under_way(self) -> bool:
@@ -80,6 +82,8 @@ class Course:
                 state = yield from next_state(self._run)
                 if state is None:
                     raise RuntimeError("a run ended without a status: its last State must have one")
+                if self.state is None:
+                    self.first = state.params
                 self.state = self.standing = state
                 if self._callback is not None and self._callback(state) is STOP:
                     self._halt(state, Ending.STOPPED, f"at step {state.step.index}")

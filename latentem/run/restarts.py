@@ -38,6 +38,22 @@ class Start:
     make: Callable[[], Any]
 
 
+@final
+@frozen
+class Outcome:
+    """The end of several runs.
+
+    Attributes:
+        best: Where the best of them ended.
+        first: The parameters at which that one began.
+        reports: The end of each.
+    """
+
+    best: State[Any, Any]
+    first: Any
+    reports: tuple[StartReport, ...]
+
+
 def run_all(
     runner: Runner,
     model: Model,
@@ -46,7 +62,7 @@ def run_all(
     callback: Callback | None = None,
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
-) -> tuple[State[Any, Any], tuple[StartReport, ...]]:
+) -> Outcome:
     """A trial of every start; then the best clean ones, in order, until three have ended clean; three at least.
 
     One of the three that creeps far below another that has ended clean is left: after 100 steps, 200, 400, ..., if the
@@ -79,9 +95,12 @@ def run_all(
     if halted is not None:
         best = ranked[0]
         as_it_ended = best.cut_short or len(starts) == 1  # its own sentence says more; a single run may have ended
-        return best.result() if as_it_ended else attrs.evolve(best.result(), status=halted), reports
-    ended = [course for course in runs.courses if course in ranked and not course.under_way]
-    return first_best(ended).result(), reports
+        state = best.result() if as_it_ended else attrs.evolve(best.result(), status=halted)
+    else:
+        best = first_best([course for course in runs.courses if course in ranked and not course.under_way])
+        state = best.result()
+    first = starts[runs.courses.index(best)].make() if best.first is None else best.first
+    return Outcome(state, first, reports)
 
 
 @final
