@@ -32,6 +32,7 @@ from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentMode
 from latentem.data import Rows, Sequences
 from latentem.engine import Dask, Processes, Serial, Threads
 from latentem.family import (
+    ALL_STRUCTURES,
     Assorted,
     Bernoulli,
     Binomial,
@@ -66,6 +67,7 @@ from latentem.family import (
     VonMisesFisher,
     Weibull,
     ZeroInflated,
+    structure,
 )
 from latentem.fit import ConvergenceWarning, fit
 from latentem.fitted import Fit
@@ -106,7 +108,7 @@ __all__ += ["Student", "VonMisesFisher", "Weibull"]
 # Families made of families
 __all__ += ["Assorted", "MixtureOf", "PointMass", "Product", "Uniform", "ZeroInflated"]
 # Structures of covariances
-__all__ += ["Diagonal", "Full", "Spherical", "Structure", "Tied", "TiedWithin"]
+__all__ += ["ALL_STRUCTURES", "Diagonal", "Full", "Spherical", "Structure", "Tied", "TiedWithin", "structure"]
 # Priors, and values that are held
 __all__ += ["Fixed", "Floor", "InverseWishart", "PseudoCounts"]
 # Models made from models

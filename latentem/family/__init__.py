@@ -12,6 +12,18 @@ from latentem.family.composite.product import Product
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
 from latentem.family.discrete import Bernoulli, Binomial, Geometric, Poisson
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
+from latentem.family.gaussian.covariance.celeux_govaert import (
+    ALL_STRUCTURES,
+    EEV,
+    EVE,
+    EVI,
+    EVV,
+    VEE,
+    VEI,
+    VEV,
+    VVE,
+    structure,
+)
 from latentem.family.gaussian.covariance.diagonal import Diagonal
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
@@ -34,6 +46,15 @@ from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.family.weibull import Weibull, WeibullParams
 
 __all__ = [
+    "ALL_STRUCTURES",
+    "EEV",
+    "EVE",
+    "EVI",
+    "EVV",
+    "VEE",
+    "VEI",
+    "VEV",
+    "VVE",
     "AbsoluteFloor",
     "Assorted",
     "Bernoulli",
@@ -88,4 +109,5 @@ __all__ = [
     "WeightedSample",
     "ZeroInflated",
     "ZeroInflatedParams",
+    "structure",
 ]

@@ -104,7 +104,7 @@ class ScatterFamily(Family[S, P]):
         """
         moments = self._moments(statistics)
         each, d = self.structure.each, moments.origin.shape[1]
-        least = Floor().eps * moments.variances()
+        least = self.structure.least(Floor().eps * moments.variances())
         pooled, _ = moments.pooled()
         wide = each.raised(each.average(pooled[None], self._units(statistics).sum(keepdims=True), d), least)
         if not self.structure.tied:
@@ -147,7 +147,7 @@ class ScatterFamily(Family[S, P]):
     ) -> Array:
         """The maximisers at these means, as they are stored, beside the present ones, (m, ...)."""
         variances = moments.variances()
-        floor = self.prior.floor(variances)
+        floor = self._floor(variances)
         new = self._estimate(moments, units, means, current, _NO_FLOOR if floor is None else floor)
         if held:
             free = _but(np.ones(len(new), bool), held).reshape(-1, *(1,) * (new.ndim - 1))
@@ -155,6 +155,11 @@ class ScatterFamily(Family[S, P]):
         if floor is None:
             self._refuse_collapse(new, variances, units, means, held)
         return self.structure.stored(own(new))
+
+    def _floor(self, variances: Array) -> Array | None:
+        """The least covariance beside data with these variances, or None."""
+        floor = self.prior.floor(variances)
+        return None if floor is None else self.structure.least(floor)
 
     def _estimate(self, moments: Moments, units: Array, means: Array, current: Array, floor: Array) -> Array:
         """The maximisers not below a floor, one an axis entry; nothing is known of a component without rows."""
@@ -192,7 +197,7 @@ class ScatterFamily(Family[S, P]):
             )
 
     def lift(self, params: P, statistics: S) -> tuple[P, Sequence[Event]]:
-        floor, given = self.prior.floor(self._moments(statistics).variances()), self._normal(params).distinct
+        floor, given = self._floor(self._moments(statistics).variances()), self._normal(params).distinct
         if floor is None or np.array_equal(self.structure.each.raised(given, floor), given):
             return params, ()
         raised = self.structure.estimate(given, np.ones(len(given)), given, floor)
@@ -219,7 +224,7 @@ class ScatterFamily(Family[S, P]):
         moments, normal = self._moments(statistics), self._normal(params)
         each = moments.shape
         events = [] if moments.seen is None else unobserved(moments.seen, self._units(statistics))
-        floor, covariances = self.prior.floor(moments.variances()), normal.distinct
+        floor, covariances = self._floor(moments.variances()), normal.distinct
         if floor is None or each.weakest_at_least(normal.precisions[: len(covariances)], floor) > 2 * AT_FLOOR:
             return events
         ratio, column = each.weakest(covariances, floor)

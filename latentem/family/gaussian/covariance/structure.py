@@ -56,6 +56,10 @@ class Structure(abc.ABC):
             floor: The least variance of each column, (d,), or of all where the form is spherical, (); 0 for none.
         """
 
+    def least(self, floor: Array) -> Array:
+        """The least variance of each column, (d,), beside which this structure can say what is best: here, as given."""
+        return floor
+
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         """Shape in which the covariances of k components in d dimensions are stored."""
         one = self.each.one(d)
@@ -75,7 +79,12 @@ class Structure(abc.ABC):
         The estimate from covariances of the structure is those covariances.
         """
         nearest = self.estimate(covariances, np.ones(len(covariances)), covariances, np.zeros(()))
-        return None if np.allclose(nearest, covariances, rtol=_ALIKE, atol=0) else f"not all of the structure {self!r}"
+        scale = np.abs(covariances)
+        if covariances.ndim == 3:  # a covariance of next to nothing is one beside the variances
+            root = np.sqrt(covariances.diagonal(axis1=1, axis2=2))
+            scale = root[:, :, None] * root[:, None, :]
+        alike = (np.abs(nearest - covariances) <= _ALIKE * scale).all()
+        return None if alike else f"not all of the structure {self!r}"
 
 
 def refuse_other_structure(given: Structure, wanted: Structure) -> None:

@@ -1,0 +1,143 @@
+"""Axes that several covariances have in common: the rotation at which variances along them lose least."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+
+import numpy as np
+
+from latentem.arrays import Array, Labels
+
+Parts = tuple[float, Array, Array]
+Loss = Callable[[Array], Parts]
+"""From variances along axes, (k, d): what they lose, its slopes, (k, d), and its curvatures, (k, d, d)."""
+Plane = Callable[[Array, Array, Array], Array]
+_ROUNDS, _STEPS = 50, 100
+_SETTLED = 1e-15
+_TINY = float(np.finfo(float).tiny)
+_ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 32, endpoint=False)
+_NO_TURN = len(_ANGLES) // 2
+
+
+def axes_of(covariances: Array) -> Array:
+    """Axes, the columns of a matrix (d, d), that are common to covariances (k, d, d) where they have such."""
+    k = len(covariances)
+    # No two sums of unlike weights are alike in all directions where one covariance is not.
+    weights = (1 + np.arange(k) * 0.6180339887498949 % 1) / covariances.trace(axis1=1, axis2=2)
+    return np.asarray(np.linalg.eigh(np.tensordot(weights, covariances, axes=1))[1])
+
+
+def variances_along(own: Array, axes: Array) -> Array:
+    """Variances of covariances (k, d, d) along axes, shape (k, d)."""
+    return _variances(axes.T @ own @ axes)
+
+
+def _variances(turned: Array) -> Array:
+    return np.maximum(turned.diagonal(axis1=1, axis2=2), 0.0)
+
+
+def common_axes(own: Array, loss: Loss, plane: Plane, axes: Array) -> Array:
+    """Axes along which variances lose least, from given ones on: Newton's steps, and rotations of two axes at a time.
+
+    Newton's are quick near the end; where they have ended, a rotation of two axes, which sees all angles, may lead on.
+
+    Args:
+        own: Covariances, (k, d, d).
+        loss: What variances along axes lose.
+        plane: The part of it that a rotation of two axes changes, up to a rising function: of the variances along the
+            two, (..., k) each, and those along the others, (k, d - 2).
+        axes: Where to begin.
+    """
+    if len(axes) == 1:
+        return axes
+    value = loss(variances_along(own, axes))[0]
+    for _ in range(_ROUNDS):
+        turned, after = _newton(own, loss, axes, value)
+        swept = _swept(own, plane, turned)
+        if swept is not turned and (further := loss(variances_along(own, swept))[0]) < after:
+            turned, after = swept, further
+        if not after < value:
+            return axes
+        gained, axes, value = value - after, turned, after
+        if gained <= _SETTLED * own.shape[1]:
+            return axes
+    return axes
+
+
+def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, float]:
+    """The end of Newton's steps in the angles of all pairs of axes, each halved until it gains.
+
+    Turned by exp(w) with w' = -w, a covariance T becomes T + [T, w] + [[T, w], w] / 2 + ...; the curvature is that of
+    its diagonal, taken positive.
+    """
+    d = len(axes)
+    pairs, planes = _planes(d)
+    for _ in range(_STEPS):
+        turned = axes.T @ own @ axes
+        _, first, second = loss(_variances(turned))
+        moved = np.zeros((len(own), d, len(pairs)))  # of the variances, by each angle
+        entries = 2 * turned[:, pairs[:, 0], pairs[:, 1]]
+        moved[:, pairs[:, 0], np.arange(len(pairs))] = -entries
+        moved[:, pairs[:, 1], np.arange(len(pairs))] = entries
+        slope = np.tensordot(first, moved, axes=2)
+        curvature = (moved.transpose(0, 2, 1) @ second @ moved).sum(axis=0)
+        weighted = first[:, :, None] * turned
+        both = weighted.sum(axis=0) @ planes  # tr(weighted P Q), for all planes P and Q, and tr(first P T Q)
+        both -= ((first[:, None, :, None] * planes) @ turned[:, None]).sum(axis=0)
+        traces = np.tensordot(both, planes, axes=((1, 2), (2, 1)))
+        curvature += traces + traces.T
+        if not (np.isfinite(curvature).all() and np.isfinite(slope).all()):
+            break
+        values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+        steep = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + _TINY)
+        step = -vectors @ ((vectors.T @ slope) / steep)
+        step *= min(1.0, 0.5 / max(np.abs(step).max(), _TINY))
+        while True:
+            half = np.tensordot(step / 2, planes, axes=1)
+            other = axes @ np.linalg.solve(np.eye(d) - half, np.eye(d) + half)  # Cayley's rotation
+            after = loss(variances_along(own, other))[0]
+            if after < value or np.abs(step).max() < 1e-12:
+                break
+            step /= 2
+        if not after < value:
+            break
+        gained, axes, value = value - after, other, after
+        if gained <= _SETTLED * d:
+            break
+    return axes, value
+
+
+@cache
+def _planes(d: int) -> tuple[Labels, Array]:
+    """All pairs of axes, (p, 2), and the skew matrix of a turn in the plane of each, (p, d, d)."""
+    pairs = np.array(list(combinations(range(d), 2)), dtype=np.int64).reshape(-1, 2)
+    planes = np.zeros((len(pairs), d, d))
+    at = np.arange(len(pairs))
+    planes[at, pairs[:, 0], pairs[:, 1]], planes[at, pairs[:, 1], pairs[:, 0]] = 1.0, -1.0
+    return pairs, planes
+
+
+def _swept(own: Array, plane: Plane, axes: Array) -> Array:
+    """The axes after the best of some rotations of each pair of them, where that gains; else the axes themselves.
+
+    A rotation by psi / 2 leaves the trace 2 m and the determinant of two axes. Their variances become m + x and m - x,
+    the product of these det + y^2: x = delta cos psi + h sin psi and y = h cos psi - delta sin psi, where h is the
+    covariance and 2 delta the difference.
+    """
+    turned, cos, sin = axes.T @ own @ axes, np.cos(_ANGLES)[:, None], np.sin(_ANGLES)[:, None]
+    for p, q in combinations(range(len(axes)), 2):
+        a, b, h = turned[:, p, p], turned[:, q, q], turned[:, p, q]
+        delta, det = (a - b) / 2, np.maximum(a * b - h * h, 0.0)
+        x, y = delta * cos + h * sin, h * cos - delta * sin
+        large = np.maximum((a + b) / 2 + np.abs(x), _TINY)
+        others = np.maximum(np.delete(turned.diagonal(axis1=1, axis2=2), [p, q], axis=1), _TINY)
+        found = plane(large, np.maximum((det + y * y) / large, _TINY), others)
+        at = int(found.argmin())
+        if found[at] < found[_NO_TURN]:
+            c, s = np.cos(_ANGLES[at] / 2), np.sin(_ANGLES[at] / 2)
+            axes = axes.copy()
+            axes[:, [p, q]] = axes[:, [p, q]] @ np.array([[c, -s], [s, c]])
+            turned = axes.T @ own @ axes
+    return axes

@@ -1,0 +1,182 @@
+"""Best covariances that share their shape, or their volume: what the structures of Celeux and Govaert have in common.
+
+Covariances come by columns, (k, d), or as matrices, (k, d, d), as in `Form`. Shares are the counts of the components
+over their sum. All that is minimised is the sum of share (log det covariance + tr(own / covariance)).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from latentem.arrays import Array
+from latentem.family.gaussian.covariance.form import Form
+
+_ROUNDS = 200
+_SETTLED = 1e-15
+_FARTHEST = 10.0
+"""By which the log of a volume may change in one step."""
+
+
+def equal_shape(form: Form, own: Array, count: Array, current: Array, floor: Array) -> Array:
+    """The best covariances volume_k C, with one C for all, none of them below the floor; own has the form `form`.
+
+    With C at its best for given volumes, what is left is convex in their logarithms: log det of the sum of
+    share_k own_k / volume_k, plus d times the sum of share_k log volume_k.
+    """
+    share = count / count.sum()
+    volume = _log_volumes(form, current)
+    sized = form.columns(own).sum(axis=-1) > 0
+    live = (share > 0) & sized
+    try:
+        volume[live] = _best_log_volumes(form, own[live], share[live] / share[live].sum(), volume[live])
+        common = _pooled(own, np.where(live, share, 0.0), volume)
+        if not live.all():
+            volume[~live] = _fitted_log_volumes(form, own[~live], common)
+        best = np.multiply.outer(np.exp(volume), common) if common.ndim == 1 else np.exp(volume)[:, None, None] * common
+    except np.linalg.LinAlgError:  # all of them are singular in one direction, and so is their sum
+        best = own
+    if np.array_equal(form.raised(best, floor), best):
+        return best
+    return _above(form, own, share, _log_volumes(form, current), floor)
+
+
+def _log_volumes(form: Form, covariances: Array) -> Array:
+    """The log of the geometric mean of the variances in all directions, shape (k,)."""
+    if covariances.ndim == 2:
+        return np.log(covariances).mean(axis=1)
+    return np.linalg.slogdet(covariances)[1] / covariances.shape[1]
+
+
+def _pooled(own: Array, share: Array, log_volume: Array) -> Array:
+    scale = np.where(share > 0, share * np.exp(-np.where(share > 0, log_volume, 0.0)), 0.0)
+    return np.tensordot(scale, own, axes=1)
+
+
+def _relative(own: Array, common: Array) -> Array:
+    """Each covariance as seen where the common one is the identity, its numbers in a row, (k, d) or (k, d d)."""
+    if own.ndim == 2:
+        return own / common
+    root = np.linalg.inv(np.linalg.cholesky(common))
+    return (root @ own @ root.T).reshape(len(own), -1)
+
+
+def _traces(relative: Array, own: Array) -> Array:
+    d = own.shape[1]
+    return relative.sum(axis=1) if own.ndim == 2 else relative[:, :: d + 1].sum(axis=1)
+
+
+def _log_det(common: Array) -> float:
+    if common.ndim == 1:
+        return float(np.log(common).sum())
+    return float(2 * np.log(np.linalg.cholesky(common).diagonal()).sum())
+
+
+def _fitted_log_volumes(form: Form, own: Array, common: Array) -> Array:
+    """The best volumes beside a common covariance, for components that have no part in it."""
+    with np.errstate(divide="ignore"):
+        return np.log(_traces(_relative(own, common), own) / own.shape[1])
+
+
+def _best_log_volumes(form: Form, own: Array, share: Array, start: Array) -> Array:
+    """Newton's steps, halved until they gain; to add a number to all volumes changes nothing, and is held back."""
+    d = own.shape[1]
+
+    def loss(volume: Array) -> float:
+        return _log_det(_pooled(own, share, volume)) + d * float(share @ volume)
+
+    volume, value = start, loss(start)
+    for _ in range(_ROUNDS):
+        parts = share[:, None] * np.exp(-volume)[:, None] * _relative(own, _pooled(own, share, volume))
+        traces = _traces(parts, own)
+        slope = share * d - traces
+        curvature = np.diag(traces) - parts @ parts.T + d * np.outer(share, share)
+        step = np.linalg.solve(curvature, slope)
+        if not step.any():
+            return volume
+        size = min(1.0, _FARTHEST / float(np.abs(step).max()))
+        while (after := loss(volume - size * step)) > value and size * np.abs(step).max() > _SETTLED:
+            size /= 2
+        if not after < value:
+            return volume
+        volume, value, gained = volume - size * step, after, value - after
+        if gained <= _SETTLED * d:
+            return volume
+    return volume
+
+
+def _above(form: Form, own: Array, share: Array, start: Array, floor: Array) -> Array:
+    """The same where the floor is felt. The smallest is C, raised to the floor; no other volume is below its own.
+
+    So volume_k = exp(r_k) with r_k >= 0, and with C at its best for given r the slope is that of r alone.
+    """
+    from scipy.optimize import minimize  # a large module, which nothing needs before a fit
+
+    d = own.shape[1]
+
+    def common(r: Array) -> Array:
+        return form.raised(_pooled(own, share, r)[None], floor)[0]
+
+    def loss(r: Array) -> tuple[float, Array]:
+        at = common(r)
+        traces = share * np.exp(-r) * _traces(_relative(own, at), own)
+        return _log_det(at) + float(traces.sum()) + d * float(share @ r), share * d - traces
+
+    begin = start - start.min()
+    options: Any = {"maxiter": 1000, "ftol": 1e-16, "gtol": 1e-12}
+    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(own), options=options)
+    r = found.x if found.fun <= loss(begin)[0] else begin
+    scale = np.exp(r)
+    at = common(r)
+    return np.asarray(scale[:, None] * at if at.ndim == 1 else scale[:, None, None] * at)
+
+
+def equal_volume(own: Array, count: Array, floor: Array) -> Array:
+    """The best variances of columns, (k, d), whose product is the same for all components, none below the floor, (d,).
+
+    Without a floor they are own variances, scaled to the volume: the mean of the geometric means of own ones.
+    """
+    share, d = count / count.sum(), own.shape[1]
+    with np.errstate(divide="ignore"):
+        size = np.exp(np.log(own).mean(axis=1))
+    volume = float(share @ size)
+    if (size > 0).all():
+        best = own * (volume / size)[:, None]
+        if (best >= floor).all():
+            return best
+    elif not floor.any():  # a component has no width in some column, and all are as narrow
+        return np.where((size > 0)[:, None], own, 0.0)
+    return _volume_above(np.maximum(own, 1e-200 * floor), share, np.broadcast_to(floor, (d,)))
+
+
+def _volume_above(own: Array, share: Array, floor: Array) -> Array:
+    """The same where the floor is felt: each component max(floor, own times a factor), the factor from the volume."""
+    from scipy.optimize import brentq
+
+    lowest = np.log(floor)
+    ratios = lowest - np.log(own)  # log factors at which a column leaves its floor
+
+    def factors(log_volume: float) -> Array:
+        return np.array([_log_factor(row, lowest, log_volume) for row in ratios])
+
+    def slope(log_volume: float) -> float:
+        return 1.0 - float(share @ np.exp(-factors(log_volume)))
+
+    least = float(lowest.sum())
+    high = least + 1.0
+    while slope(high) < 0:
+        high = least + 2 * (high - least)
+    log_volume = least if slope(least) >= 0 else brentq(slope, least, high, xtol=1e-15, rtol=1e-15)
+    return np.maximum(floor, own * np.exp(factors(float(log_volume)))[:, None])
+
+
+def _log_factor(leaves: Array, lowest: Array, log_volume: float) -> float:
+    """The log factor at which a component's variances have this volume: their sum of logs is piecewise linear in it."""
+    order = np.sort(leaves)
+    spare = log_volume - float(lowest.sum())
+    for free in range(1, len(order) + 1):
+        factor = (spare + float(order[:free].sum())) / free
+        if free == len(order) or factor <= order[free]:
+            return float(max(factor, order[0]))
+    raise AssertionError("the last is always one")
