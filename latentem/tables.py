@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, final
 
 import numpy as np
@@ -14,10 +15,10 @@ from latentem.arrays import Array, own
 from latentem.core import LatentModel, Unavailable
 from latentem.data import Source, Units, columns_of, found_source, source
 from latentem.data.frames import Frame, frame_of
-from latentem.data.readers.formats import is_elsewhere, is_path
+from latentem.data.readers.formats import header, is_elsewhere, is_path
 from latentem.data.readers.reader import Table, chosen
 from latentem.data.tables import Tables
-from latentem.family.naming import Header, bound, parts_of, wanted
+from latentem.family.naming import Header, bound, parts_of, takes_text, wanted
 
 Model = LatentModel[Any, Any, Any, Any]
 Categories = tuple[tuple[str, ...] | None, ...]
@@ -57,14 +58,24 @@ def admitted(model: Model, data: Any, weights: Any, allowed: Any) -> Admitted:
         return _of_frames(model, data, frames, weights, allowed)
     if frames and any(isinstance(given, str) for given in (weights, allowed)):
         return _of_frames(model, data, frames, weights, allowed)
-    names = wanted(model)
-    if names is not None and is_path(data):
-        data, weights, allowed = source(data, columns=names, weights=weights, allowed=allowed), None, None
+    if (files := _files(data)) and (named := header(files[0])) is not None:
+        names, beside = wanted(model), (weights, allowed)
+        seen = [name for name in named if name not in beside] if names is None else names
+        text = takes_text(model, seen) or None
+        data = source(data, columns=names, weights=weights, allowed=allowed, categorical=text)
+        weights = allowed = None
     elif (found := found_source(data, weights, allowed)) is not None:
         data, weights, allowed = found, None, None
-    columns = columns_of(data)
-    header = _header(data, columns)
-    return Admitted(model if header is None else bound(model, header), data, weights, allowed, columns)
+    columns, categories = columns_of(data), data.categories if isinstance(data, Tables | Table) else None
+    described = _header(data, columns, categories)
+    model = model if described is None else bound(model, described)
+    return Admitted(model, data, weights, allowed, columns, categories)
+
+
+def _files(data: Any) -> list[Any]:
+    """The paths that were given, one or a list of them; else none."""
+    given = list(data) if isinstance(data, list | tuple) else [data]
+    return given if given and all(map(is_path, given)) else []
 
 
 def _frames(data: Any) -> list[Frame]:
@@ -117,10 +128,13 @@ def recognised(data: Any, columns: tuple[str, ...] | None, categories: Categorie
         if categories is None and all(frame.columns == columns for frame in frames):
             return data
         return _coded(data, frames, columns, categories or (None,) * len(columns))
-    if is_path(data) and columns is not None:
-        with suppress(ValueError):  # a file whose columns have no names, or others: what is said below
-            return source(data, columns=columns)
+    known = {name: words for name, words in zip(columns or (), categories or (), strict=False) if words}
+    if columns is not None and (files := _files(data)) and (named := header(files[0])) is not None:
+        _refuse_absent(named, columns)
+        return source(data, columns=columns, categorical=known or None)
     data = found_source(data) or data
+    if isinstance(data, Tables) and set(known) <= set(data.columns or ()):
+        data = data.coded(known) if known else data
     given = columns_of(data)
     if given is None or columns is None or given == columns:
         return data
@@ -215,8 +229,11 @@ def _categories(name: str, frames: Sequence[Frame]) -> tuple[str, ...] | None:
     return found[0] if len(set(found)) == 1 else tuple(sorted(set().union(*found)))
 
 
-def _header(data: Any, columns: tuple[str, ...] | None) -> Header | None:
+def _header(data: Any, columns: tuple[str, ...] | None, categories: Categories | None) -> Header | None:
     """The header of what is no frame; None of what has no columns that one could number."""
+    if isinstance(data, Tables):
+        largest = cache(data.largest)  # a pass, where a family is to find its levels in numbers
+        return Header(columns, categories or (None,) * data.shape[1], lambda i: float(largest()[i]))
     parts = [data] if isinstance(data, np.ndarray) else list(data) if isinstance(data, list | tuple) else []
     if parts and all(isinstance(part, list | tuple) for part in parts):
         with suppress(ValueError):  # of ragged rows, which are refused where they are read
@@ -224,9 +241,9 @@ def _header(data: Any, columns: tuple[str, ...] | None) -> Header | None:
     if parts and all(isinstance(part, np.ndarray) and part.ndim == 2 and part.dtype.kind in "biuf" for part in parts):
         d = min(part.shape[1] for part in parts)
         return Header(columns, (None,) * d, lambda i: _largest([part[:, i] for part in parts]))
-    if columns is not None:
-        return Header(columns, (None,) * len(columns), _unknown)
-    return Header(None, (None,) * data.shape[1], _unknown) if isinstance(data, Tables) else None
+    if isinstance(data, Table):
+        return Header(columns, categories or (None,) * data.shape[1], lambda i: _largest([data.values[:, i]]))
+    return None if columns is None else Header(columns, (None,) * len(columns), _unknown)
 
 
 def _unknown(i: int) -> float | None:

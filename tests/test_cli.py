@@ -127,6 +127,7 @@ def test_out_holds_the_fit_to_the_last_bit(geyser, tmp_path, capsys):
         "version": 1,
         "model": "GaussianMixture(2)",
         "columns": ["eruption", "waiting"],
+        "categories": None,
         "observations": 272.0,
         "status": str(fit.status),
         "converged": True,

@@ -151,6 +151,38 @@ def test_latex_is_balanced_whatever_the_names_are():
     assert "log likelihood $-$1130.26" in text
 
 
+def test_latex_keeps_signs_that_tex_would_join_or_eat():
+    """A star or a bracket after a line's end, doubled quotes and hyphens, and control signs stay what they are.
+
+    Compiled once by pdflatex, in an article without packages, with these names: it ended without an error.
+    """
+    names = [r"a_b & 50% #1 \x", "*y -- ``z'' \x07"]
+    text = fitted(names).summary().latex()
+    assert r"a\_b \& 50\% \#1 \textbackslash{}x: mean $\pm$ sd" in text
+    assert r"{*}y {-}{-} {`}{`}z'{}' ?: mean $\pm$ sd" in text
+
+
+def test_words_stand_where_their_codes_are_numbers():
+    """A probability names the word of its category in text, HTML, Markdown, LaTeX, dict, frame and notebook."""
+    words = np.where(FAITHFUL[:, 1] > 70, "a_b", "x1 = 0")
+    table = pd.DataFrame({"wait": words, "long": np.where(FAITHFUL[:, 0] > 3, "yes", "no"), "n": FAITHFUL[:, 0]})
+    family = lem.Product(lem.Categorical().on("wait"), lem.Bernoulli().on("long"), lem.Gaussian().on("n"))
+    fit = lem.fit(lem.Mixture(family, 2), table, n_starts=1, max_steps=5, stop=lem.gain_below(1e9))
+    summary = fit.summary()
+    for name in ("P(wait = a_b)", "P(wait = x1 = 0)", "P(long = yes)"):
+        shown = html.escaped(name)
+        assert name in str(fit)
+        assert name in summary.to_dict()["parameters"]
+        assert name in fit.to_frame().columns
+        assert shown in summary.html()
+        assert shown in fit._repr_html_()
+    assert r"P(wait = a\_b)" in summary.markdown()
+    assert r"P(wait = a\_b)" in summary.latex()
+    assert summary.to_dict()["categories"] == [["a_b", "x1 = 0"], ["no", "yes"], None]
+    at = summary.to_dict()["parameters"]["P(wait = a_b)"]
+    assert at == fit.params.components[0][:, 0, 0].tolist()
+
+
 @pytest.mark.parametrize("shown", PAGES, ids=lambda shown: type(shown).__name__)
 def test_a_page_is_sound_escaped_and_of_any_theme(shown):
     """Tags are closed; nothing that was given is a tag; there is no script, link, or colour but the reader's own."""

@@ -15,7 +15,6 @@ from typing import Any, TextIO
 import attrs
 import numpy as np
 
-from latentem.command.coded import Coded
 from latentem.command.table import Given
 from latentem.family import Structure
 from latentem.fitted import Fit
@@ -74,7 +73,7 @@ def check_directory(directory: Path, source: Path) -> None:
         raise OSError(f"{nearest} cannot be written into ({error.strerror}): give another directory to --out") from None
 
 
-def write_fit(fit: Fit, table: Given | Coded, directory: Path) -> None:
+def write_fit(fit: Fit, table: Given, directory: Path) -> None:
     """Write `FILES` into a directory, which is made where it is missing.
 
     Each is first written beside its place and flushed to the disk. If anything fails, which is an OSError, the files of
@@ -109,6 +108,7 @@ def described(fit: Fit) -> dict[str, Any]:
         "version": 1,
         "model": repr(fit.model),
         "columns": fit.columns,
+        "categories": fit.categories,
         "observations": fit.observations,
         "status": str(fit.status),
         "converged": fit.converged,
@@ -124,14 +124,14 @@ def described(fit: Fit) -> dict[str, Any]:
     }
 
 
-def _labels(file: TextIO, fit: Fit, table: Given | Coded) -> None:
+def _labels(file: TextIO, fit: Fit, table: Given) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*table.ids, "label"])
     for words, x in table.stretches():
         writer.writerows([*ids, label] for ids, label in zip(words, fit.predict(x).tolist(), strict=True))
 
 
-def _responsibilities(file: TextIO, fit: Fit, table: Given | Coded) -> None:
+def _responsibilities(file: TextIO, fit: Fit, table: Given) -> None:
     """Every float is written so that it reads back the same."""
     writer = csv.writer(file, lineterminator="\n")
     for i, (words, x) in enumerate(table.stretches()):
@@ -141,11 +141,11 @@ def _responsibilities(file: TextIO, fit: Fit, table: Given | Coded) -> None:
         writer.writerows([*ids, *row] for ids, row in zip(words, shares.tolist(), strict=True))
 
 
-def _params(file: TextIO, fit: Fit, table: Given | Coded) -> None:
+def _params(file: TextIO, fit: Fit, table: Given) -> None:
     file.write(json.dumps(described(fit), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _history(file: TextIO, fit: Fit, table: Given | Coded) -> None:
+def _history(file: TextIO, fit: Fit, table: Given) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(attrs.fields_dict(Step))
     writer.writerows(map(attrs.astuple, fit.history))

@@ -36,7 +36,7 @@ def model(name: str, k: int, structure: str | None, data: Any = None, categorica
         ValueError: a structure or categories were given to a model that has none.
     """
     if categorical:
-        return _mixed(name, k, structure, [each for each in data.column_names if each not in categorical], categorical)
+        return _mixed(name, k, structure, [name for name in data.columns if name not in categorical], categorical)
     if name == "gaussian":
         return lem.GaussianMixture(k, structure=STRUCTURES[structure or "full"])
     if structure is not None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import latentem as lem
 from latentem.command import files
-from latentem.command.coded import Coded
 from latentem.command.table import Given, given
 
 Row = dict[str, Any]
@@ -24,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     fit = lem.load(arguments.fit)
     if arguments.out is not None:
         files.check_file(arguments.out, "--out", Path(arguments.file))
-    coded = [name for name, known in zip(fit.columns or (), fit.categories or (), strict=False) if known]
-    with given(arguments, fit.columns, coded) as table:
+    words = {name: known for name, known in zip(fit.columns or (), fit.categories or (), strict=False) if known}
+    with given(arguments, fit.columns, words) as table:
         target = nullcontext(sys.stdout) if arguments.out is None else files.replaced(arguments.out)
         with target as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -43,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def labelled(fit: lem.Fit[Any], table: Given | Coded) -> Iterator[Row]:
+def labelled(fit: lem.Fit[Any], table: Given) -> Iterator[Row]:
     """What a fit says of each row, in order, some of them in memory at a time.
 
     Raises:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, final
@@ -15,11 +15,11 @@ from typing import Any, final
 from attrs import frozen
 
 import latentem as lem
-from latentem.command.coded import Coded, coded
 from latentem.core.events import Refusal
 from latentem.data.readers.parquet import Parquet
 from latentem.data.readers.reader import Table
 from latentem.data.readers.text import Csv
+from latentem.data.readers.words import Words
 from latentem.data.tables import Tables
 
 SMALL = 2**28
@@ -47,7 +47,7 @@ class Given:
         tables, (n, d) = self.tables, self.tables.shape
         if 8 * n * d > SMALL:
             return tables, None
-        x = Table(tables.table.part(0, n, tables.numbers), tables.columns)
+        x = Table(tables.table.part(0, n, tables.numbers), tables.columns, categories=tables.categories)
         weight = tables.weight
         return x, None if weight is None else weight[0].part(0, n, weight[1])
 
@@ -66,11 +66,14 @@ class Given:
 
 @contextmanager
 def given(
-    arguments: argparse.Namespace, columns: Sequence[str] | None = None, categorical: Sequence[str] = ()
-) -> Iterator[Given | Coded]:
+    arguments: argparse.Namespace,
+    columns: Sequence[str] | None = None,
+    categorical: Sequence[str] | Mapping[str, Words] = (),
+) -> Iterator[Given]:
     """The table that the arguments name, as long as it is needed.
 
-    `columns` are those that a fit has, in its order, and `categorical` those of them that hold categories.
+    `columns` are those that a fit has, in its order, and `categorical` those of them that may hold text, perhaps with
+    the words that are known of each.
 
     What comes through a pipe is put into a file first, for a fit reads it more than once. Errors call it what it is.
     """
@@ -91,8 +94,8 @@ def _opened(
     kind: str | None,
     arguments: argparse.Namespace,
     columns: Sequence[str] | None,
-    categorical: Sequence[str],
-) -> Given | Coded:
+    categorical: Sequence[str] | Mapping[str, Words],
+) -> Given:
     numbered = (kind or os.path.splitext(path.rstrip("/"))[1].lower()[1:]) in ("npy", "h5", "hdf5", "hdf", "zarr")
     wanted: Any = arguments.columns if arguments.columns is not None or numbered else columns
     for option, names in (("--id", arguments.id), ("--categorical", categorical)):
@@ -108,9 +111,8 @@ def _opened(
         "encoding": arguments.encoding,
         "header": arguments.header,
         "kind": kind,
+        "categorical": categorical or None,
     }
-    if categorical:
-        return coded(path, arguments.id, wanted, categorical, options)
     without = None if wanted is not None or not arguments.id else arguments.id
     tables = lem.data.source(path, columns=wanted, without=without, **options)
     assert isinstance(tables, Tables)

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from latentem.arrays import Array, frozen_array, own, real_numbers
 from latentem.core import Value
 from latentem.data.readers.reader import optional
+from latentem.data.readers.words import categories_are, stranger
 
 _OURS = ("builtins", "numpy", "scipy", "latentem", "h5py", "zarr", "dask", "dask_expr")
 """Packages whose values are read without narwhals."""
@@ -183,17 +184,13 @@ class Frame(Value):
             ValueError: it holds a category that is not known, or numbers.
         """
         series, name = self._series(i), self.columns[i]
-        those = f"the model was fitted to the categories {list(known)} there"
         if not self.is_text(i):
             if series.null_count() == len(series):
                 return own(np.full(len(series), np.nan))
-            raise ValueError(f"column {name!r} is of type {series.dtype}: {those}; give these words")
+            raise ValueError(f"column {name!r} is of type {series.dtype}: {categories_are(known)}; give these words")
         other = sorted(_words(series) - set(known))
         if other:
-            raise ValueError(
-                f"column {name!r} holds {other[0]!r}: {those}; leave out such rows, make the cell a missing one, or "
-                "fit again with data that have it"
-            )
+            raise stranger(f"column {name!r}", other[0], known)
         nw = _narwhals()
         if series.null_count() == len(series):
             return own(np.full(len(series), np.nan))

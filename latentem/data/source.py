@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from attrs import evolve
 
 from latentem.arrays import frozen_lengths
 from latentem.data.chunks import Chunks
 from latentem.data.frames import columns_of
 from latentem.data.memory import Functions, made, sound, tables, whole
 from latentem.data.readers.formats import Column, Options, column, find, is_elsewhere, is_path
-from latentem.data.readers.reader import Joined, Table
+from latentem.data.readers.reader import Joined, Table, common
+from latentem.data.readers.words import known_words
 from latentem.data.tables import Size, Source, Tables
 from latentem.data.units import Units, joined, split
 from latentem.data.values import numbers, refuse_masked
@@ -36,6 +38,7 @@ def source(
     encoding: str | None = None,
     kind: str | None = None,
     without: Sequence[str] | Sequence[int] | None = None,
+    categorical: Sequence[str] | Mapping[str, Sequence[str] | None] | None = None,
 ) -> Source:
     """Data of any size, loaded a chunk at a time.
 
@@ -59,6 +62,8 @@ def source(
         encoding: The encoding of a text file, such as "cp1252"; None: UTF-8.
         kind: Of a file whose name does not end in one of these: "csv", "parquet", "npy", ...
         without: Columns to leave out, by name or by number, where no columns are chosen.
+        categorical: Columns of a text or Parquet file that may hold text, by name: the words of one that does are
+            found in one look at the file, sorted, and coded 0, 1, ...; or a dict of names to these words.
 
     Returns:
         The source: `fit` takes it as it takes a table.
@@ -68,7 +73,8 @@ def source(
         ImportError: a package is missing that reads this kind; the message says how to install it.
         OSError: a file cannot be read.
     """
-    options = (columns, weights, allowed, lengths, dataset, delimiter, header, decimal, encoding, kind, without)
+    options: tuple[Any, ...] = (columns, weights, allowed, lengths, dataset, delimiter, header, decimal, encoding)
+    options += (kind, without, categorical)
     if isinstance(data, Source):
         if any(option is not None for option in options):
             raise ValueError(f"options were given beside {data!r}: give them where it is made")
@@ -80,10 +86,15 @@ def source(
     many = isinstance(data, list | tuple)
     if many and not data:
         raise ValueError("an empty list was given: give at least one table")
+    known = None if categorical is None else known_words(categorical)
     file = Options(
-        columns, _name(weights), _name(allowed), dataset, delimiter, header, decimal, encoding, kind, without
+        columns, _name(weights), _name(allowed), dataset, delimiter, header, decimal, encoding, kind, without, known
     )
-    found, named_weights, named_labels = zip(*(find(part, file) for part in (data if many else [data])), strict=True)
+    parts = [find(part, file) for part in (data if many else [data])]
+    if known and len(parts) > 1:  # each has words of its own, and all the same codes
+        file = evolve(file, categorical=common([part[0][0] for part in parts], known))
+        parts = [find(part, file) for part in data]
+    found, named_weights, named_labels = zip(*parts, strict=True)
     table, chosen = _joined(found)
     return Tables(
         table,

@@ -16,10 +16,13 @@ from latentem.core import Value
 from latentem.data.chunks import Chunks
 from latentem.data.readers.formats import Column
 from latentem.data.readers.reader import Columns, Reader
+from latentem.data.readers.words import Known, Words
 from latentem.data.units import Units, cut_edges, first_that_counts
 from latentem.data.values import allowed_components, refuse_mask, refuse_unsound, refuse_weights
 
 U = TypeVar("U", bound=Units)
+_ROWS = 2**16
+"""Rows that are looked at together."""
 Size = Callable[[int, int], int]
 """From the shape (n, d) of the data, how many rows a chunk of a model has."""
 
@@ -98,6 +101,26 @@ class Tables(Source):
     def columns(self) -> tuple[str, ...] | None:
         names = self.table.columns
         return names if names is None or not isinstance(self.numbers, tuple) else tuple(names[i] for i in self.numbers)
+
+    @property
+    def categories(self) -> tuple[Words, ...] | None:
+        """What the columns of text hold, in the order of their codes; None if none holds text."""
+        found = self.table.categories
+        if found is None or not isinstance(self.numbers, tuple):
+            return found
+        mine = tuple(found[i] for i in self.numbers)
+        return mine if any(mine) else None
+
+    def coded(self, known: Known) -> Tables:
+        """These data with text in some columns as codes of these words."""
+        return evolve(self, table=self.table.coded(known))
+
+    def largest(self) -> Array:
+        """The largest value of each column, shape (d,), in one pass; 0 of one that has no value."""
+        found, n = np.full(self.shape[1], -np.inf), self.shape[0]
+        for begin in range(0, n, _ROWS):
+            np.fmax(found, np.fmax.reduce(self.table.part(begin, min(n, begin + _ROWS), self.numbers)), out=found)
+        return own(np.where(np.isneginf(found), 0.0, found))
 
     def of(self, chosen: tuple[int, ...]) -> Tables:
         """Some of these columns, by their numbers among them."""

@@ -165,6 +165,32 @@ def refuse_text(taker: str, header: Header, room: int = 0) -> None:
             )
 
 
+def takes_text(value: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the columns of a table, by name, in which a model or a family takes text.
+
+    Raises:
+        ValueError: the table lacks a column.
+    """
+    if not _has_room(value):
+        return ()
+    return tuple(name for name in names if _is_welcome(value, tuple(names), name))
+
+
+def _has_room(value: Any) -> bool:
+    """Whether there may be a family in it that takes text; a mixture of Gaussians need not be asked of each column."""
+    takes = isinstance(value, Named) or (isinstance(value, Family) and value.codes > 0)
+    return takes or any(map(_has_room, parts_of(value)))
+
+
+def _is_welcome(value: Any, names: tuple[str, ...], text: str) -> bool:
+    """Whether it can be bound to a table with text in this column: to ask is all that each `Named` knows of itself."""
+    try:
+        bound(value, Header(names, tuple(("",) if name == text else None for name in names), lambda i: 0.0))
+    except TypeError:
+        return False
+    return True
+
+
 def parts_of(value: Any) -> list[Any]:
     """The models and families that are fields of an attrs value."""
     if not attrs.has(type(value)):

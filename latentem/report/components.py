@@ -15,8 +15,14 @@ from latentem.report.words import table
 _COLUMNS = 20
 """The most data columns whose values a table shows."""
 _COLUMN = re.compile(r"\bx(\d+)\b")
+_PLACE = re.compile(r"\bx(\d+)\b(?: = (\d+)\b)?")
+"""A column in a name, perhaps with the code of a word that it holds."""
 _WIDTH = 100
 """A wider table is turned: a component is then a column."""
+
+
+Categories = Sequence[Sequence[str] | None]
+"""Of each column of the data its words, in the order of their codes, where it holds text."""
 
 
 @final
@@ -36,9 +42,9 @@ class Parameter:
     column: int | None = None
     of_each: bool = False
 
-    def label(self, columns: Sequence[str] | None) -> str:
-        """The name with its column, by its name where it has one."""
-        return in_words(f"x{self.column}: {self.name}" if self.of_each else self.name, columns)
+    def label(self, columns: Sequence[str] | None, categories: Categories | None = None) -> str:
+        """The name with its column, by its name where it has one, and with words in place of their codes."""
+        return in_words(_told(self.name, self, categories), columns, categories)
 
 
 def parameters(described: Mapping[str, Array]) -> tuple[Parameter, ...]:
@@ -64,7 +70,10 @@ def parameters(described: Mapping[str, Array]) -> tuple[Parameter, ...]:
 
 
 def grid(
-    found: Sequence[Parameter], columns: Sequence[str] | None, noun: str = "component"
+    found: Sequence[Parameter],
+    columns: Sequence[str] | None,
+    noun: str = "component",
+    categories: Categories | None = None,
 ) -> tuple[list[list[str]], int]:
     """The components as rows of cells under a header, and how many columns of the data are left out.
 
@@ -75,13 +84,14 @@ def grid(
         found: What there is to show, as `parameters` gives it.
         columns: Names of the data columns, or None.
         noun: What a component is called.
+        categories: Of each data column its words in the order of their codes, or None.
     """
     shown = sorted({parameter.column for parameter in found if parameter.column is not None})
     kept = {None, *shown[:_COLUMNS]}
     header, cells = [noun], [[str(j)] for j in range(len(found[0].values))]
     for group in _together([parameter for parameter in found if parameter.column in kept]):
-        name, i = " ± ".join(parameter.name for parameter in group), group[0].column
-        header.append(in_words(f"x{i}: {name}" if group[0].of_each else name, columns))
+        name = " ± ".join(parameter.name for parameter in group)
+        header.append(in_words(_told(name, group[0], categories), columns, categories))
         for cell, figures in zip(cells, zip(*(parameter.values for parameter in group), strict=True), strict=True):
             cell.append(" ± ".join(f"{value:.5g}" for value in figures if value is not None))
     lines = [header, *cells]
@@ -89,14 +99,29 @@ def grid(
     return list(map(list, zip(*lines, strict=True))) if wide else lines, max(0, len(shown) - _COLUMNS)
 
 
-def in_words(name: str, columns: Sequence[str] | None) -> str:
-    """A name with its columns by theirs, where they have names."""
+def in_words(name: str, columns: Sequence[str] | None, categories: Categories | None = None) -> str:
+    """A name with its columns by theirs, where they have names, and with words in place of their codes."""
 
     def word(found: re.Match[str]) -> str:
-        i = int(found[1])
-        return found[0] if columns is None or i >= len(columns) else columns[i]
+        i, code = int(found[1]), found[2]
+        if columns is None or i >= len(columns):
+            return found[0]
+        if code is None:
+            return columns[i]
+        known = None if categories is None else categories[i]
+        return f"{columns[i]} = {code if known is None or int(code) >= len(known) else known[int(code)]}"
 
-    return _COLUMN.sub(word, name)
+    return _PLACE.sub(word, name)
+
+
+def _told(name: str, parameter: Parameter, categories: Categories | None) -> str:
+    """The name of a parameter, with the number of the column where each column has one."""
+    i = parameter.column
+    if not parameter.of_each or i is None:
+        return name
+    if categories is not None and categories[i] is not None and name == "probability":  # of the second of two words
+        return f"P(x{i} = 1)"
+    return f"x{i}: {name}"
 
 
 def _together(found: Sequence[Parameter]) -> list[list[Parameter]]:

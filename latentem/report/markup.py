@@ -29,8 +29,12 @@ _LATEX = {
     "±": r"$\pm$",
     "[": "{[}",  # after a line's end it would be the argument of that end
     "]": "{]}",
+    "*": "{*}",  # there it would be a part of the end
     "-": "{-}",  # two in a row would be a dash
+    "`": "{`}",  # and these another kind of quote
 }
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that are not set."""
 _NEGATIVE = re.compile(r"(?<![^\s(])-(?=\d)")
 
 
@@ -108,5 +112,6 @@ def _marked(text: str) -> str:
 
 def _set(text: str) -> str:
     """Text that LaTeX sets as it is, on one line; a number below zero has a minus, and not a hyphen."""
-    parts = _NEGATIVE.split(" ".join(text.split()))
-    return "$-$".join("".join(_LATEX.get(sign, sign) for sign in part) for part in parts)
+    parts = _NEGATIVE.split(" ".join(_CONTROL.sub("?", text).split()))
+    signs = "$-$".join("".join(_LATEX.get(sign, sign) for sign in part) for part in parts)
+    return re.sub("'(?=')", "'{}", signs)  # two in a row would be one sign

@@ -25,6 +25,7 @@ class Summary:
         model: The model, as Python shows it.
         observations: How much the data count.
         columns: Names of the data columns, or None.
+        categories: Of each of them what it held, in the order of its codes, where it held text; None where none did.
         status: Why the run ended.
         steps: How many it took.
         noun: What a component is called.
@@ -48,6 +49,7 @@ class Summary:
     model: str
     observations: float
     columns: tuple[str, ...] | None
+    categories: tuple[tuple[str, ...] | None, ...] | None
     status: Status
     steps: int
     noun: str
@@ -78,6 +80,7 @@ class Summary:
             model=repr(fit.model),
             observations=fit.observations,
             columns=fit.columns,
+            categories=fit.categories,
             status=fit.status,
             steps=step.index,
             noun=fit.model.noun,
@@ -140,6 +143,7 @@ class Summary:
             **known,
             **dict.fromkeys(nan),
             "columns": None if self.columns is None else list(self.columns),
+            "categories": None if self.categories is None else [words and list(words) for words in self.categories],
             "status": {
                 "ending": self.status.ending.value,
                 "sentence": self.status.sentence,
@@ -167,7 +171,7 @@ class Summary:
     @property
     def cells(self) -> tuple[list[list[str]], int]:
         """The cells of the table of components, none where there is none, and how many data columns it leaves out."""
-        return grid(self.parameters, self.columns, self.noun) if self.parameters else ([], 0)
+        return grid(self.parameters, self.columns, self.noun, self.categories) if self.parameters else ([], 0)
 
     @property
     def lines(self) -> list[str]:
@@ -204,7 +208,7 @@ class Summary:
 
 def unique_labels(summary: Summary) -> list[str]:
     """A label for each parameter, no two the same: where columns of the data share a name, their numbers are added."""
-    named = [parameter.label(summary.columns) for parameter in summary.parameters]
+    named = [parameter.label(summary.columns, summary.categories) for parameter in summary.parameters]
     often, labels = Counter(named), dict[str, None]()
     for name, parameter in zip(named, summary.parameters, strict=True):
         label = name if often[name] == 1 or parameter.column is None else f"{name} (column {parameter.column})"

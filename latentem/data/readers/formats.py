@@ -14,10 +14,11 @@ from attrs import evolve, frozen
 from latentem.data.frames import columns_of
 from latentem.data.readers.grammar import Dialect
 from latentem.data.readers.hierarchical import DaskArray, Hdf5, Zarr
-from latentem.data.readers.parquet import Parquet
+from latentem.data.readers.parquet import Parquet, parquet_header
 from latentem.data.readers.raw import RawFile
 from latentem.data.readers.reader import Columns, Reader, Table, chosen, refuse_unreal
-from latentem.data.readers.text import Csv
+from latentem.data.readers.text import Csv, csv_header
+from latentem.data.readers.words import Known
 from latentem.data.values import table
 
 Column = tuple[Reader, Columns]
@@ -41,6 +42,7 @@ class Options:
     encoding: str | None = None
     kind: str | None = None
     without: Sequence[str] | Sequence[int] | None = None
+    categorical: Known | None = None
 
     @property
     def others(self) -> list[str]:
@@ -79,7 +81,7 @@ def find(data: Any, options: Options) -> Found:
         read, kind, foreign = _FILES[suffix]
         options.refuse(kind, foreign)
         return read(path, options)
-    options.refuse(f"data of type {type(data).__name__}", ("dataset", "kind", *_OF_TEXT))
+    options.refuse(f"data of type {type(data).__name__}", ("dataset", "kind", "categorical", *_OF_TEXT))
     where, names = _package(data), columns_of(data)
     if where == "dask" and names is not None:
         return _named(DaskArray.of(data.to_dask_array(lengths=True), names), options)
@@ -92,6 +94,14 @@ def find(data: Any, options: Options) -> Found:
     if names is not None:
         return _named(Table(table(data, missing=True), names), options)
     return _numbered(_array(data), options)
+
+
+def header(path: str | os.PathLike[str]) -> tuple[str, ...] | None:
+    """Names of the columns of a text or Parquet file that exists; None of others."""
+    path, kind = os.fspath(path), _suffix(os.fspath(path))
+    if kind not in (*_TEXT, *_PARQUET) or not os.path.isfile(path):
+        return None
+    return csv_header(path, _dialect(path, Options())) if kind in _TEXT else parquet_header(path)
 
 
 def is_path(data: Any) -> bool:
@@ -175,19 +185,24 @@ def _npy(path: str, options: Options) -> Found:
     return _numbered(_array(found), options)
 
 
-def _csv(path: str, options: Options) -> Found:
+def _dialect(path: str, options: Options) -> Dialect:
     decimal = "." if options.decimal is None else options.decimal
     delimiter = options.delimiter
     if delimiter is None:
         tabs = _suffix(path) == ".tsv" if options.kind is None else options.kind == "tsv"
         delimiter = "\t" if tabs else ";" if decimal == "," else ","
-    dialect = Dialect(delimiter, decimal, "utf-8" if options.encoding is None else options.encoding)
+    return Dialect(delimiter, decimal, "utf-8" if options.encoding is None else options.encoding)
+
+
+def _csv(path: str, options: Options) -> Found:
+    dialect = _dialect(path, options)
     found = Csv.of(path, options.names, options.others, dialect, options.header, options.left_out)
+    found = found.coded(options.categorical) if options.categorical else found
     return _named(found, options, range(len(found.columns)))
 
 
 def _parquet(path: str, options: Options) -> Found:
-    found = Parquet.of(path, options.names, options.others, options.left_out)
+    found = Parquet.of(path, options.names, options.others, options.left_out, options.categorical or {})
     return _named(found, options, range(len(found.columns)))
 
 
@@ -196,12 +211,13 @@ def _stored(kind: type[Hdf5] | type[Zarr], path: str, options: Options) -> Found
     return _numbered(found, options, lambda name: kind.of(path, name))
 
 
+_TEXT, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 _OF_TEXT = ("delimiter", "header", "decimal", "encoding")
 _FILES: Mapping[str, tuple[Callable[[str, Options], Found], str, Sequence[str]]] = {
-    ".npy": (_npy, "a .npy file", ("dataset", *_OF_TEXT)),
-    **dict.fromkeys((".csv", ".tsv", ".txt"), (_csv, "a text file", ("dataset",))),
-    **dict.fromkeys((".parquet", ".pq"), (_parquet, "a Parquet file", ("dataset", *_OF_TEXT))),
-    **dict.fromkeys((".h5", ".hdf5", ".hdf"), (partial(_stored, Hdf5), "an HDF5 file", _OF_TEXT)),
-    ".zarr": (partial(_stored, Zarr), "a Zarr store", _OF_TEXT),
+    ".npy": (_npy, "a .npy file", ("dataset", "categorical", *_OF_TEXT)),
+    **dict.fromkeys(_TEXT, (_csv, "a text file", ("dataset",))),
+    **dict.fromkeys(_PARQUET, (_parquet, "a Parquet file", ("dataset", *_OF_TEXT))),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf"), (partial(_stored, Hdf5), "an HDF5 file", ("categorical", *_OF_TEXT))),
+    ".zarr": (partial(_stored, Zarr), "a Zarr store", ("categorical", *_OF_TEXT)),
 }
 """By the suffix of a path: the function that reads it, the words for its kind, and the options that do not belong."""

@@ -20,6 +20,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.data.readers.reader import chosen
+from latentem.data.readers.words import Words, stranger
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
 """Cells that hold no value, in small letters; those of a file may have capitals, and spaces around them."""
@@ -138,9 +139,9 @@ def heading(
 def is_header(first: Row, dialect: Dialect) -> bool:
     """Whether the first row holds names: yes if no cell of it is a number, no if all are; else a ValueError."""
     line, cells = first
-    numbers = sum(_is_number(cell, dialect) for cell in cells)
+    numbers = sum(is_finite(cell, dialect) for cell in cells)
     words = sum(cell.strip().lower() not in MISSING for cell in cells) - numbers
-    commas = [cell for cell in cells if not _is_number(cell, dialect) and _is_number(cell, _COMMA)]
+    commas = [cell for cell in cells if not is_finite(cell, dialect) and is_finite(cell, _COMMA)]
     if commas and numbers + len(commas) == len(cells):
         raise ValueError(
             f"line {line}: {_BRIEF.repr(commas[0])} seems to be a number with a decimal comma, and so no name: write "
@@ -152,28 +153,55 @@ def is_header(first: Row, dialect: Dialect) -> bool:
     raise ValueError(f"{mixed}: say which, with --header or --no-header (header=True or False)")
 
 
-def values(found: Iterable[Row], dialect: Dialect, columns: Sequence[int], names: Sequence[str]) -> Array:
-    """The numbers in some columns of rows, shape (n, len(columns)); `names` are those of all columns.
+def spelled(cell: str) -> str | None:
+    """The word in a cell of text, without the spaces around it; None where it is missing."""
+    word = cell.strip()
+    return None if word.lower() in MISSING else word
+
+
+def values(
+    found: Iterable[Row],
+    dialect: Dialect,
+    columns: Sequence[int],
+    names: Sequence[str],
+    categories: Sequence[Words] | None = None,
+) -> Array:
+    """The numbers in some columns of rows, shape (n, len(columns)); of columns of text the codes of their words.
 
     A missing one is NaN, and infinity may stand in a cell, too; what is neither is a ValueError.
+
+    Args:
+        found: The rows.
+        dialect: How the file writes its cells.
+        columns: The numbers of those columns.
+        names: Names of all columns.
+        categories: Of columns of text the words that are known, and None of the others; None: all hold numbers.
     """
     taken = array("d")
+    known = [None if words is None else {word: i for i, word in enumerate(words)} for words in categories or ()]
     for line, cells in found:
-        for i in columns:
-            value = _number(cells[i], dialect)
+        for i, codes in zip(columns, known or [None] * len(columns), strict=True):
+            if codes is not None:
+                word = spelled(cells[i])
+                if word is not None and word not in codes:
+                    raise stranger(f"line {line}, column {_BRIEF.repr(names[i])}", word, list(codes))
+                taken.append(math.nan if word is None else codes[word])
+                continue
+            value = number(cells[i], dialect)
             if value is None:
-                number, comma = f"-1234{dialect.decimal}5", _is_number(cells[i], _COMMA)
+                such, comma = f"-1234{dialect.decimal}5", is_finite(cells[i], _COMMA)
                 where = names[i] if names[i] == f"column {i + 1}" else f"column {_BRIEF.repr(names[i])}"
                 raise ValueError(
-                    f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as {number}: correct it, "
-                    "leave out the line, or choose other columns with --columns (columns= in Python)"
+                    f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as {such}: correct it, "
+                    "leave out the line, choose other columns with --columns (columns= in Python), or, if its words "
+                    "are categories, give --categorical (in Python put a Categorical on the column)"
                     + ("; a decimal comma is read with --decimal , (decimal=',')" if comma else "")
                 )
             taken.append(value)
     return own(np.frombuffer(taken).reshape(-1, len(columns)))
 
 
-def _number(cell: str, dialect: Dialect) -> float | None:
+def number(cell: str, dialect: Dialect) -> float | None:
     """The number in a cell, NaN where it is missing; None where it is neither."""
     try:
         if dialect.decimal == ",":
@@ -183,8 +211,9 @@ def _number(cell: str, dialect: Dialect) -> float | None:
         return math.nan if cell.strip().lower() in MISSING else None
 
 
-def _is_number(cell: str, dialect: Dialect) -> bool:
-    value = _number(cell, dialect)
+def is_finite(cell: str, dialect: Dialect) -> bool:
+    """Whether a cell holds a finite number."""
+    value = number(cell, dialect)
     return value is not None and math.isfinite(value)
 
 

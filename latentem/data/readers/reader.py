@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, own, viewed_array
 from latentem.core import Value
+from latentem.data.readers.words import Known, Words
 
 _PART = 2**13
 """Rows that are read at a time where only some columns are wanted."""
@@ -46,6 +47,15 @@ class Reader(Value):
     def columns(self) -> tuple[str, ...] | None:
         """Their names, if they have any."""
         return None
+
+    @property
+    def categories(self) -> tuple[Words, ...] | None:
+        """What the columns of text hold, in the order of their codes; None if none holds text."""
+        return None
+
+    def coded(self, known: Known) -> Reader:
+        """Text in some columns as codes of these words; itself, where a table has no text to code."""
+        return self
 
     @property
     def name(self) -> str:
@@ -155,11 +165,13 @@ class Table(Reader):
         values: The array; a view of it, which cannot be written to.
         columns: Names of its d columns, or None.
         name: The word for it in messages; empty, where its rows need no name beside their numbers.
+        categories: Of columns that hold codes, the words that these stand for; None of the others, or of all.
     """
 
     values: npt.NDArray[Any] = field(converter=_view, eq=EQUAL, hash=False)
     columns: tuple[str, ...] | None = field(default=None)
     name: str = field(default="the data", eq=False)
+    categories: tuple[Words, ...] | None = field(default=None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -205,11 +217,36 @@ class Joined(Reader):
         return self.tables[0].columns
 
     @property
+    def categories(self) -> tuple[Words, ...] | None:
+        return self.tables[0].categories
+
+    def coded(self, known: Known) -> Joined:
+        return Joined(tuple(table.coded(known) for table in self.tables))
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         return tuple(table.shape[0] for table in self.tables)
 
     def read(self, begin: int, end: int) -> Array:
         return gathered(self.edges, begin, end, lambda i, low, high: self.tables[i].read(low, high), self.shape[1:])
+
+
+def common(tables: Sequence[Reader], known: Known) -> Known:
+    """The words of columns of text that several tables share.
+
+    Raises:
+        ValueError: a column holds words in one table and numbers in another.
+    """
+    found = dict(known)
+    for name in known:
+        each = [dict(zip(table.columns or (), table.categories or (), strict=False)).get(name) for table in tables]
+        words = {word for mine in each for word in mine or ()}
+        if words and None in each:
+            one, other = (next(t.name for t, w in zip(tables, each, strict=True) if (w is None) is no) for no in (0, 1))
+            raise ValueError(f"column {name!r} holds words in {one} and numbers in {other}: give words in both")
+        if found[name] is None and words:
+            found[name] = tuple(sorted(words))
+    return found
 
 
 def gathered(edges: Sequence[int], begin: int, end: int, part: Any, rest: tuple[int, ...]) -> Array:

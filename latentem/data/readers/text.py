@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, Self, final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from latentem.arrays import Array
 from latentem.data.readers.blocks import BLOCK, Blocks
-from latentem.data.readers.grammar import MISSING, Dialect, Row, heading, naming, rows, values
+from latentem.data.readers.grammar import MISSING, Dialect, Row, heading, is_finite, naming, rows, spelled, values
 from latentem.data.readers.parquet import cells
 from latentem.data.readers.reader import Stamp, chosen
+from latentem.data.readers.words import Known, Words, arrow_words, distinct
 
 _NULLS = sorted({form for word in MISSING for form in (word, word.upper(), word.capitalize())} | {"NaN"})
+_QUOTED_LATE = re.compile(rb'(^|[^"\w]) +"')
+"""A quote behind spaces, which Arrow takes for a part of the word."""
 
 
 def _refuse_no_rows(count: int, first: Row) -> None:
@@ -38,6 +43,7 @@ class Csv(Blocks):
         offsets: Where in the file the blocks begin, and where the last one ends.
         lines: In which lines of the file the blocks begin.
         edges: At which rows the blocks begin, and the number of rows at last.
+        categories: Of the columns of text that are read, their words; None of the others, or of all.
     """
 
     stamp: Stamp = field()
@@ -47,6 +53,7 @@ class Csv(Blocks):
     offsets: tuple[int, ...]
     lines: tuple[int, ...]
     edges: tuple[int, ...] = field()
+    categories: tuple[Words, ...] | None = field(default=None)
 
     @classmethod
     def of(
@@ -95,8 +102,36 @@ class Csv(Blocks):
             x = self._by_arrow(text, self.edges[i + 1] - self.edges[i])
             if x is None:
                 with naming(self.stamp.path, self.dialect, self._first()):
-                    x = values(self._rows(i, text), self.dialect, self.numbers, self.names)
+                    x = values(self._rows(i, text), self.dialect, self.numbers, self.names, self.categories)
             yield x
+
+    def coded(self, known: Known) -> Csv:
+        """Text in some columns as codes; the file is read once to find the words of those of which none are known.
+
+        Raises:
+            ValueError: a column is not there, or holds no words that could be categories.
+        """
+        path = self.stamp.path
+        chosen(list(known), (), self.columns, f"{path}: ")
+        sought = [name for name, words in known.items() if words is None]
+        numbers = [self.numbers[self.columns.index(name)] for name in sought]
+        with naming(path, self.dialect, self._first()):
+            parts = (self._distinct(i, text, numbers) for i, text in self._texts(0)) if sought else ()
+            is_number = partial(is_finite, dialect=self.dialect)
+            found = dict(zip(sought, distinct(parts, sought, is_number), strict=True))
+        categories = tuple((found if name in found else known).get(name) for name in self.columns)
+        return evolve(self, categories=categories if any(categories) else None)
+
+    def _distinct(self, block: int, text: bytes, columns: list[int]) -> list[set[str]]:
+        """The different words of some columns of a block."""
+        table = self._arrow_table(text, dict.fromkeys(columns, "string"))
+        if table is not None and table.num_rows == self.edges[block + 1] - self.edges[block]:
+            return [arrow_words(table.column(str(i)), spelled) for i in columns]
+        found = [set[str | None]() for _ in columns]
+        for _, row in self._rows(block, text):
+            for words, i in zip(found, columns, strict=True):
+                words.add(spelled(row[i]))
+        return [{word for word in words if word is not None} for words in found]
 
     def words(self, columns: Sequence[str]) -> Iterator[list[str]]:
         """The cells of some columns of the file as they stand there, row by row."""
@@ -124,30 +159,56 @@ class Csv(Blocks):
 
     def _by_arrow(self, text: bytes, count: int) -> Array | None:
         """The numbers of so many rows; None where pyarrow is not there, or finds something else."""
+        categories = self.categories or (None,) * len(self.numbers)
+        kinds = ("float64" if words is None else "string" for words in categories)
+        table = self._arrow_table(text, dict(zip(self.numbers, kinds, strict=True)))
+        if table is None or table.num_rows != count:
+            return None
+        try:
+            return cells(table, tuple(map(str, self.numbers)), categories, self.name, spelled)
+        except ValueError:  # a word that is not known: who reads cell by cell knows its line
+            return None
+
+    def _arrow_table(self, text: bytes, kinds: dict[int, str]) -> Any:
+        """Some columns of a text by their numbers, of these types; None where pyarrow cannot read it as we do."""
         try:
             pa, reader = import_module("pyarrow"), import_module("pyarrow.csv")
         except ImportError:
             return None
-        columns = tuple(map(str, self.numbers))
+        if "string" in kinds.values() and b'"' in text and _QUOTED_LATE.search(text):
+            return None
+        types = {str(i): getattr(pa, kind)() for i, kind in kinds.items()}
         if not self.dialect.utf_8:
             text = text.decode(self.dialect.encoding).encode()
         try:
-            table = reader.read_csv(
+            return reader.read_csv(
                 pa.BufferReader(text),
                 read_options=reader.ReadOptions(column_names=list(map(str, range(len(self.names))))),
                 parse_options=reader.ParseOptions(
                     delimiter=self.dialect.delimiter, ignore_empty_lines=False, newlines_in_values=b'"' in text
                 ),
                 convert_options=reader.ConvertOptions(
-                    include_columns=columns,
-                    column_types=dict.fromkeys(columns, pa.float64()),
+                    include_columns=list(types),
+                    column_types=types,
                     null_values=_NULLS,
                     decimal_point=self.dialect.decimal,
                 ),
             )
         except pa.ArrowInvalid:
             return None
-        return cells(table, columns) if table.num_rows == count else None
+
+
+def csv_header(path: str, dialect: Dialect) -> tuple[str, ...]:
+    """Names of all columns of a file.
+
+    Raises:
+        ValueError: its first row is none, or may be a header or not.
+    """
+    first = list[Row]()
+    with open(path, "rb") as file, naming(path, dialect, first):
+        begins = [3 if dialect.utf_8 and file.read(3) == b"\xef\xbb\xbf" else 0]
+        first.append(next(rows(_decoded(file, begins, dialect), dialect), (1, [])))
+        return tuple(heading(first[0], dialect, None, (), None)[1])
 
 
 def _lines(text: bytes, dialect: Dialect) -> Iterator[str]:
