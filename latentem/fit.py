@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
+from itertools import accumulate
 from typing import Any, TypeVar, final
 
 from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
@@ -124,7 +125,9 @@ def fit(
     if stood is not None:
         _LOG.info("a fit goes on from the checkpoint %s", checkpoint)
     placed = engine.place(chunks)
-    with one_thread():  # what parameters keep of themselves has the same bits here as wherever chunks are computed
+    runs = 1 if start is not None else n_starts
+    # What parameters keep of themselves has the same bits here as wherever chunks are computed.
+    with one_thread(), _shown(progress, model, chunks, runs, runner) as shown:
         try:
             _check(model, chunks, placed)
         except (ColumnError, RowError) as error:
@@ -134,11 +137,10 @@ def fit(
         begins = starts(model, placed, start, n_starts, rng)
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
-        with _shown(progress, model, chunks, len(begins), runner) as shown:
-            outcome = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
-            best, reports = outcome.best, outcome.reports
-            if shown is not None:
-                shown.ended(best)
+        outcome = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
+        best, reports = outcome.best, outcome.reports
+        if shown is not None:
+            shown.ended(best)
         if journal is not None:
             journal.close(reports)
         evidence, status = None, best.status
@@ -179,12 +181,14 @@ def fit(
 
 
 def _shown(
-    progress: bool, model: Model, chunks: Sequence[Any], begins: int, runner: Runner
+    progress: bool, model: Model, chunks: Sequence[Any], runs: int, runner: Runner
 ) -> AbstractContextManager[Progress | None]:
     if not progress:
         return nullcontext()
-    rows = sum(map(row_count, chunks)) if isinstance(chunks, list | tuple) else None
-    return Progress(repr(model), rows=rows, starts=begins, trial=runner.trial, runner=runner)
+    in_memory = isinstance(chunks, list | tuple)
+    edges = (0, *accumulate(map(row_count, chunks))) if in_memory else getattr(chunks, "edges", None)
+    rows = None if edges is None else edges[-1]
+    return Progress(repr(model), rows=rows, starts=runs, trial=runner.trial, runner=runner, edges=edges)
 
 
 def _warn(status: Status) -> None:

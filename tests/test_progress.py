@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from subjects import FAITHFUL
 
 import latentem as lem
+from latentem.core import chunks_done, watched_passes
 from latentem.report import Progress, displays
 from latentem.report.reading import clock, magnitude, seconds_left
 
@@ -75,13 +77,16 @@ class Recorder(displays.Display):
     """A display that keeps what it is shown."""
 
     def __init__(self):
-        self.begun, self.shown, self.closed = "", [], False
+        self.begun, self.shown, self.passes, self.closed = "", [], [], False
 
     def begin(self, title):
         self.begun = title
 
     def show(self, reading, outcome):
         self.shown.append((reading, outcome))
+
+    def show_pass(self, title, under_way, reading):
+        self.passes.append((under_way, reading))
 
     def close(self):
         self.closed = True
@@ -104,6 +109,32 @@ def test_a_terminal_shows_starts_passes_bound_gain_speed_and_time():
     last = text[text.rindex("GaussianMixture(3)") :]
     assert "converged" in last
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0  # the cursor is back
+
+
+PASSES = """
+import sys
+{first}
+import latentem as lem
+lem.report.progress._LONG = 0.0
+lem.report.displays.Lines.pause, lem.report.displays.Lines.slower = 0.0, 1.0
+lem.report.displays.Terminal.pause = 0.0
+lem.report.progress._SHARE = 0
+x = lem.datasets.old_faithful()
+days = lem.data.source([lambda i=i: x[34 * i : 34 * (i + 1)] for i in range(8)])
+fit = lem.fit(lem.GaussianMixture(2), days, n_starts=1, max_steps=2, progress=True)
+"""
+
+
+@pytest.mark.parametrize("first", [WITH_RICH, WITHOUT], ids=["rich", "lines"])
+def test_a_terminal_shows_how_far_a_pass_is(first):
+    """Rows seen, share of the pass, and rows a second stand in a terminal, already before the first State."""
+    text, code = in_terminal(PASSES.format(first=first))
+    assert code == 0
+    told = r"this pass: (34|68|102|136|170|204|238) of 272 rows \(\d+%\), \S+ rows/s, about \d:\d\d:\d\d of it left"
+    begun = re.search(told, text)
+    assert begun
+    assert begun.start() < text.index("step ")
+    assert len(set(re.findall(told, text))) > 3
 
 
 def test_without_rich_lines_are_written():
@@ -178,6 +209,68 @@ def test_a_hundred_thousand_callbacks_draw_and_call_next_to_nothing(monkeypatch)
     assert 30 <= drawn <= 42
     assert calls <= 2 * 100_000 + 2000 * drawn
     assert display.closed
+
+
+ENGINES = [lem.Serial(), lem.Threads(2), lem.Processes(2)]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+def test_engines_tell_how_many_chunks_are_done(engine):
+    """Of each pass whoever looks on hears rising counts up to all chunks, in the thread that asked; then no more."""
+    heard, mine = [], threading.get_ident()
+    placed = engine.place([np.full((2, 1), float(i)) for i in range(9)])
+    with watched_passes(lambda done, count: heard.append((done, count, threading.get_ident()))):
+        assert placed.each(np.sum) == [2.0 * i for i in range(9)]
+    placed.each(np.sum)
+    done = [one[0] for one in heard]
+    assert done == sorted(set(done))
+    assert len(done) >= 5
+    assert heard[-1] == (9, 9, mine)
+
+
+def test_a_hundred_thousand_chunks_draw_and_call_next_to_nothing(monkeypatch):
+    """A chunk costs a few calls while nothing is drawn, and a long pass is drawn four times a second at most."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    display, calls, edges = Recorder(), 0, range(0, 10 * 100_001, 10)
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    with Progress("pass", edges=edges, on=display):
+        sys.setprofile(count)
+        try:
+            for i in range(1, 100_001):
+                now[0] = i * 1e-4  # ten seconds in all
+                chunks_done(i, 100_000)
+        finally:
+            sys.setprofile(None)
+    drawn = len(display.passes)
+    assert 30 <= drawn <= 40
+    assert calls <= 4 * 100_000 + 2000 * drawn
+    seen, reading = display.passes[-1]
+    assert reading is None
+    assert seen.rows == 10 * seen.chunks
+    assert seen.rows / seen.seconds == pytest.approx(1e5, rel=1e-3)
+    assert re.match(r"this pass: 9\d\dk of 1M rows \(9\d%\), 100k rows/s, about 0:00:00 of it left", seen.books)
+
+
+def test_short_passes_are_not_shown(monkeypatch):
+    """A pass that takes less than a second is no news; the next begins where the last was heard of."""
+    now, display = [0.0], Recorder()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with Progress("pass", on=display):
+        for _ in range(50):
+            for i in range(1, 10):
+                now[0] += 0.1
+                chunks_done(i, 9)
+        assert display.passes == []
+        for i in range(1, 10):
+            now[0] += 0.5
+            chunks_done(i, 9)
+    assert next(seen.books for seen, _ in display.passes) == "this pass: 2 of 9 chunks (22%), about 0:00:04 of it left"
+    assert display.passes[0][0].seconds == pytest.approx(1.0)
 
 
 def test_slow_drawing_is_done_less_often(monkeypatch):

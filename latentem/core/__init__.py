@@ -14,7 +14,7 @@ from latentem.core.chunk import (
     unweighted,
 )
 from latentem.core.clustering import Clustering
-from latentem.core.engine import Cache, Engine, Placed
+from latentem.core.engine import Cache, Engine, Placed, chunks_done, watched_passes
 from latentem.core.events import ColumnError, Degenerate, Event, RowError, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.inference import Half, Inference
@@ -57,6 +57,7 @@ __all__ = [
     "Whole",
     "allowed_of",
     "can_be_cut",
+    "chunks_done",
     "e_half",
     "e_step",
     "evidence_of",
@@ -73,4 +74,5 @@ __all__ = [
     "tree_sum",
     "unit_weight",
     "unweighted",
+    "watched_passes",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from latentem.core.additive import Vector
@@ -13,6 +15,25 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Vector)
 Cache = MutableMapping[str, Any]
 """A store beside a chunk between passes; it may be emptied at any time, and changes no answer by a bit."""
+
+_watch: ContextVar[Callable[[int, int], object] | None] = ContextVar("latentem_watch", default=None)
+
+
+@contextmanager
+def watched_passes(watch: Callable[[int, int], object] | None) -> Iterator[None]:
+    """Within, `watch` is told of each pass of an engine how many chunks are done, and of how many; None: nobody is."""
+    before = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(before)
+
+
+def chunks_done(done: int, count: int) -> None:
+    """Tell whoever looks on how far a pass is. An engine calls it in the thread that asked for the pass."""
+    watch = _watch.get()
+    if watch is not None:
+        watch(done, count)
 
 
 class Placed(abc.ABC, Generic[X]):

@@ -23,10 +23,12 @@ class Chunks(Value, Sequence[X]):
     Attributes:
         load: From a number, the chunk, checked; it raises a ValueError if the data are not what they were.
         size: How many there are.
+        edges: At which rows they begin, and the number of rows at last; None where that is not known.
     """
 
     load: Callable[[int], X]
     size: int
+    edges: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return self.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -153,7 +154,8 @@ class Functions(Source):
         if len({(shape[1:], labelled) for shape, labelled in shapes}) > 1:
             given = sorted({shape[1] for shape, _ in shapes})
             raise ValueError(f"chunks with {given} columns were loaded: give the same, and all or none with allowed")
-        chunks = Chunks(partial(load, shapes), len(self.loads))
+        edges = (0, *accumulate(shape[0] for shape, _ in shapes))
+        chunks = Chunks(partial(load, shapes), len(self.loads), edges)
         first_that_counts(chunks, kind.noun)
         return chunks
 

@@ -145,7 +145,7 @@ class Tables(Source):
         count, sound = len(edges) - 1, None
         if self.weight is not None:  # where no row of a chunk counts, its values are those of the first that does
             sound = first_that_counts(map(partial(load, None), range(count)), kind.noun)
-        return Chunks(partial(load, sound), count)
+        return Chunks(partial(load, sound), count, begins)
 
     def _chunk(
         self,

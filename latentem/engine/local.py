@@ -15,7 +15,7 @@ from typing import Any, TypeVar, final
 
 from attrs import field, frozen
 
-from latentem.core import Cache, Engine, Placed, tree_sum
+from latentem.core import Cache, Engine, Placed, chunks_done, tree_sum
 from latentem.engine.blas import hold_this_thread, one_thread
 
 X = TypeVar("X")
@@ -112,9 +112,18 @@ class Here(Placed[X]):
     def _ordered(self, at: Callable[[X, int], T]) -> Iterator[T]:
         count = len(self._chunks)
         threads = min(self._threads, count)
-        if threads <= 1 or is_inside():
+        if is_inside():
             return map(at, self, range(count))
-        return _side_by_side(lambda i: at(self._chunks[i], i), count, threads)
+        if threads <= 1:
+            return _told(map(at, self, range(count)), count)
+        return _told(_side_by_side(lambda i: at(self._chunks[i], i), count, threads), count)
+
+
+def _told(answers: Iterator[T], count: int) -> Iterator[T]:
+    """The answers; whoever looks on is told of each."""
+    for done, answer in enumerate(answers, 1):
+        chunks_done(done, count)
+        yield answer
 
 
 def _side_by_side(at: Callable[[int], T], count: int, threads: int) -> Iterator[T]:

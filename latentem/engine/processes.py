@@ -20,7 +20,7 @@ from typing import Any, TypeVar, final
 import numpy as np
 from attrs import field, frozen
 
-from latentem.core import Cache, Engine, Placed, tree_sum
+from latentem.core import Cache, Engine, Placed, chunks_done, tree_sum
 from latentem.engine.blas import one_thread
 from latentem.engine.local import Here, at_least_one, cores, inside, is_inside
 
@@ -102,9 +102,10 @@ class Forked(Placed[X]):
                 for worker in self._workers:
                     worker.ask((work, cached, np.geterr()))
                 with inside():
-                    answers = self._mine.answers(task, cached)
+                    answers = self._mine.answers(task, cached, of=len(self))
                 for worker in self._workers:  # in the order of the chunks, whoever is ready first
                     answers += worker.answer()
+                    chunks_done(len(answers), len(self))
                 return answers
             except BaseException:
                 _stop(self._workers)  # what they are at is not wanted; the next pass has new ones, with empty caches
@@ -133,8 +134,14 @@ class _Share:
         self._chunks = chunks
         self._caches: list[Cache] = [{} for _ in chunks]
 
-    def answers(self, task: Callable[..., Any], cached: bool) -> list[Any]:
-        return list(map(task, self._chunks, self._caches) if cached else map(task, self._chunks))
+    def answers(self, task: Callable[..., Any], cached: bool, of: int = 0) -> list[Any]:
+        """The answers for these chunks; whoever looks on is told of each, where they are some `of` so many."""
+        answers = []
+        for chunk, cache in zip(self._chunks, self._caches, strict=True):
+            answers.append(task(chunk, cache) if cached else task(chunk))
+            if of:
+                chunks_done(len(answers), of)
+        return answers
 
 
 @final

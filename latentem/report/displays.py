@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import Any, final
 
-from latentem.report.reading import Reading
+from latentem.report.reading import PassUnderWay, Reading
 
 _BAR = 24
 """Signs of a bar."""
@@ -35,6 +35,9 @@ class Display(abc.ABC):
     @abc.abstractmethod
     def show(self, reading: Reading, outcome: str | None) -> None:
         """Show how far the work has come, or at its end also what it came to."""
+
+    def show_pass(self, title: str, under_way: PassUnderWay, reading: Reading | None) -> None:  # noqa: B027 - optional
+        """Show how far one long pass has come; the reading is that of the last State, None before the first."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to do
         """Leave the place as it is."""
@@ -60,10 +63,13 @@ class Lines(Display):
             flush=True,
         )
 
+    def show_pass(self, title: str, under_way: PassUnderWay, reading: Reading | None) -> None:
+        print(f"{title}: {under_way.books}", file=self._stream, flush=True)
+
 
 @final
 class Terminal(Display):
-    """Three lines at the foot of a terminal, which are drawn anew."""
+    """A few lines at the foot of a terminal, which are drawn anew."""
 
     def __init__(self, console: Any) -> None:
         # What a callback prints goes above these lines, unless standard output goes to a file.
@@ -76,6 +82,9 @@ class Terminal(Display):
 
     def show(self, reading: Reading, outcome: str | None) -> None:
         self._live.update(_drawn(reading, outcome), refresh=True)
+
+    def show_pass(self, title: str, under_way: PassUnderWay, reading: Reading | None) -> None:
+        self._live.update(_with_pass(title, under_way, reading), refresh=True)
 
     def close(self) -> None:
         self._live.stop()
@@ -93,6 +102,9 @@ class Notebook(Display):
 
     def show(self, reading: Reading, outcome: str | None) -> None:
         self._handle.update(_drawn(reading, outcome))
+
+    def show_pass(self, title: str, under_way: PassUnderWay, reading: Reading | None) -> None:
+        self._handle.update(_with_pass(title, under_way, reading))
 
 
 def display() -> Display:
@@ -120,10 +132,23 @@ def _drawn(reading: Reading, outcome: str | None) -> Any:
     return drawn
 
 
+def _with_pass(title: str, under_way: PassUnderWay, reading: Reading | None) -> Any:
+    drawn = _heading(title) if reading is None else _drawn(reading, None)
+    drawn.add_row(_row(_share(under_way.share), import_module("rich.text").Text(under_way.books)))
+    return drawn
+
+
 def _bar(reading: Reading, text: Any) -> Any:
     if reading.share is None:
         return text(f"{reading.place}, {reading.times}")
-    bar = import_module("rich.progress_bar").ProgressBar(total=1.0, completed=reading.share, width=_BAR)
+    return _row(text(reading.place), _share(reading.share), text(reading.times))
+
+
+def _share(share: float) -> Any:
+    return import_module("rich.progress_bar").ProgressBar(total=1.0, completed=share, width=_BAR)
+
+
+def _row(*cells: Any) -> Any:
     row = import_module("rich.table").Table.grid(padding=(0, 1))
-    row.add_row(text(reading.place), bar, text(reading.times))
+    row.add_row(*cells)
     return row

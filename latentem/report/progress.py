@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any, Self, final
 
+from latentem.core import watched_passes
 from latentem.report.displays import Display, display
-from latentem.report.reading import Reading, seconds_left
+from latentem.report.reading import PassUnderWay, Reading, seconds_left
 from latentem.run import State
 
 _SHARE = 100
 """Drawing takes at most one part in so many of the time."""
+_LONG = 1.0
+"""Seconds after which a pass is long, and shown by itself."""
 
 
 @final
@@ -20,7 +23,8 @@ class Progress:
     """Shows how far runs are: in a terminal or a notebook by rich, else by lines on the standard error stream.
 
     As a context manager it begins and ends the display. In it, it is a callback of a runner: called with each State it
-    does next to nothing, unless it is time to draw. A stream that cannot be written ends the display, not the work.
+    does next to nothing, unless it is time to draw. Of the passes that engines make meanwhile it sees each chunk, and
+    shows how far one is that is long. A stream that cannot be written ends the display, not the work.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Progress:
         starts: int = 1,
         trial: int | None = None,
         runner: Any = None,
+        edges: Sequence[int] | None = None,
         on: Display | None = None,
     ) -> None:
         """Progress of one piece of work.
@@ -41,12 +46,14 @@ class Progress:
             starts: How many runs there may be.
             trial: After how many steps runs from several starts are compared, or None.
             runner: Who runs: its stop rule and its `max_steps` say how far it is to the end.
+            edges: At which rows the chunks of the data begin, and the number of rows at last; None: not known.
             on: Where it is shown; by default the best that there is.
         """
         self._title, self._rows, self._starts, self._trial = title, rows, starts, trial
         self._aim: float | None = getattr(getattr(runner, "stop", None), "aim", None)
         self._max_steps: int | None = getattr(runner, "max_steps", None)
-        self._display = on
+        self._display, self._edges = on, edges
+        self._done, self._passes = 0, ExitStack()
         self._last: dict[int, State[Any, Any]] = {}
         self._before: dict[int, int] = {}
         self._now = 0
@@ -57,6 +64,8 @@ class Progress:
             self._display = display()
         self._pause, self._begun = self._display.pause, time.monotonic()
         self._due = self._begun + self._pause
+        self._since = self._told_at = self._begun
+        self._passes.enter_context(watched_passes(self.passing))
         self._told(lambda shown: shown.begin(self._title))
         return self
 
@@ -69,11 +78,21 @@ class Progress:
         if time.monotonic() >= self._due:
             self._draw()
 
+    def passing(self, done: int, count: int) -> None:
+        """Note that so many chunks of a pass are done, and of how many."""
+        now = time.monotonic()
+        if done <= self._done:  # another pass, which began when the one before was last heard of
+            self._since = self._told_at
+        self._done, self._told_at = done, now
+        if now >= self._due and now - self._since >= _LONG and done < count:
+            self._draw((done, count))
+
     def ended(self, state: State[Any, Any]) -> None:
         """The work has come to this State, perhaps that of an earlier run; it is shown at the end."""
         self._end = state
 
     def __exit__(self, *error: object) -> None:
+        self._passes.close()
         # The work is done: a Ctrl-C that comes here has nothing left to stop.
         with suppress(KeyboardInterrupt):
             if self._last:
@@ -110,14 +129,23 @@ class Progress:
             share=None if left is None or left + spent <= 0 else spent / (spent + left),
         )
 
-    def _draw(self) -> None:
+    def _draw(self, passing: tuple[int, int] | None = None) -> None:
         begun = time.monotonic()
         outcome = None if self._end is None else str(self._end.status)
-        self._told(lambda shown: shown.show(self.reading(), outcome))
+        if passing is None:
+            self._told(lambda shown: shown.show(self.reading(), outcome))
+        else:
+            reading, under_way = self.reading() if self._last else None, self._pass_under_way(*passing, begun)
+            self._told(lambda shown: shown.show_pass(self._title, under_way, reading))
         if self._display is not None:
             self._pause *= self._display.slower
         ended = time.monotonic()
         self._due = ended + max(self._pause, _SHARE * (ended - begun))
+
+    def _pass_under_way(self, done: int, count: int, now: float) -> PassUnderWay:
+        known = self._edges is not None and len(self._edges) == count + 1
+        rows, total = (self._edges[done], self._edges[-1]) if self._edges is not None and known else (None, None)
+        return PassUnderWay(done, count, rows, total, now - self._since)
 
     def _told(self, tell: Callable[[Display], None]) -> None:
         """Show something, if there is still somebody who looks."""

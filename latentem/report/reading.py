@@ -78,6 +78,41 @@ class Reading:
         return f"{clock(self.seconds)}, about {clock(self.left)} {'of trials ' if self.trial else ''}left"
 
 
+@final
+@frozen
+class PassUnderWay:
+    """How far one pass over the data has come.
+
+    Attributes:
+        chunks: How many chunks are done.
+        of: Of how many.
+        rows: How many rows these have; None where that is not known.
+        total: How many rows there are, or None.
+        seconds: Since the pass began.
+    """
+
+    chunks: int
+    of: int
+    rows: int | None
+    total: int | None
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """What part of the pass is done."""
+        return self.chunks / self.of if self.rows is None or not self.total else self.rows / self.total
+
+    @property
+    def books(self) -> str:
+        """Rows seen, share, speed and time left, in words; chunks, where rows are not known."""
+        left = f"about {clock(self.seconds * (1 / self.share - 1))} of it left"
+        if self.rows is None or self.total is None:
+            return f"this pass: {self.chunks} of {self.of} chunks ({self.share:.0%}), {left}"
+        speed = magnitude(self.rows / max(self.seconds, 1e-9))
+        seen = f"{magnitude(self.rows)} of {magnitude(self.total)} rows ({self.share:.0%})"
+        return f"this pass: {seen}, {speed} rows/s, {left}"
+
+
 def seconds_left(state: State[Any, Any], aim: float | None, max_steps: int | None) -> float | None:
     """Seconds to the end of a run, if the estimate of its remaining gain goes on to fall as it did of late.
 
