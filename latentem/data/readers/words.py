@@ -109,4 +109,5 @@ def arrow_codes(column: Any, known: Sequence[str], where: str, spelled: Callable
 
 
 def _coded(chunk: Any) -> Any:
-    return chunk if hasattr(chunk, "dictionary") else chunk.dictionary_encode()
+    """A stretch of an Arrow column as numbers of words in a dictionary."""
+    return chunk.dictionary_encode()  # of what is one already it is the same
