@@ -24,6 +24,8 @@ Model = LatentModel[Any, Any, Any, Any]
 Categories = tuple[tuple[str, ...] | None, ...]
 """Of each column what it holds, in the order of its codes, where it holds text; None for the others."""
 
+_LABELS = "allowed: give whole numbers from 0, and -1, or a missing cell, for unknown"
+
 
 @final
 @frozen(eq=False)
@@ -91,6 +93,8 @@ def _frames(data: Any) -> list[Frame]:
 
 def _of_frames(model: Model, data: Any, frames: Sequence[Frame], weights: Any, allowed: Any) -> Admitted:
     first = frames[0]
+    if not any(frame.shape[0] for frame in frames):
+        raise ValueError(f"data of shape {first.shape} were given: give at least one row and one column")
     names, given = wanted(model), (weights, allowed)
     others = [name for name in given if isinstance(name, str) and not is_path(name)]
     if others and len(frames) > 1:
@@ -105,6 +109,9 @@ def _of_frames(model: Model, data: Any, frames: Sequence[Frame], weights: Any, a
         return _largest([_column(frame, kept[i], categories[i]) for frame in frames])
 
     model = bound(model, Header(kept, categories, largest))
+    for name, what in zip(given, ("weights: give numbers of at least 0", _LABELS), strict=True):
+        if name in others and first.is_text(first.columns.index(name)):
+            raise TypeError(f"column {name!r} holds text, and was given as {what}")
     weights, allowed = (
         read(first.columns.index(name)) if name in others else name
         for name, read in zip(given, (first.numbers, first.labels), strict=True)
@@ -136,6 +143,8 @@ def recognised(data: Any, columns: tuple[str, ...] | None, categories: Categorie
     if isinstance(data, Tables) and set(known) <= set(data.columns or ()):
         data = data.coded(known) if known else data
     given = columns_of(data)
+    if columns is not None and isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] != len(columns):
+        raise ValueError(f"data of shape {data.shape} were given: the model was fitted to the columns {list(columns)}")
     if given is None or columns is None or given == columns:
         return data
     _refuse_absent(given, columns)

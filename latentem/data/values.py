@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,6 +58,11 @@ def table(data: Any, missing: bool = False) -> Array:
         if missing:
             return table(np.ma.filled(data.astype(np.float64), np.nan), missing)
         raise ValueError("a masked array with masked entries was given: leave out those rows, or fill them in")
+    if data is None or isinstance(data, Mapping | Iterator | bytes):
+        raise TypeError(
+            f"data of type {type(data).__name__} were given: give an array or a data frame of shape (rows, columns), "
+            "such as pandas.DataFrame(data), or the path of a file"
+        )
     frame = frame_of(data)
     x = numbers(data, "data") if frame is None else frame.table()
     if x.ndim != 2:

@@ -73,8 +73,9 @@ def find(data: Any, options: Options) -> Found:
         suffix = _suffix(path) if options.kind is None else f".{options.kind}"
         if suffix not in _FILES:
             given = f"{path!r} is" if options.kind is None else f"kind was given as {options.kind!r}, which is"
+            packed = "; unpack it first, or pipe it, as in zcat FILE | latentem fit -" if suffix in _PACKED else ""
             raise ValueError(
-                f"{given} of no known kind: give a file that ends in {', '.join(_FILES)}, or that as its kind"
+                f"{given} of no known kind: give a file that ends in {', '.join(_FILES)}, or that as its kind{packed}"
             )
         if not os.path.exists(path):
             raise FileNotFoundError(errno.ENOENT, "there is no such file", path)
@@ -211,6 +212,7 @@ def _stored(kind: type[Hdf5] | type[Zarr], path: str, options: Options) -> Found
     return _numbered(found, options, lambda name: kind.of(path, name))
 
 
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _TEXT, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 _OF_TEXT = ("delimiter", "header", "decimal", "encoding")
 _FILES: Mapping[str, tuple[Callable[[str, Options], Found], str, Sequence[str]]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import math
+import re
 import reprlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
 """Cells that hold no value, in small letters; those of a file may have capitals, and spaces around them."""
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = 60
+_TIME = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b|\d{1,2}:\d\d")
+"""A date or a time of day, as most countries write them."""
 _OTHER_ENCODING = "give the encoding of the file with --encoding (encoding= in Python), or save it as UTF-8"
 
 Row = tuple[int, list[str]]
@@ -189,16 +192,26 @@ def values(
                 continue
             value = number(cells[i], dialect)
             if value is None:
-                such, comma = f"-1234{dialect.decimal}5", is_finite(cells[i], _COMMA)
+                such = f"-1234{dialect.decimal}5"
                 where = names[i] if names[i] == f"column {i + 1}" else f"column {_BRIEF.repr(names[i])}"
                 raise ValueError(
                     f"line {line}, {where}: {_BRIEF.repr(cells[i])} is no finite number such as {such}: correct it, "
-                    "leave out the line, choose other columns with --columns (columns= in Python), or, if its words "
-                    "are categories, give --categorical (in Python put a Categorical on the column)"
-                    + ("; a decimal comma is read with --decimal , (decimal=',')" if comma else "")
+                    "leave out the line, or choose other columns with --columns (columns= in Python)"
+                    f"{_way_out(cells[i])}"
                 )
             taken.append(value)
     return own(np.frombuffer(taken).reshape(-1, len(columns)))
+
+
+def _way_out(cell: str) -> str:
+    """What may be meant by a cell that is no number, and what to do then."""
+    if is_finite(cell, _COMMA):
+        return "; a decimal comma is read with --decimal , (decimal=',')"
+    if _TIME.match(cell.strip()):
+        return "; give times as numbers, such as days since the first"
+    if cell.strip().lower() in ("true", "false"):
+        return "; write true as 1 and false as 0"
+    return "; if its words are categories, give --categorical (in Python put a Categorical on the column)"
 
 
 def number(cell: str, dialect: Dialect) -> float | None:
