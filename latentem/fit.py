@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Any, TypeVar, final
 
 from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
+from latentem.data import Chunks
 from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
@@ -185,8 +186,9 @@ def _shown(
 ) -> AbstractContextManager[Progress | None]:
     if not progress:
         return nullcontext()
-    in_memory = isinstance(chunks, list | tuple)
-    edges = (0, *accumulate(map(row_count, chunks))) if in_memory else getattr(chunks, "edges", None)
+    edges = chunks.edges if isinstance(chunks, Chunks) else None
+    if isinstance(chunks, list | tuple):
+        edges = (0, *accumulate(map(row_count, chunks)))
     rows = None if edges is None else edges[-1]
     return Progress(repr(model), rows=rows, starts=runs, trial=runner.trial, runner=runner, edges=edges)
 

@@ -60,11 +60,14 @@ class Header(Value):
         names: Names of the columns, or None.
         categories: Of columns that hold text, what they hold, in the order of its codes; None for the others.
         largest: The largest value of a column by its number, or None where that is not known.
+        refused: Where it is only asked who takes text: the names of the columns where somebody does not. None: that
+            is an error.
     """
 
     names: tuple[str, ...] | None
     categories: tuple[tuple[str, ...] | None, ...]
     largest: Callable[[int], float | None] = field(repr=False)
+    refused: set[str] | None = field(default=None, repr=False)
 
     def places(self, columns: Columns, before: tuple[int, ...] | None) -> tuple[int, ...] | None:
         """Where columns with names are; what was known before, if these have none; None for numbers.
@@ -88,7 +91,7 @@ class Header(Value):
         """The header of a table of some of the columns; those that are not there are left out."""
         there = tuple(i for i in numbers if i < len(self.categories))
         names = None if self.names is None else tuple(self.names[i] for i in there)
-        return Header(names, tuple(self.categories[i] for i in there), lambda i: self.largest(there[i]))
+        return Header(names, tuple(self.categories[i] for i in there), lambda i: self.largest(there[i]), self.refused)
 
     def word(self, i: int) -> str:
         """A column as a message speaks of it."""
@@ -158,7 +161,9 @@ def refuse_text(taker: str, header: Header, room: int = 0) -> None:
     for i, known in enumerate(header.categories):
         if known is not None and 0 < room < len(known):
             raise ValueError(f"{header.word(i)} holds {len(known)} categories: {taker} has room for {room}")
-        if known is not None and not room:
+        if known is not None and not room and header.refused is not None and header.names is not None:
+            header.refused.add(header.names[i])
+        elif known is not None and not room:
             raise TypeError(
                 f"{header.word(i)} holds text, and {taker} takes numbers: leave the column out, or put a family "
                 "on it that takes categories, as in Product(..., Categorical().on('region'))"
@@ -166,29 +171,14 @@ def refuse_text(taker: str, header: Header, room: int = 0) -> None:
 
 
 def takes_text(value: Any, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the columns of a table, by name, in which a model or a family takes text.
+    """Those of the columns of a table, by name, in which a model or a family takes text: it is bound to one, and asked.
 
     Raises:
         ValueError: the table lacks a column.
     """
-    if not _has_room(value):
-        return ()
-    return tuple(name for name in names if _is_welcome(value, tuple(names), name))
-
-
-def _has_room(value: Any) -> bool:
-    """Whether there may be a family in it that takes text; a mixture of Gaussians need not be asked of each column."""
-    takes = isinstance(value, Named) or (isinstance(value, Family) and value.codes > 0)
-    return takes or any(map(_has_room, parts_of(value)))
-
-
-def _is_welcome(value: Any, names: tuple[str, ...], text: str) -> bool:
-    """Whether it can be bound to a table with text in this column: to ask is all that each `Named` knows of itself."""
-    try:
-        bound(value, Header(names, tuple(("",) if name == text else None for name in names), lambda i: 0.0))
-    except TypeError:
-        return False
-    return True
+    refused = set[str]()
+    bound(value, Header(tuple(names), (("",),) * len(names), lambda i: 0.0, refused))
+    return tuple(name for name in names if name not in refused)
 
 
 def parts_of(value: Any) -> list[Any]:

@@ -109,7 +109,7 @@ REFUSED = {
     "strings": (WHOLE.astype(str), TypeError, "<U"),
     "list of strings": ([["1", "2"], ["3", "4"]], TypeError, "<U"),
     "objects": (np.where(WHOLE > 3, WHOLE.astype(object), None), TypeError, "object"),
-    "None": (None, TypeError, "object"),
+    "None": (None, TypeError, "data of type NoneType were given: give an array or a data frame"),
     "dates": (WHOLE.astype("datetime64[s]"), TypeError, "datetime"),
     "records": (np.zeros(9, dtype=[("a", float), ("b", float)]), TypeError, "'a'"),
     "strings in pandas": (pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]}), TypeError, "'b'"),
