@@ -259,19 +259,6 @@ def test_kmeans_is_lloyd_to_the_end():
     np.testing.assert_array_equal(KMeans(2, random_state=0).fit(FAITHFUL, labels).labels_[:2], [1, 0])
 
 
-def test_sparse_rows_give_the_bits_of_dense_ones():
-    """K-means of a CSR table is that of the dense one to the bit, with weights and known labels too."""
-    rng = np.random.default_rng(0)
-    x = rng.poisson(0.3, (500, 40)).astype(float)
-    weight, labels = rng.integers(0, 3, 500), np.full(500, -1)
-    labels[:3] = 0, 1, 2
-    dense, sparse = (KMeans(4, random_state=0).fit(table, labels, sample_weight=weight) for table in (x, csr_array(x)))
-    np.testing.assert_array_equal(sparse.cluster_centers_, dense.cluster_centers_)
-    np.testing.assert_array_equal(sparse.predict(csr_array(x)), dense.labels_)
-    assert sparse.inertia_ == dense.inertia_
-    assert sparse.score(csr_array(x)) == dense.score(x)
-
-
 def test_an_empty_cluster_moves():
     """A centre far from all rows moves to one, and the centres are the best of these four rows."""
     x = np.array([[0, 0], [0.5, 0], [0.5, 1], [1, 1]])

@@ -21,6 +21,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import latentem as lem
 from latentem.sklearn import HiddenMarkov, hmm
 
+# hmmlearn sets the shape of arrays, which numpy 2.5 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning:hmmlearn")
+
 START, STEPS = np.array([0.6, 0.3, 0.1]), np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5]])
 MEANS = np.array([[0.0, 0.0], [3.0, 1.0], [-1.0, 4.0]])
 LENGTHS = [40, 1, 59, 100]

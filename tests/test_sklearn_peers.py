@@ -41,8 +41,6 @@ def test_the_peers_tests_pass_or_are_explained(tmp_path):
         "-c",
         os.devnull,
         "-q",
-        "-k",
-        "not MiniBatch",
     ]
     command = [sys.executable, "-m", "pytest", *options, "--pyargs", *modules.stdout.split()]
     subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, timeout=1100, check=False)

@@ -1,4 +1,7 @@
-"""K-means: `model` is what EM sees, `search` finds the nearest centres, `sums` adds up rows, `lloyd` remembers both."""
+"""K-means: `model` is what EM sees, `search` finds the nearest centres, `sums` adds up rows, `lloyd` remembers both.
+
+`points` is what the model asks of rows; `sparse` has rows of a `compressed` table, and is imported by who has one.
+"""
 
 from latentem.kmeans.evidence import log_evidence, separate
 from latentem.kmeans.lloyd import nearest, recalled

@@ -10,14 +10,13 @@ import numpy as np
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels, own, plain_int
-from latentem.core import Cache, Clustering, ColumnError, Event, Expectation, Path
+from latentem.core import Cache, Clustering, ColumnError, Event, Expectation, Path, rows_that_count
 from latentem.data import Rows, chunks_of, even_rows
 from latentem.family import Gaussian, Spherical, Tied
 from latentem.family.base import refuse_other_columns
 from latentem.family.gaussian.moments import Moments
-from latentem.kmeans.evidence import log_evidence, separate
-from latentem.kmeans.lloyd import nearest, recalled
-from latentem.kmeans.sums import Addends, squared_distances
+from latentem.kmeans.evidence import separate
+from latentem.kmeans.points import Points, points_of
 from latentem.model import Mixture, MixtureParams, MixtureStatistics
 from latentem.model.reseeding import reseeded
 from latentem.posterior import LabelPosterior
@@ -26,8 +25,6 @@ from latentem.transform.transformed import Model
 
 _LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
 """Rows and numbers in a chunk of K-means: each costs, however few its rows."""
-_LARGE = 1e130
-"""Far within the range of floats, squares included."""
 
 
 @final
@@ -73,17 +70,20 @@ class KMeans(Transformed[MixtureParams]):
         return LabelPosterior.of_labels(self.labels(params, chunk), self.k, self._as_chunk(params, chunk).weight)
 
     def labels(self, params: MixtureParams, chunk: Rows) -> Labels:
-        return nearest(params.components.means, self._as_chunk(params, chunk))
+        return points_of(self._as_chunk(params, chunk)).nearest(params.components.means)
 
     def expectation(
         self, params: MixtureParams, chunk: Rows, cache: Cache | None = None
     ) -> Expectation[MixtureStatistics]:
         chunk = self._as_chunk(params, chunk)
-        memory = recalled(params.components.means, chunk, {} if cache is None else cache)
-        statistics = memory.statistics()
+        labels, statistics = points_of(chunk).assigned(params.components.means, {} if cache is None else cache)
         if statistics is None:
-            statistics = self.statistics(chunk, LabelPosterior.of_labels(memory.labels, self.k, chunk.weight))
+            statistics = self.statistics(chunk, LabelPosterior.of_labels(labels, self.k, chunk.weight))
         return Expectation(statistics, 0.0, chunk.observations)
+
+    def statistics(self, chunk: Rows, posterior: LabelPosterior) -> MixtureStatistics:
+        found = points_of(chunk).gathered(posterior)
+        return super().statistics(chunk, posterior) if found is None else found
 
     @property
     def location(self) -> Path:
@@ -107,11 +107,11 @@ class KMeans(Transformed[MixtureParams]):
 
     def clustered(self, chunk: Rows, labels: Labels) -> MixtureStatistics:
         """Statistics of rows in given clusters, (n,)."""
-        return _summed(chunk, labels, self.k)
+        return points_of(chunk).clustered(labels, self.k)
 
     def evened(self, chunk: Rows) -> MixtureStatistics:
         """Statistics of rows that all clusters share alike."""
-        whole = _summed(chunk, np.zeros(len(chunk), dtype=np.int64), 1)
+        whole = points_of(chunk).clustered(np.zeros(len(chunk), dtype=np.int64), 1)
         moments, count = whole.components, np.repeat(whole.weights / self.k, self.k)
         origin = np.repeat(moments.origin, self.k, axis=0)
         second = np.repeat(moments.second / self.k, self.k)
@@ -119,16 +119,26 @@ class KMeans(Transformed[MixtureParams]):
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
         chunk = self._as_chunk(params, chunk)
-        evidence = log_evidence(params.components.means, float(params.components.covariances), chunk)
+        evidence = points_of(chunk).log_evidence(params.components.means, float(params.components.covariances))
         return super().log_evidence(params, chunk) if evidence is None else evidence
 
-    def _as_chunk(self, params: MixtureParams, data: Any) -> Rows:
+    def _as_chunk(self, params: MixtureParams, data: Any) -> Any:
         """A chunk of the columns of the centres; raw data are made one."""
-        chunk: Rows = data if isinstance(data, Rows) else self.chunk(data)
+        chunk: Any = data if isinstance(data, Rows | Points) else self.chunk(data)
         refuse_other_columns(chunk.x, params.components.means.shape[1])
         return chunk
 
-    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Rows]:
+    def chunk(self, data: Any, weights: Any = None, allowed: Any = None) -> Any:
+        if not isinstance(data, Points):
+            return super().chunk(data, weights, allowed)
+        _refuse_beside(data, weights, allowed)
+        return data
+
+    def chunks(self, data: Any, weights: Any = None, allowed: Any = None) -> Sequence[Any]:
+        if made := _points(data):
+            _refuse_beside(made[0], weights, allowed)
+            return made if isinstance(data, list | tuple) else made[0].parts(self.k)
+
         def size(n: int, d: int) -> int:
             return even_rows(n, _LEAST_ROWS, min(_MOST_ROWS, max(256, _MOST_NUMBERS // d)))
 
@@ -141,7 +151,7 @@ class KMeans(Transformed[MixtureParams]):
         return chunks_of(Rows, data, weights, allowed, size, self.k, missing=True)
 
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
-        ranges = [(float(chunk.x.min()), float(chunk.x.max())) for chunk in chunks]
+        ranges = [points_of(chunk).limits for chunk in chunks]
         low, high = min(ranges)[0], max(high for _, high in ranges)
         if np.isnan(ranges).any():
             begin = 0
@@ -154,8 +164,8 @@ class KMeans(Transformed[MixtureParams]):
                         "rows, fill them in, or fit a GaussianMixture",
                     )
                 begin += len(chunk)
-        plain = all(chunk.weight is None for chunk in chunks) and sum(map(len, chunks)) >= self.k
-        if not (plain and max(-low, high) < _LARGE and high - low > 1 / _LARGE):
+        plain = all(points_of(chunk).plain(low, high) for chunk in chunks)
+        if not (plain and sum(map(rows_that_count, chunks)) >= self.k):
             super().check(chunks, held)
 
     def diagnose(self, params: MixtureParams, statistics: MixtureStatistics) -> Sequence[Event]:
@@ -184,12 +194,20 @@ class KMeans(Transformed[MixtureParams]):
         return float(statistics.components.second_about(params.components.means).sum())
 
 
-def _summed(chunk: Rows, labels: Labels, k: int) -> MixtureStatistics:
-    addends = Addends.of(chunk.x, chunk.weight)
-    return addends.statistics(addends.total(labels, k), lambda: labels)
+def _points(data: Any) -> Sequence[Any]:
+    """Points that somebody has made, or a list of them; of other data none."""
+    chunks = data if isinstance(data, list | tuple) else [data]
+    return chunks if all(isinstance(chunk, Points) for chunk in chunks) else ()
+
+
+def _refuse_beside(points: Points, weights: Any, allowed: Any) -> None:
+    if weights is not None or allowed is not None:
+        name = type(points).__name__
+        raise ValueError(f"weights and allowed were given beside {name}: put them into the {name}")
 
 
 def _remoteness(before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache) -> tuple[Array, Labels]:
     """Minus the squared distance of each row to its own centre, assigned at parameters before, and its label."""
-    labels = recalled(before.components.means, chunk, cache).labels
-    return -squared_distances(chunk.x, params.components.means, labels), labels
+    points = points_of(chunk)
+    labels, _ = points.assigned(before.components.means, cache)
+    return -points.away(params.components.means, labels), labels

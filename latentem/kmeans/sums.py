@@ -109,17 +109,14 @@ class Addends:
         squared = np.empty(len(x))
         for part in blocks(len(x), x.shape[1]):
             squared[part] = squared_lengths(x[part] - centre)
-        heaviest, sound = 1.0, True
+        heaviest, bits = 1.0, _digits(len(x))
         if weight is not None:
             squared *= weight
             heaviest = float(weight.max())
-            sound = heaviest == 0 or float(weight[weight > 0].min()) >= _LIGHT * heaviest
-        # n whole numbers of so many bits sum to 2^52 at most, which a double holds exactly.
-        bits = 52 - max(len(x) - 1, 1).bit_length()
         largest = np.r_[np.maximum(np.abs(high - origin), np.abs(low - origin)) * heaviest, squared.max(), heaviest]
         exponent = np.maximum(np.frexp(largest)[1], -900)
         reach = float(np.maximum(high - centre, centre - low).max())
-        return cls(x, weight, origin, centre, reach, squared, np.ldexp(1.0, bits - exponent), bits, sound)
+        return cls(x, weight, origin, centre, reach, squared, np.ldexp(1.0, bits - exponent), bits, alike(weight))
 
     def split(self, rows: Labels | slice) -> Array:
         """The two whole numbers of each addend of some rows, shape (2 (d + 2), m): the upper ones, then the lower."""
@@ -193,6 +190,35 @@ class Addends:
             squares *= self.weight[rows]
         second: Array = np.bincount(labels[rows], squares, len(means)).astype(np.float64, copy=False)
         return second
+
+
+def alike(weight: Array | None) -> bool:
+    """Whether weights are so alike that two whole numbers hold all digits of the lightest."""
+    if weight is None or not (heaviest := float(weight.max(initial=0.0))):
+        return True
+    return float(weight[weight > 0].min()) >= _LIGHT * heaviest
+
+
+def halves(values: Array, largest: Array | float, n: int) -> tuple[Array, Array]:
+    """Two addends for each of some values, which differ from it by 2^-67 of the largest or less: sums are exact.
+
+    They are the two whole numbers, times powers of two that are the same for all values of a column.
+
+    Args:
+        values: Shape (m,).
+        largest: The largest |value| of the column of each, shape (m,), or of all.
+        n: How many of them are added up, at most.
+    """
+    bits = _digits(n)
+    scale = np.ldexp(1.0, bits - np.maximum(np.frexp(largest)[1], -900))
+    upper = np.rint(values * scale) / scale
+    lower = np.rint((values - upper) * scale * 2.0**bits) / scale * 2.0**-bits
+    return upper, lower
+
+
+def _digits(n: int) -> int:
+    """Bits of whole numbers of which n sum to 2^52 at most, which a double holds exactly."""
+    return 52 - max(n - 1, 1).bit_length()
 
 
 def blocks(n: int, width: int) -> list[slice]:

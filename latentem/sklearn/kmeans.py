@@ -134,7 +134,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Find the clusters.
 
         Args:
-            X: Rows, shape (n, d), perhaps sparse (CSR): these are made dense a chunk at a time, never as a whole.
+            X: Rows, shape (n, d), perhaps sparse (CSR), which stay so.
             y: Known clusters of some rows, shape (n,), with -1 for the others. Without a -1 it is not looked at.
             sample_weight: How much each row counts, shape (n,).
 
@@ -153,7 +153,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             told = "algorithm='elkan' doesn't make sense for a single cluster. Using 'lloyd' instead."
             warnings.warn(told, RuntimeWarning, stacklevel=2)
         spread = mean_variance(X)
-        data, beside = data_of(X, weight, known)
+        data, beside = data_of(X, weight, known, self.n_clusters)
         fits = []
         for _ in range(self._n_init):
             options: dict[str, Any] = {"stop": _shifted(self.tol * spread), "accelerate": None}

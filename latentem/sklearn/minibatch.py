@@ -39,15 +39,17 @@ class _Watch:
 
     average: float | None
 
-    def over(self, inertia: float, shift: float, first: bool) -> bool:
-        """Whether to end after a batch: the mean squared distance of its rows, and the squared shift of all centres."""
+    def over(self, inertia: float, shift: float, first: bool) -> str | None:
+        """Why to end after a batch, by the mean squared distance of its rows and the squared shift of all centres."""
         if first:  # its distances are those of the start
-            return False
+            return None
         self.average = inertia if self.average is None else self.average + self._share * (inertia - self.average)
         self._idle = 0 if self.average < self._least else self._idle + 1
         self._least = min(self._least, self.average)
-        small = self._tolerance > 0 and shift <= self._tolerance
-        return small or (self._patience is not None and self._idle >= self._patience)
+        if self._tolerance > 0 and shift <= self._tolerance:
+            return "small centers change"
+        idle = self._patience is not None and self._idle >= self._patience
+        return "lack of improvement in inertia" if idle else None
 
 
 @final
@@ -62,7 +64,8 @@ class MiniBatchKMeans(KMeans):
         tol: A run ends when all centres together have moved in a batch by no more than this, squared and relative to
             the mean variance of the columns; 0 for never.
         max_no_improvement: A run ends after so many batches in which the smoothed inertia has not fallen; None: never.
-        init_size: Rows among which a start is drawn, and on which starts are compared; None: three batches.
+        init_size: Rows among which a start is drawn, and on which starts are compared; None: three batches, or
+            three for each cluster where these are fewer than the clusters.
         n_init: Starts, of which the best goes on; "auto" is 1 for "k-means++" and for centres, else 3.
         reassignment_ratio: A cluster with fewer rows than this share of the largest begins anew at a row.
 
@@ -118,7 +121,7 @@ class MiniBatchKMeans(KMeans):
         """Find the clusters.
 
         Args:
-            X: Rows, shape (n, d), perhaps sparse (CSR): these are made dense a batch at a time.
+            X: Rows, shape (n, d), perhaps sparse (CSR), which stay so.
             y: Known clusters of some rows, shape (n,), with -1 for the others. Without a -1 it is not looked at.
             sample_weight: How much each row counts, shape (n,).
 
@@ -132,14 +135,16 @@ class MiniBatchKMeans(KMeans):
         known, spread = known_labels(y, n, self.n_clusters), mean_variance(X)
         self._begin(X, weight, known)
         watch = _Watch(self.tol * spread, self.max_no_improvement, min(2 * size / (n + 1), 1.0))
-        chance = None if weight is None else weight / weight.sum()
+        reach = np.cumsum(np.ones(n) if weight is None else weight)
         steps = max(self.max_iter * n // size, 1)
         for self.n_steps_ in range(1, steps + 1):
-            rows = self._rng.choice(n, size, p=chance)
+            rows = reach.searchsorted(self._rng.random_sample(size) * reach[-1], side="right")
             inertia, shift = self._step(X[rows], None, None if known is None else known[rows])
             if self.verbose:
                 print(f"Batch {self.n_steps_} of at most {steps}: mean squared distance {inertia:g}.")
-            if watch.over(inertia, shift, self.n_steps_ == 1):
+            if reason := watch.over(inertia, shift, self.n_steps_ == 1):
+                if self.verbose:
+                    print(f"Converged ({reason}) at step {self.n_steps_}/{steps}.")
                 break
         self.n_iter_ = int(np.ceil(self.n_steps_ * size / n))
         self._close(X, weight, known)
@@ -176,50 +181,56 @@ class MiniBatchKMeans(KMeans):
         n, k = X.shape[0], self.n_clusters
         if n < k:
             raise ValueError(f"n_samples={n} should be >= n_clusters={k}.")
-        size = self.init_size or max(3 * min(self.batch_size, n), k)
+        size = self.init_size or 3 * min(self.batch_size, n)
         if size < k:
-            told = f"init_size={size} should be larger than n_clusters={k}. Setting it to min(3*n_clusters, n_samples)"
-            warnings.warn(told, RuntimeWarning, stacklevel=3)
+            if self.init_size:
+                told = f"init_size={size} should be larger than n_clusters={k}"
+                warnings.warn(f"{told}. Setting it to min(3*n_clusters, n_samples)", RuntimeWarning, stacklevel=3)
             size = 3 * k
+        self._init_size, self._n_init = min(size, n), self._starts()
         self._model, self._since = lem.KMeans(k), 0
         started: list[tuple[float, Any]] = []
-        unit, judged = mean_variance(X) or 1.0, self._few(n, size)
-        for _ in range(self._starts()):
-            rows = self._few(n, size)
+        unit, judged = mean_variance(X) or 1.0, self._few(n)
+        for _ in range(self._n_init):
+            rows = self._few(n)
             heavy, labels = (None if each is None else each[rows] for each in (weight, known))
             if heavy is not None and np.count_nonzero(heavy) < k:  # too few of these rows count
                 rows, heavy, labels = np.arange(n), weight, known
             params = self._model.params(self._centres(X[rows], heavy, labels, self._rng), unit)
-            chunk = self._model.chunk(dense(X[judged]))
-            found = self._model.expectation(params, chunk)
+            found = self._model.expectation(params, self._chunk(X[judged]))
             started.append((self._model.inertia(params, found.statistics), params))
         self._online = _ONLINE.begin(self._model, min(started, key=lambda each: each[0])[1])
 
-    def _few(self, n: int, size: int) -> npt.NDArray[np.intp]:
-        return np.arange(n) if size >= n else self._rng.randint(0, n, size)
+    def _chunk(self, X: Any, weight: Array | None = None, known: Any = None) -> Any:
+        data, beside = data_of(X, weight, known, self.n_clusters)
+        return self._model.chunk(data, **beside)
+
+    def _few(self, n: int) -> npt.NDArray[np.intp]:
+        """Numbers of rows among which a start is drawn, of n."""
+        return np.arange(n) if self._init_size == n else self._rng.randint(0, n, self._init_size)
 
     def _step(self, X: Any, weight: Array | None, known: Any) -> tuple[float, float]:
         """One batch: the mean squared distance of its rows to the centres before, and how far these moved, squared."""
-        before, rows = self._online, dense(X)
-        after = _ONLINE.update(self._model, before, self._model.chunk(rows, weight, known))
+        before = self._online
+        after = _ONLINE.update(self._model, before, self._chunk(X, weight, known))
         new = after.expectation if before.discounted is None else after.expectation - before.expectation
         inertia = self._model.inertia(before.params, new.statistics) / max(new.observations, 1e-300)
-        self._since += len(rows)
+        self._since += X.shape[0]
         counts = after.expectation.statistics.weights
         if not counts.all() or self._since >= 10 * self.n_clusters:
             self._since = 0
-            after = self._moved(after, counts, rows)
+            after = self._moved(after, counts, X)
         self._online = after
         moved = after.params.components.means - before.params.components.means
         return inertia, float((moved * moved).sum())
 
-    def _moved(self, state: OnlineState, counts: Array, rows: Array) -> OnlineState:
+    def _moved(self, state: OnlineState, counts: Array, rows: Any) -> OnlineState:
         """The state with its small clusters at random rows, as if they had as many rows as the least of the others."""
         small = counts < self.reassignment_ratio * counts.max()
-        small[np.argsort(counts)[len(rows) // 2 :]] = False  # half of the rows at most become centres
+        small[np.argsort(counts)[rows.shape[0] // 2 :]] = False  # half of the rows at most become centres
         if state.discounted is None or not small.any():
             return state
-        chosen = rows[self._rng.choice(len(rows), int(small.sum()), replace=False)]
+        chosen = dense(rows[self._rng.choice(rows.shape[0], int(small.sum()), replace=False)])
         statistics, params = state.discounted.statistics, state.params
         moments, least = statistics.components, statistics.weights[~small].min()
 
@@ -242,7 +253,7 @@ class MiniBatchKMeans(KMeans):
         """Set the attributes."""
         self.cluster_centers_ = np.array(self._online.params.components.means, dtype=X.dtype)
         if self.compute_labels:
-            data, beside = data_of(X, weight, known)
+            data, beside = data_of(X, weight, known, self.n_clusters)
             self.fit_ = lem.Fit.of(self._model, self._online.params, data, **beside)
             self.labels_ = self.fit_.predict(data_of(X)[0]).astype(np.int32)
             self.inertia_ = self.fit_.inertia

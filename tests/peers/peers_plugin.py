@@ -19,7 +19,7 @@ import latentem.sklearn as ours
 PATCHED = {
     "sklearn.mixture.tests.test_gaussian_mixture": ("GaussianMixture",),
     "sklearn.mixture.tests.test_mixture": ("GaussianMixture",),
-    "sklearn.cluster.tests.test_k_means": ("KMeans",),
+    "sklearn.cluster.tests.test_k_means": ("KMeans", "MiniBatchKMeans"),
     "sklearn.decomposition.tests.test_factor_analysis": ("FactorAnalysis",),
 }
 
