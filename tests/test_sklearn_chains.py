@@ -254,6 +254,22 @@ def test_lengths_are_routed_through_a_pipeline():
     assert_allclose(chain.fit_.expectation.statistics.initial.sum(), 4)
 
 
+@pytest.mark.filterwarnings("ignore:Raise n_iter")
+def test_a_sequence_of_weight_two_is_two_of_them():
+    """A fit with weights 2, 0 and 1 is that of the sequences repeated, left out and as they are; others are refused."""
+    x, lengths, parts = rows(), [40, 60, 100], [0, 40, 100]
+    weighted = gaussian(hmm, "full", init_params="", n_iter=4).fit(x, lengths=lengths, sequence_weight=[2, 0, 1])
+    chosen = np.concatenate([x[parts[i] : parts[i] + lengths[i]] for i in (0, 0, 2)])
+    repeated = gaussian(hmm, "full", init_params="", n_iter=4).fit(chosen, lengths=[40, 40, 100])
+    for name in ("startprob_", "transmat_", "means_", "covars_"):
+        assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-9, atol=1e-12)
+    assert weighted.fit_.log_likelihood == pytest.approx(repeated.fit_.log_likelihood, rel=1e-12)
+    with pytest.raises(ValueError, match="give one a sequence"):
+        hmm.GaussianHMM(2).fit(x, lengths=lengths, sequence_weight=np.ones(200))
+    with pytest.raises(ValueError, match="all weights are zero"):
+        hmm.GaussianHMM(2).fit(x, lengths=lengths, sequence_weight=np.zeros(3))
+
+
 def test_draws_follow_the_chain():
     """20,000 draws have the transitions of the chain; a first state is kept; the same seed draws the same."""
     model = gaussian(hmm, "full")

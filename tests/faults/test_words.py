@@ -185,6 +185,8 @@ def test_the_demo_shows_rounding_as_zero():
 SCRIPT = """
 import numpy as np
 import latentem as lem
+from latentem.sklearn import FactorAnalysis, GaussianMixture, HiddenMarkov, KMeans, LatentEstimator, MiniBatchKMeans
+from latentem.sklearn.hmm import GaussianHMM
 
 x = lem.datasets.old_faithful()
 model = lem.GaussianMixture(2, weights=lem.Fixed(np.array([0.5, 0.5])))
@@ -194,6 +196,19 @@ means: np.ndarray = fit.params.components.means
 tempered = lem.fit(lem.Tempered(held, 0.5), x)
 weights: np.ndarray = tempered.params.weights
 one = lem.Fixed(1.0)
+lem.show_versions()
+fit.save("fit.zip")
+criterion: float = lem.load("fit.zip").bic
+told: str = fit.summary().markdown()
+labels: np.ndarray = fit.table(x)["label"]
+names = list(fit.to_frame("pandas").columns)
+mixture: np.ndarray = GaussianMixture(2, random_state=0).fit(x, sample_weight=np.ones(272)).predict_proba(x)
+nearest: np.ndarray = KMeans(2).fit(x).predict(x)
+followed: MiniBatchKMeans = MiniBatchKMeans(2).partial_fit(x)
+scores: np.ndarray = FactorAnalysis(1).fit_transform(x)
+density: float = LatentEstimator(lem.GaussianMixture(2)).fit(x).score(x)
+states: np.ndarray = HiddenMarkov(2, family=lem.Student()).fit(x, lengths=[100, 172]).predict(x, [100, 172])
+chain: GaussianHMM = GaussianHMM(2).fit(x, sequence_weight=[1.0])
 wrong: int = fit.params  # error
 """
 

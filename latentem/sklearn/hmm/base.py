@@ -60,7 +60,7 @@ class Chain(Answering):
     def monitor_(self, monitor: ConvergenceMonitor) -> None:
         self._monitor = monitor
 
-    def fit(self, X: Any, y: Any = None, *, lengths: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, lengths: Any = None, sequence_weight: Any = None) -> Self:
         """Fit the model, from where `init_params` says.
 
         Args:
@@ -68,9 +68,11 @@ class Chain(Answering):
             y: Known states of some rows, shape (n,), with -1 for the others; without a -1 it is not looked at. A y
                 with another number of entries is taken for `lengths`, which hmmlearn has in its place.
             lengths: How many rows each sequence has; they sum to n. None: all rows are one sequence.
+            sequence_weight: How much each sequence counts, shape (s,): 2 is two such sequences, 0 is absence. None:
+                each counts once. The rows of a sequence have no weights of their own.
 
         Raises:
-            ValueError: the data, a parameter or an attribute cannot be used, or no path explains the data.
+            ValueError: the data, a weight, a parameter or an attribute cannot be used, or no path explains the data.
         """
         self._refuse()
         X = self._table(X, reset=True, least=self.fewest)
@@ -79,7 +81,7 @@ class Chain(Answering):
         self._check()
         known = known_labels(y, len(X), self.n_components)
         allowed = None if known is None else (known[:, None] == -1) | (known[:, None] == np.arange(self.n_components))
-        data = lem.Sequences(np.asarray(X, dtype=np.float64), lengths, None, allowed)
+        data = lem.Sequences(np.asarray(X, dtype=np.float64), lengths, sequence_weight, allowed)
         model, start = self._model(data.x), self._params()
         if self.n_iter == 0:
             self.fit_ = Fit.of(model, start, data)
