@@ -105,15 +105,15 @@ def test_log_densities_keep_their_digits(offset):
 
 def test_a_sparse_chunk_keeps_the_contract():
     """`check_model` passes for K-means on sparse rows, and `lem.fit` draws starts and moves empty clusters."""
-    x = np.concatenate([np.random.default_rng(6).poisson(rate, (70, 4)) for rate in (0.5, 2, 5)]).astype(float)
-    rows = SparseRows(csr_array(x), weight=np.random.default_rng(5).integers(1, 3, 210))
+    x = np.concatenate([np.random.default_rng(6).poisson(rate, (30, 3)) for rate in (0.5, 2, 5)]).astype(float)
+    rows = SparseRows(csr_array(x), weight=np.random.default_rng(5).integers(1, 3, 90))
     fit = lem.fit(lem.KMeans(3), rows)
-    check_model(lem.KMeans(3), lem.KMeans(3).params(x[::80]), rows)
-    begin = lem.KMeans(3).params(np.concatenate([x[:2], np.full((1, 4), 1e3)]))
+    check_model(lem.KMeans(3), lem.KMeans(3).params(x[::35]), rows)
+    begin = lem.KMeans(3).params(np.concatenate([x[:2], np.full((1, 3), 1e3)]))
     moved, other = (lem.fit(lem.KMeans(3), data, start=begin) for data in (SparseRows(csr_array(x)), x))
     assert [event.kind for event in moved.events] == [event.kind for event in other.events] == ["reseeded"]
     np.testing.assert_allclose(moved.params.components.means, other.params.components.means, rtol=1e-12)
-    parts = rows[:70], rows[70:]
+    parts = rows[:40], rows[40:]
     whole = sum(lem.KMeans(3).expectation(fit.params, part).observations for part in parts)
     assert whole == rows.observations
 

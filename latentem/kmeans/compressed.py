@@ -81,6 +81,11 @@ class Compressed:
         np.maximum.at(largest, self.values.indices, np.abs(self.values.data))
         return largest
 
+    @cached_property
+    def addends(self) -> tuple[Array, Array]:
+        """The stored numbers as sums of two, of which the sums are exact, shapes (nnz,)."""
+        return halves(self.values.data, self.largest[self.values.indices], len(self))
+
     def screened(self, centres: Array) -> Iterator[tuple[slice, Array, Array]]:
         """Blocks of m rows, their squared distances to all centres, (m, k), and by how much these may be off, (m, k).
 
@@ -120,17 +125,20 @@ class Compressed:
         column, row, value = self.values.indices, self.row_of, self.values.data
         cluster = labels[row]
         cell = cluster * d + column  # where a stored number counts in the table of centres
-        squares = np.ones(len(value))
-        count, stored = _totals(labels, np.ones(n), k), _totals(cell, squares, k * d).reshape(k, d)
-        rows, inside, largest = count[:, None], stored, self.largest[column]
+        count = _totals(labels, np.ones(n), k)
+        inside = stored = _totals(cell, None, k * d).reshape(k, d)
+        rows, heavy, addends = count[:, None], None, self.addends
         if weight is not None:
-            heaviest, squares = float(weight.max()), weight[row]
-            count = _added(weight, heaviest, n, weight, labels, k)
-            inside = _totals(cell, squares, k * d).reshape(k, d)
-            value, largest = value * squares, largest * heaviest
-        means = _added(value, largest, n, weight, cell, k * d).reshape(k, d)
+            heavy, heaviest = weight[row], float(weight.max())
+            count = _added(_halved(weight, heaviest, n, weight), labels, k)
+            inside = _totals(cell, heavy, k * d).reshape(k, d)
+            addends = _halved(value * heavy, self.largest[column] * heaviest, n, weight)
+        means = _added(addends, cell, k * d).reshape(k, d)
         means /= np.where(count > 0, count, 1.0)[:, None]
-        squares *= (self.values.data - means.reshape(-1)[cell]) ** 2
+        squares = value - means.reshape(-1)[cell]
+        squares *= squares
+        if heavy is not None:
+            squares *= heavy
         second = _totals(cluster, squares, k)
         # What is not stored is zero, and as far from the mean as the mean is from zero.
         absent = np.where(stored == rows, 0.0, np.maximum(count[:, None] - inside, 0.0))
@@ -145,15 +153,18 @@ def compressed(values: Any) -> Compressed:
     return values if isinstance(values, Compressed) else Compressed(values)
 
 
-def _added(value: Array, largest: Any, n: int, weight: Array | None, where: Labels, size: int) -> Array:
-    """Sums of the addends at each place, shape (size,), exact where the weights are not too unlike."""
-    if not alike(weight):
-        return _totals(where, value, size)
-    upper, lower = halves(value, largest, n)
+def _halved(value: Array, largest: Any, n: int, weight: Array) -> tuple[Array, Array]:
+    """Addends with weights in them as sums of two; those of weights that are too unlike stay as they are."""
+    return halves(value, largest, n) if alike(weight) else (value, np.zeros(len(value)))
+
+
+def _added(addends: tuple[Array, Array], where: Labels, size: int) -> Array:
+    """Sums of the addends at each place, shape (size,)."""
+    upper, lower = addends
     return _totals(where, upper, size) + _totals(where, lower, size)
 
 
-def _totals(where: Labels, values: Array, size: int) -> Array:
-    """Sums of the values at each place, shape (size,): the product with a sparse table of ones."""
+def _totals(where: Labels, values: Array | None, size: int) -> Array:
+    """Sums of the values at each place, shape (size,): a product with a sparse table of ones. None: how many are."""
     totals: Array = np.bincount(where, values, size).astype(np.float64, copy=False)
     return totals
