@@ -9,7 +9,9 @@ Here is what one calls, and what one derives from for a model or a family of one
 parameters, statistics, the States of a run, are in the rooms: `lem.model.MixtureParams`, `lem.run.State`.
 """
 
+import importlib
 import logging
+from typing import TYPE_CHECKING, Any
 
 from latentem import (
     archive,
@@ -93,6 +95,9 @@ from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
 from latentem.versions import show_versions
 
+if TYPE_CHECKING:
+    from latentem import plot
+
 __version__ = "0.1.0"
 
 # The table of contents, by what a name is for; docs/decisions/0029-what-is-at-the-top.md says what belongs here.
@@ -129,10 +134,16 @@ __all__ += ["record"]
 # To report a defect
 __all__ += ["show_versions"]
 # Rooms
-__all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "posterior", "report", "run"]
+__all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "plot", "posterior", "report", "run"]
 __all__ += ["teaching", "testing", "transform", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":  # whoever draws nothing need not wait for it
+        return importlib.import_module("latentem.plot")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

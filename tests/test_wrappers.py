@@ -69,6 +69,8 @@ REASONS = {
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
     **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.MixtureOf, lem.ZeroInflated)},
     (lem.MixtureOf, "kernel"): SLOW,
+    **{(cls, "elliptical"): "its densities are of another shape" for cls in (lem.MixtureOf, lem.ZeroInflated)},
+    (lem.LogNormal, "elliptical"): "its densities are of another shape",
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
     **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},
     (lem.LogNormal, "alike"): "what are the same distribution are so whatever the data",
@@ -120,6 +122,8 @@ def of_family(wrapper, params, x):
         "held": frozenset(),
         "k": k,
         "log_weights": np.log(weights[0]),
+        "columns": (0,),
+        "d": 2,
     }
 
 

@@ -118,6 +118,16 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         """The columns of a table of components: names to arrays of shape (k,) or (k, d); empty if there are none."""
         return {}
 
+    def as_mixture(self, params: P, statistics: S) -> tuple[Any, Any, Any]:
+        """What a row is drawn from where nothing else is known of it: shares (k,), a `Family`, and its parameters.
+
+        Pictures are drawn from it.
+
+        Raises:
+            Unavailable: rows are not drawn so.
+        """
+        raise Unavailable(f"{type(self).__name__} does not say what its components look like: define as_mixture")
+
     def figures(self, params: P, statistics: S) -> Mapping[str, float]:
         """Figures of its own that a fit should report, by name; K-means has its inertia."""
         return {}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array, Labels
-from latentem.core import ColumnError, Event, Hidden, Learnable, Path, RowError, Unavailable, Vector
+from latentem.core import ColumnError, Hidden, Learnable, Path, RowError, Unavailable, Vector
 from latentem.family.by_component import length
 from latentem.kernel.base import Kernel
 
@@ -183,6 +183,32 @@ class Family(Learnable[S, P]):
         """One row for each label, shape (n, d)."""
         raise Unavailable(f"{type(self).__name__} has no sample: define it to draw from the family")
 
+    def marginal(self, params: P, columns: tuple[int, ...], d: int) -> tuple[Family[Any, Any], Any]:
+        """p(x at these columns | z): a family over them alone, in their order, and its parameters.
+
+        Args:
+            params: The parameters.
+            columns: Numbers of the columns.
+            d: How many columns a row has.
+
+        Raises:
+            Unavailable: the family does not say it, and these are not all columns.
+        """
+        if columns == tuple(range(d)):
+            return self, params
+        what = f"{type(self).__name__} has no marginal of columns {list(columns)} of {d}"
+        raise Unavailable(f"{what}: define marginal in the class, or fit these columns alone")
+
+    def elliptical(self, params: P) -> tuple[Array, Array, Array]:
+        """Centres (k, d), scale matrices (k, d, d) and degrees of freedom (k,) of t densities; infinite is normal.
+
+        NaN for a component that is none of them.
+
+        Raises:
+            Unavailable: no component is.
+        """
+        raise Unavailable(f"densities of {type(self).__name__} are not constant on ellipses")
+
     def describe(self, params: P) -> Mapping[str, Array]:
         """The columns of a table of components: names to arrays of shape (k, d) or (k,).
 
@@ -259,28 +285,3 @@ def refuse_other_columns(x: Array, d: int) -> None:
     """Refuse rows that do not have the d columns of the parameters: an array may not be stretched to fit."""
     if x.shape[1] != d:
         raise ValueError(f"data with {x.shape[1]} columns were given: the parameters have {d}")
-
-
-_UNSEEN = 1e-3
-"""Share of a component's rows below which, if it is less than a row too, a column counts as observed in none."""
-
-
-def unobserved(seen: Array, count: Array) -> list[Event]:
-    """Events for components whose rows lack a column.
-
-    Args:
-        seen: Sum of the weights of the rows in which a column is observed, shape (k, d).
-        count: Sum of the weights of all rows, shape (k,).
-    """
-    lacking = (seen <= _UNSEEN * count[:, None]) & (seen < 1) & (count[:, None] > 0)
-    return [
-        Event(
-            "unobserved",
-            f"the rows of component {j} lack a column, so that its parameters there come from the start",
-            "leave the column out, or do not read them",
-            j,
-            f"column {column}",
-            column,
-        )
-        for j, column in np.argwhere(lacking).tolist()
-    ]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from attrs import evolve, fields, has
 
 from latentem.arrays import Array, frozen_array, own
-from latentem.core import Block, Identified, Path, get
+from latentem.core import Block, Event, Identified, Path, get
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -103,3 +103,28 @@ def component_block(
 
 def _chosen(free: npt.NDArray[np.bool_], new: Array, old: Array) -> Array:
     return frozen_array(np.where(free.reshape(-1, *(1,) * (new.ndim - 1)), new, old))
+
+
+_UNSEEN = 1e-3
+"""Share of a component's rows below which, if it is less than a row too, a column counts as observed in none."""
+
+
+def unobserved(seen: Array, count: Array) -> list[Event]:
+    """Events for components whose rows lack a column.
+
+    Args:
+        seen: Sum of the weights of the rows in which a column is observed, shape (k, d).
+        count: Sum of the weights of all rows, shape (k,).
+    """
+    lacking = (seen <= _UNSEEN * count[:, None]) & (seen < 1) & (count[:, None] > 0)
+    return [
+        Event(
+            "unobserved",
+            f"the rows of component {j} lack a column, so that its parameters there come from the start",
+            "leave the column out, or do not read them",
+            j,
+            f"column {column}",
+            column,
+        )
+        for j, column in np.argwhere(lacking).tolist()
+    ]

@@ -12,7 +12,8 @@ from scipy.special import gammaln
 
 from latentem.arrays import Array, Labels, frozen_array, frozen_shares
 from latentem.core import Event, Path, Unavailable
-from latentem.family.base import Mask, refuse_other_columns, unobserved
+from latentem.family.base import Family, Mask, refuse_other_columns
+from latentem.family.by_component import unobserved
 from latentem.family.columns import ColumnFamily, natural_number, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
@@ -149,6 +150,10 @@ class Categorical(Named, ExponentialFamily):
         x = (generator(rng).random((*steps.shape[:2], 1)) * steps[:, :, -1:] >= steps).sum(axis=2)
         return frozen_array(np.minimum(x, levels - 1))
 
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Categorical, Array]:
+        levels = one_each(self._known, d, "levels")[list(columns)]
+        return Categorical(levels), params[:, columns, : levels.max()]
+
     def describe(self, params: Array) -> Mapping[str, Array]:
         return {f"P(x{i} = {level})": params[:, i, level] for i, level in np.argwhere(self._slots(params.shape[1]))}
 
@@ -227,6 +232,9 @@ class Multinomial(ColumnFamily):
             )
         super().check(chunks, held)
         refuse_large([x.sum(axis=1, keepdims=True) for x in chunks])
+
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Family[Any, Any], Array]:
+        return Family.marginal(self, params, columns, d)  # outcomes share their total
 
     def natural(self, params: Array) -> Array:
         return np.log(params)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from attrs import fields
+from attrs import evolve, fields
 
 from latentem.arrays import Array, Labels, frozen_array, plain_int
 from latentem.core import ColumnError, Degenerate, RowError
-from latentem.family.base import Mask, first_wrong
+from latentem.family.base import Family, Mask, first_wrong
 from latentem.family.exponential import ExponentialFamily
+
+P = TypeVar("P", bound=Any)
 
 _LARGEST, _SMALLEST = 1e140, 1e-140
 """Beyond these, squares of values or their sums leave the range of floats, or come too near its end."""
@@ -51,8 +53,16 @@ class ColumnFamily(ExponentialFamily):
         if len(checked) != k:
             raise ValueError(f"{self.parameters} of shape {checked.shape} were given for {k} components: give (k, d)")
 
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Family[Any, Any], Array]:
+        return self, params[:, columns]
+
     def describe(self, params: Array) -> Mapping[str, Array]:
         return {self.parameter: params}
+
+
+def of_columns(params: P, columns: tuple[int, ...]) -> P:
+    """Parameters whose arrays are all (k, d), of some of the columns."""
+    return evolve(params, **{each.name: getattr(params, each.name)[:, columns] for each in fields(type(params))})
 
 
 def refuse_unsound(params: Any, sound: Callable[[Array], Any], rule: str) -> None:

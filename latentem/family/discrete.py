@@ -12,7 +12,8 @@ from scipy.special import betaln
 
 from latentem.arrays import Array, Labels, frozen_array, own
 from latentem.core import Event, Path
-from latentem.family.base import Mask, refuse_other_columns, unobserved
+from latentem.family.base import Mask, refuse_other_columns
+from latentem.family.by_component import unobserved
 from latentem.family.columns import ColumnFamily, one_each, one_or_each, whole, whole_numbers
 from latentem.family.counts import SMALL, log_factorial, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
@@ -231,6 +232,9 @@ class Binomial(Successes):
 
     def trials_of(self, d: int) -> Labels:
         return one_each(self.trials, d, "trials")
+
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Binomial, Array]:
+        return Binomial(self.trials_of(d)[list(columns)]), params[:, columns]
 
     def cells(self, x: Array) -> Mask:
         return whole(x) & (x <= self.trials_of(x.shape[1]))

@@ -13,7 +13,7 @@ from scipy.special import digamma
 from latentem.arrays import Array, Labels, matrix, own
 from latentem.core import Block, Path, Value
 from latentem.family.base import Mask, refuse_other_columns
-from latentem.family.columns import refuse_unsound, whole
+from latentem.family.columns import of_columns, refuse_unsound, whole
 from latentem.family.counts import poisson, refuse_large
 from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.numerics.log_gamma import stirling
@@ -110,6 +110,11 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         varying = dispersions > 0
         shape = 1 / np.where(varying, dispersions, 1.0)  # a Poisson count of a gamma rate
         return own(poisson(rng, np.where(varying, means / shape * rng.gamma(shape), means)))
+
+    def marginal(
+        self, params: NegativeBinomialParams, columns: tuple[int, ...], d: int
+    ) -> tuple[NegativeBinomial, NegativeBinomialParams]:
+        return self, of_columns(params, columns)
 
     def describe(self, params: NegativeBinomialParams) -> Mapping[str, Array]:
         return {"mean": params.means, "dispersion": params.dispersions}

@@ -17,6 +17,7 @@ from latentem.family.columns import (
     POSITIVE,
     ColumnFamily,
     log_of_positive,
+    of_columns,
     refuse_constant,
     refuse_degenerate,
     refuse_extreme,
@@ -209,6 +210,9 @@ class Gamma(ExponentialFamily):
     def sample(self, params: GammaParams, labels: Labels, rng: Any) -> Array:
         x = generator(rng).gamma(params.shapes[labels], (params.means / params.shapes)[labels])
         return frozen_array(np.maximum(x, np.finfo(float).tiny))  # a small shape draws values that underflow to zero
+
+    def marginal(self, params: GammaParams, columns: tuple[int, ...], d: int) -> tuple[Gamma, GammaParams]:
+        return self, of_columns(params, columns)
 
     def describe(self, params: GammaParams) -> Mapping[str, Array]:
         return {"mean": params.means, "sd": params.means / np.sqrt(params.shapes)}

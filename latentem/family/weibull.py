@@ -11,7 +11,7 @@ from attrs import frozen
 from latentem.arrays import Array, Labels, matrix, own
 from latentem.core import Degenerate, Path, Value
 from latentem.family.base import Mask, refuse_other_columns
-from latentem.family.columns import POSITIVE, log_of_positive, refuse_constant, refuse_unsound
+from latentem.family.columns import POSITIVE, log_of_positive, of_columns, refuse_constant, refuse_unsound
 from latentem.family.sample import SampleFamily
 from latentem.numerics.rng import generator
 from latentem.numerics.solve import root
@@ -97,6 +97,9 @@ class Weibull(SampleFamily[WeibullParams]):
 
     def sample(self, params: WeibullParams, labels: Labels, rng: Any) -> Array:
         return params.scales[labels] * generator(rng).weibull(params.shapes[labels])
+
+    def marginal(self, params: WeibullParams, columns: tuple[int, ...], d: int) -> tuple[Weibull, WeibullParams]:
+        return self, of_columns(params, columns)
 
     def describe(self, params: WeibullParams) -> Mapping[str, Array]:
         return {"shape": params.shapes, "scale": params.scales}

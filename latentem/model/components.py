@@ -216,6 +216,10 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     def describe(self, params: P, statistics: S) -> Mapping[str, Array]:
         return {"expected rows": self.units(statistics), **self.family.describe(self._own(params))}
 
+    def as_mixture(self, params: P, statistics: S) -> tuple[Array, Family[Any, Any], Any]:
+        units = self.units(statistics)
+        return units / units.sum(), self.family, self._own(params)
+
     def check(self, chunks: Sequence[Any], held: Set[Path] = frozenset()) -> None:
         n = 0
         for chunk in chunks:  # no further than need be: chunks may come from a file

@@ -184,6 +184,9 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         loadings = params.canonical().loadings.T
         return {"share": (loadings**2 / params.variances()).mean(axis=1), "loading": loadings}
 
+    def as_mixture(self, params: FactorParams, statistics: FactorStatistics) -> tuple[Array, Gaussian, Any]:
+        return np.ones(1), Gaussian(), Gaussian().params(params.mean[None], params.covariance()[None])
+
     def check(self, chunks: Sequence[Rows], held: Set[Path] = frozenset()) -> None:
         d = chunks[0].x.shape[1]
         if self.m >= d:

@@ -157,6 +157,9 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
     def describe(self, params: MixtureParams, statistics: MixtureStatistics) -> Mapping[str, Array]:
         return {"weight": params.weights, **super().describe(params, statistics)}
 
+    def as_mixture(self, params: MixtureParams, statistics: MixtureStatistics) -> tuple[Array, Family[Any, Any], Any]:
+        return params.weights, self.family, params.components
+
     def check_params(self, params: MixtureParams) -> None:
         if not isinstance(params, MixtureParams):
             raise ValueError(f"{brief(params)} was given: parameters of {self!r} are a MixtureParams")

@@ -88,6 +88,9 @@ class Transformed(LatentModel[Any, Any, Any, P]):
     def describe(self, params: P, statistics: Any) -> Mapping[str, Any]:
         return self.inner.describe(params, statistics)
 
+    def as_mixture(self, params: P, statistics: Any) -> tuple[Any, Any, Any]:
+        return self.inner.as_mixture(params, statistics)
+
     def figures(self, params: P, statistics: Any) -> Mapping[str, float]:
         return self.inner.figures(params, statistics)
 

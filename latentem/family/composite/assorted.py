@@ -12,7 +12,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import Array, Labels, own, part, vector
-from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Whole
+from latentem.core import Additive, Block, Degenerate, Event, Hidden, Path, RowError, Unavailable, Whole
 from latentem.core.learnable import Found
 from latentem.family.base import Family, Mask, first_wrong, shown
 from latentem.family.by_component import stacked
@@ -229,6 +229,24 @@ class Assorted(Named, Family[AssortedStatistics, Parts], Whole[AssortedStatistic
         for j, draw in enumerate(draws):
             x[labels == j] = draw
         return own(x)
+
+    def marginal(self, params: Parts, columns: tuple[int, ...], d: int) -> tuple[Assorted, Parts]:
+        each = [family.marginal(its, columns, d) for family, its in zip(self.families, params, strict=True)]
+        return Assorted(*(family for family, _ in each)), Parts(its for _, its in each)
+
+    def elliptical(self, params: Parts) -> tuple[Array, Array, Array]:
+        each: list[Any] = []
+        for family, its in zip(self.families, params, strict=True):
+            try:
+                each.append(family.elliptical(its))
+            except Unavailable:
+                each.append(None)
+        known = next((values for values in each if values is not None), None)
+        if known is None:
+            return super().elliptical(params)
+        none = [np.full_like(value, np.nan) for value in known]
+        means, scales, dof = (np.concatenate(parts) for parts in zip(*(values or none for values in each), strict=True))
+        return means, scales, dof
 
     def describe(self, params: Parts) -> Mapping[str, Array]:
         def one(j: int, name: str, values: Array) -> Array:

@@ -249,6 +249,13 @@ class ZeroInflated(
         x[rng.random(len(x)) < params.inflation[labels]] = self.at
         return own(x)
 
+    def marginal(
+        self, params: ZeroInflatedParams, columns: tuple[int, ...], d: int
+    ) -> tuple[ZeroInflated, ZeroInflatedParams]:
+        family, own = self.family.marginal(params.family, columns, d)
+        at = self.at if len(self.at) == 1 else self.at[list(columns)]
+        return ZeroInflated(family, at, self.continuous), evolve(params, family=own)
+
     def describe(self, params: ZeroInflatedParams) -> Mapping[str, Array]:
         return {"inflation": params.inflation, **self.family.describe(params.family)}
 

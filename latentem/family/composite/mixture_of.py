@@ -248,6 +248,10 @@ class MixtureOf(Family[MixtureOfStatistics, MixtureOfParams], Whole[MixtureOfSta
         member = (ahead[:, :-1] <= (rng.random(len(labels)) * ahead[:, -1])[:, None]).sum(axis=1)
         return self.family.sample(params.members, labels * self.m + member, rng)
 
+    def marginal(self, params: MixtureOfParams, columns: tuple[int, ...], d: int) -> tuple[MixtureOf, MixtureOfParams]:
+        family, members = self.family.marginal(params.members, columns, d)
+        return MixtureOf(family, self.m), evolve(params, members=members)
+
     def describe(self, params: MixtureOfParams) -> Mapping[str, Array]:
         shown = {f"share {r}": params.shares[:, r] for r in range(self.m)}
         for name, values in self.family.describe(params.members).items():

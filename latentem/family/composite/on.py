@@ -149,6 +149,15 @@ class Part(Named, Family[Any, Any], Whole[Any, Any]):
     def sample(self, params: Any, labels: Labels, rng: Any) -> Array:
         return drawn([self], [params], labels, rng)
 
+    def marginal(self, params: Any, columns: tuple[int, ...], d: int) -> tuple[Family[Any, Any], Any]:
+        if loose := sorted(set(columns) - set(self.numbers)):
+            raise Unavailable(f"{self!r} does not see column {loose[0]}: choose among {list(self.numbers)}")
+        return self.family.marginal(params, tuple(map(self.numbers.index, columns)), len(self.numbers))
+
+    def elliptical(self, params: Any) -> tuple[Array, Array, Array]:
+        """Those of its own columns."""
+        return self.family.elliptical(params)
+
     def describe(self, params: Any) -> Mapping[str, Array]:
         shown = {}
         for name, values in self.family.describe(params).items():

@@ -115,6 +115,9 @@ class PointMass(Constant):
     def bounds(self) -> Mapping[str, Array]:
         return {"at": self.at}
 
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[PointMass, Array]:
+        return PointMass(self.at if len(self.at) == 1 else self.at[list(columns)]), params
+
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         return np.tile(self.at, (len(labels), 1))
 
@@ -164,6 +167,9 @@ class Uniform(Constant):
 
     def bounds(self) -> Mapping[str, Array]:
         return {"centre": self.low / 2 + self.high / 2, "half width": self.high / 2 - self.low / 2}
+
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Uniform, Array]:
+        return Uniform(self.low[list(columns)], self.high[list(columns)]), params
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         return generator(rng).uniform(self.low, self.high, (len(labels), len(self.low)))

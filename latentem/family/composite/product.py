@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from latentem.arrays import Array, Labels
-from latentem.core import Hidden, Path, Whole
+from latentem.core import Hidden, Path, Unavailable, Whole
 from latentem.family.base import Family, brief
 from latentem.family.composite.on import Part, drawn
 from latentem.family.composite.parts import Parts, Together, within
@@ -163,6 +163,32 @@ class Product(Named, Family[Parts, Parts], Whole[Parts, Parts]):
 
     def sample(self, params: Parts, labels: Labels, rng: Any) -> Array:
         return drawn(self.parts, params, labels, rng)
+
+    def marginal(self, params: Parts, columns: tuple[int, ...], d: int) -> tuple[Family[Any, Any], Any]:
+        found: list[tuple[Part, Any]] = []
+        seen: set[int] = set()
+        for part, own in zip(self.parts, params, strict=True):
+            mine = tuple(i for i in columns if i in part.numbers)
+            if mine == columns:
+                return part.marginal(own, columns, d)
+            if mine:
+                family, its = part.marginal(own, mine, d)
+                found.append((family.on(*map(columns.index, mine)), its))
+                seen.update(mine)
+        if loose := [i for i in columns if i not in seen]:
+            raise Unavailable(f"{self!r} has no part that sees column {loose[0]}")
+        return Product(*(part for part, _ in found)), Parts(own for _, own in found)
+
+    def elliptical(self, params: Parts) -> tuple[Array, Array, Array]:
+        """Normal where every part is; those of the parts' columns, one part after the other."""
+        means, scales, dof = zip(*self._each(lambda part, own: part.elliptical(own), params), strict=True)
+        if len(self.parts) > 1 and not np.isinf(dof).all():
+            raise Unavailable(f"densities of {self!r} are not constant on ellipses")
+        edges = np.cumsum([0, *(mean.shape[1] for mean in means)])
+        scale = np.zeros((len(means[0]), edges[-1], edges[-1]))
+        for begin, end, own in zip(edges, edges[1:], scales, strict=False):
+            scale[:, begin:end, begin:end] = own
+        return np.hstack(means), scale, dof[0]
 
     def describe(self, params: Parts) -> Mapping[str, Array]:
         return laid_over(self._each(lambda part, own: part.describe(own), params))

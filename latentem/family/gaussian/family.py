@@ -120,6 +120,13 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
             x[rows] = params.means[j] + self.structure.each.colour(covariances[j], x[rows])
         return x
 
+    def marginal(self, params: GaussianParams, columns: tuple[int, ...], d: int) -> tuple[Gaussian, GaussianParams]:
+        own = params.among(columns)
+        return Gaussian(own.structure, self.prior), own
+
+    def elliptical(self, params: GaussianParams) -> tuple[Array, Array, Array]:
+        return params.means, params.dense(), np.full(len(params.means), np.inf)
+
     def describe(self, params: GaussianParams) -> Mapping[str, Array]:
         return {"mean": params.means, "sd": np.sqrt(params.variances())}
 

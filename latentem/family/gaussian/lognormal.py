@@ -114,6 +114,10 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
     def sample(self, params: GaussianParams, labels: Labels, rng: Any) -> Array:
         return frozen_array(np.exp(self.gaussian.sample(params, labels, rng)))
 
+    def marginal(self, params: GaussianParams, columns: tuple[int, ...], d: int) -> tuple[LogNormal, GaussianParams]:
+        gaussian, own = self.gaussian.marginal(params, columns, d)
+        return LogNormal(gaussian.structure, self.prior), own
+
     def describe(self, params: GaussianParams) -> Mapping[str, Array]:
         return {"mean of log": params.means, "sd of log": np.sqrt(params.variances())}
 

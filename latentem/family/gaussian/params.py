@@ -109,6 +109,10 @@ class GaussianParams(Value):
         """Covariances as matrices, shape (k, d, d), whatever their form."""
         return self._one_each(self.form.dense(self.distinct, self.means.shape[1]))
 
+    def among(self, columns: tuple[int, ...]) -> GaussianParams:
+        """Those of some of the columns, in their order; of the same form, and no longer tied."""
+        return GaussianParams(self.means[:, columns], self.form.among(self.one_each(), columns), self.form)
+
     def variances(self) -> Array:
         """Variances of the columns, shape (k, d), without forming a matrix that is not there."""
         return self._variances

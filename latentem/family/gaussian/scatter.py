@@ -12,7 +12,8 @@ from attrs import evolve
 
 from latentem.arrays import Array, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
-from latentem.family.base import Family, unobserved
+from latentem.family.base import Family
+from latentem.family.by_component import unobserved
 from latentem.family.columns import constant, refuse_wide, seen
 from latentem.family.gaussian.covariance.form import VANISHED
 from latentem.family.gaussian.covariance.structure import Structure

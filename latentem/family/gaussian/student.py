@@ -209,6 +209,13 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
             x[rows] = params.means[j] + self.structure.each.colour(covariances[j], z[rows])
         return x
 
+    def marginal(self, params: StudentParams, columns: tuple[int, ...], d: int) -> tuple[Student, StudentParams]:
+        own = params.normal.among(columns)
+        return Student(own.structure, self.prior), StudentParams(own.means, own.covariances, params.dof, own.structure)
+
+    def elliptical(self, params: StudentParams) -> tuple[Array, Array, Array]:
+        return params.means, params.dense(), params.dof
+
     def describe(self, params: StudentParams) -> Mapping[str, Array]:
         return {"mean": params.means, "scale": np.sqrt(params.normal.variances()), "dof": params.dof}
 

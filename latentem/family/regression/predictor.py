@@ -23,6 +23,15 @@ class Regression(abc.ABC):
     def respond(self, params: Any, covariates: Array, labels: Labels, rng: Any) -> Array:
         """A response for each row of covariates, (n, p), from the component of its label, shape (n,)."""
 
+    def marginal(self, params: Any, columns: tuple[int, ...], d: int) -> Any:
+        """No density of a row is known.
+
+        Raises:
+            Unavailable: it is a density of the response alone.
+        """
+        what = f"{type(self).__name__} is a density of the response given covariates"
+        raise Unavailable(f"{what}, and says nothing of how rows lie")
+
     def sample(self, params: Any, labels: Labels, rng: Any) -> Array:
         """Responses where there are no covariates.
 

@@ -129,6 +129,10 @@ class Form(Structure):
         """As matrices, shape (m, d, d)."""
         return covariances.reshape(len(covariances), -1, 1) * np.eye(d)
 
+    def among(self, covariances: Array, columns: tuple[int, ...]) -> Array:
+        """The covariances of some of the columns, in their order, in this form: (m, ...) -> (m, ...)."""
+        return covariances[:, columns]
+
     def complete(self, x: Array, missing: Mask, means: Array, covariances: Array) -> tuple[Array, Completion]:
         """For rows with missing cells, the log density of the observed ones and what is known of the others.
 

@@ -139,6 +139,9 @@ class Full(Form):
     def dense(self, covariances: Array, d: int) -> Array:
         return covariances
 
+    def among(self, covariances: Array, columns: tuple[int, ...]) -> Array:
+        return covariances[:, columns][:, :, columns]
+
     def unfit(self, covariances: Array) -> str | None:
         scale = np.sqrt(np.abs(np.einsum("mi,mj->mij", *2 * (covariances.diagonal(axis1=1, axis2=2),))))
         if (np.abs(covariances - covariances.transpose(0, 2, 1)) > _ASYMMETRY * scale).any():

@@ -50,6 +50,9 @@ class Spherical(Form):
         refuse_nonpositive(covariances)
         return 1 / np.sqrt(covariances), d * np.log(covariances)
 
+    def among(self, covariances: Array, columns: tuple[int, ...]) -> Array:
+        return covariances
+
     def trace(self, precisions: Array, second: Array) -> Array:
         return precisions * second
 

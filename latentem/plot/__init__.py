@@ -1,0 +1,23 @@
+"""Pictures of fits with matplotlib (extra `plot`), which is loaded when one is drawn.
+
+Each function draws on the Axes that it is given, or on a new one, and returns it. None shows it, and none changes the
+settings of matplotlib.
+"""
+
+from latentem.plot.certainty import responsibilities, uncertainty
+from latentem.plot.course import history, starts
+from latentem.plot.lines import components
+from latentem.plot.matrix import pairs
+from latentem.plot.menu import available
+from latentem.plot.paths import states
+from latentem.plot.plane import classification, density, ellipses
+from latentem.plot.profiles import loadings, profile
+
+# What there is
+__all__ = ["available"]
+# Components, and the rows that they explain
+__all__ += ["classification", "components", "density", "ellipses", "loadings", "pairs", "profile", "states"]
+# How sure the labels are
+__all__ += ["responsibilities", "uncertainty"]
+# How the fit came about
+__all__ += ["history", "starts"]
