@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ import numpy as np
 import latentem as lem
 from latentem.command import files
 from latentem.data.readers.reader import optional
+from latentem.plot import palette
+from latentem.plot.menu import first, ringed
+from latentem.plot.view import width
 from latentem.report import fit_page
 
 _DRAWN = 2000
 """Rows that are drawn from the model for a picture."""
+_MANY = 30
+"""So many columns a profile has at most."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,28 +72,44 @@ def _page(fit: lem.Fit[Any]) -> str:
 
 
 def _plot(fit: lem.Fit[Any], path: Path) -> None:
-    """Write a picture: rows that the model draws, by component, beside the bound of each step in nats."""
-    figures = optional("matplotlib.figure", "plot")
-    figure = figures.Figure(figsize=(10, 4.5), layout="constrained")
-    rows, steps = figure.subplots(1, 2)
-    x, labels = fit.sample(_DRAWN)
-    x, labels = np.asarray(x), np.asarray(labels)
-    names = fit.columns or [f"x{i}" for i in range(x.shape[1])]
-    each = [x[labels == j] for j in range(int(labels.max()) + 1)] if labels.ndim == 1 else [x]
-    if x.shape[1] == 1:
-        rows.hist([part[:, 0] for part in each], bins=40, stacked=True)
-        rows.set_ylabel("rows drawn")
-    else:
-        for j, part in enumerate(each):
-            rows.plot(part[:, 0], part[:, 1], ".", markersize=3, label=f"{fit.model.noun} {j}")
-        rows.set_ylabel(names[1])
-        if 1 < len(each) <= 10:
-            rows.legend()
-    rows.set_xlabel(names[0])
-    rows.set_title(f"{_DRAWN} rows drawn from the model")
-    steps.plot([step.index for step in fit.history], fit.history.bound)
-    steps.set_xlabel("step")
-    steps.set_ylabel("bound A = Q + H, nats")
-    steps.set_title(f"{fit.status.ending.value}".replace("_", " "))
+    """Write a picture: what the components look like, beside the bound of each step in nats."""
+    figure = optional("matplotlib.figure", "plot").Figure(figsize=(11, 4.5), layout="constrained")
+    draw = _shown(fit)
+    *left, right = figure.subplots(1, 1 if draw is None else 2, squeeze=False)[0]
+    for ax in (*left, right):
+        ax.spines[["top", "right"]].set_visible(False)
+        if draw is not None and ax is not right:
+            draw(fit, ax)
+    lem.plot.history(fit, ax=right)
+    right.set_title(fit.status.ending.value)
     with files.beside(path) as made:
         figure.savefig(made, format=path.suffix[1:] or None)
+
+
+def _shown(fit: lem.Fit[Any]) -> Callable[[lem.Fit[Any], Any], None] | None:
+    """The picture of the components that says most, or None where there is none."""
+    has = lem.plot.available(fit)
+    if "components" in has and width(fit) == 1:
+        return _column
+    return next((draw for name, draw in (("ellipses", _plane), ("profile", _profile)) if name in has), None)
+
+
+def _column(fit: lem.Fit[Any], ax: Any) -> None:
+    lem.plot.components(fit, ax=ax)
+    ax.set_title(f"each {fit.model.noun}")
+
+
+def _plane(fit: lem.Fit[Any], ax: Any) -> None:
+    pair = first(fit, 2, ringed) or (0, 1)
+    rows = np.asarray(fit.sample(_DRAWN)[0])
+    if "classification" in lem.plot.available(fit):
+        lem.plot.classification(fit, rows, pair, ax=ax)
+    else:
+        ax.plot(*rows[:, pair].T, ".", markersize=3, color=palette.FAINT)
+    lem.plot.ellipses(fit, pair, ax=ax)
+    ax.set_title(f"{_DRAWN} rows drawn, ellipses of 50 and 95 %")
+
+
+def _profile(fit: lem.Fit[Any], ax: Any) -> None:
+    lem.plot.profile(fit, range(min(_MANY, width(fit))), ax=ax)
+    ax.set_title(f"each {fit.model.noun}")

@@ -1,4 +1,4 @@
-"""Pictures of fits with matplotlib (extra `plot`), which is loaded when one is drawn.
+"""Pictures of fits and recordings with matplotlib (extra `plot`), which is loaded when one is drawn.
 
 Each function draws on the Axes that it is given, or on a new one, and returns it. None shows it, and none changes the
 settings of matplotlib.
@@ -12,6 +12,7 @@ from latentem.plot.menu import available
 from latentem.plot.paths import states
 from latentem.plot.plane import classification, density, ellipses
 from latentem.plot.profiles import loadings, profile
+from latentem.plot.traces import filmstrip, inertia, tangent
 
 # What there is
 __all__ = ["available"]
@@ -21,3 +22,5 @@ __all__ += ["classification", "components", "density", "ellipses", "loadings", "
 __all__ += ["responsibilities", "uncertainty"]
 # How the fit came about
 __all__ += ["history", "starts"]
+# What a recording shows
+__all__ += ["filmstrip", "inertia", "tangent"]

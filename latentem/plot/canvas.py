@@ -16,8 +16,8 @@ _FEW = 12
 """So many entries a legend has at most: a longer one would be a picture of its own."""
 
 
-def on(ax: Any, size: tuple[float, float] | None = None) -> tuple[Axes, bool]:
-    """The Axes to draw on, and whether it is new. One that is given keeps the style that it has.
+def on(ax: Any, size: tuple[float, float] | None = None) -> Axes:
+    """The Axes to draw on. One that is given keeps the style that it has.
 
     A new one is pyplot's, so that a notebook, or `plt.show()`, shows it.
 
@@ -33,10 +33,10 @@ def on(ax: Any, size: tuple[float, float] | None = None) -> tuple[Axes, bool]:
     if ax is None:
         _, made = optional("matplotlib.pyplot", "plot").subplots(figsize=size, layout="constrained")
         plain(made)
-        return made, True
+        return made
     if not isinstance(ax, axes.Axes):
         raise TypeError(f"ax was given as {ax!r}: give an Axes of matplotlib, or None for a new one")
-    return ax, False
+    return ax
 
 
 def plain(ax: Axes) -> None:
@@ -44,21 +44,27 @@ def plain(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def legend(ax: Axes, new: bool, title: str | None = None, least: int = 2) -> None:
-    """Say what is what, beside the picture where there is room for it; one that is there already stays.
+def legend(ax: Axes, title: str | None = None, least: int = 2) -> None:
+    """Say what is what, beside the picture where its Figure makes room for it; one that is there already stays.
 
     Args:
         ax: The picture.
-        new: Whether there is room beside it.
         title: Above the entries.
         least: From how many entries on there is one.
     """
     handles, _ = ax.get_legend_handles_labels()
     if not least <= len(handles) <= _FEW or ax.get_legend() is not None:
         return
-    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if new else {"loc": "best"}
-    made = ax.legend(title=title, frameon=not new, alignment="left", **where)
+    figure = ax.get_figure(root=True)
+    roomy = figure is not None and figure.get_layout_engine() is not None
+    where: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if roomy else {"loc": "best"}
+    made = ax.legend(title=title, frameon=not roomy, alignment="left", **where)
     even(made)
+
+
+def fresh(ax: Axes, label: str) -> str | None:
+    """The label, if nothing in the picture has it: what is drawn over a picture need not be said twice."""
+    return None if label in ax.get_legend_handles_labels()[1] else label
 
 
 def even(made: Legend) -> None:

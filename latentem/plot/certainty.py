@@ -31,14 +31,16 @@ def uncertainty(fit: Fit[Any], data: Any, *, ax: Axes | None = None) -> Axes:
     likeliest, doubt = responsibilities.argmax(axis=1), 1 - responsibilities.max(axis=1)
     order = np.argsort(doubt, kind="stable")
     k = responsibilities.shape[1]
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     at = np.arange(1, len(order) + 1)
     ax.plot(at, doubt[order], color=palette.FAINT, linewidth=1.0, zorder=1)
     for j in range(k):
         mine = likeliest[order] == j
-        ax.scatter(at[mine], doubt[order][mine], s=22, linewidths=0, label=called(fit, j), **canvas.style(j))
+        ax.scatter(
+            at[mine], doubt[order][mine], s=22, linewidths=0, label=canvas.fresh(ax, called(fit, j)), **canvas.style(j)
+        )
     ax.set(xlabel="rows, the surest first", ylabel="1 - largest responsibility", ylim=(-0.02, None))
-    canvas.legend(ax, new, "most probable")
+    canvas.legend(ax, "most probable")
     return ax
 
 
@@ -58,15 +60,21 @@ def responsibilities(fit: Fit[Any], data: Any, *, ax: Axes | None = None) -> Axe
     """
     _, shares = labelled(fit, data)
     order = np.lexsort((-shares.max(axis=1), shares.argmax(axis=1)))
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     edges = np.arange(len(shares) + 1)
     tops = np.zeros((len(shares) + 1, shares.shape[1] + 1))
     tops[:-1, 1:] = shares[order].cumsum(axis=1)
     tops[-1] = tops[-2]
     for j in range(shares.shape[1]):
         ax.fill_between(
-            edges, tops[:, j], tops[:, j + 1], step="post", color=palette.colour(j), linewidth=0, label=called(fit, j)
+            edges,
+            tops[:, j],
+            tops[:, j + 1],
+            step="post",
+            color=palette.colour(j),
+            linewidth=0,
+            label=canvas.fresh(ax, called(fit, j)),
         )
     ax.set(xlabel="rows, by label", ylabel="responsibility", xlim=(0, len(shares)), ylim=(0, 1))
-    canvas.legend(ax, new)
+    canvas.legend(ax)
     return ax

@@ -39,24 +39,31 @@ def history(fit: Fit[Any], what: str = "bound", *, ax: Axes | None = None) -> Ax
     """
     if what not in _BOOKS:
         raise ValueError(f"what was given as {what!r}: give one of {', '.join(map(repr, _BOOKS))}")
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     _BOOKS[what](ax, fit, fit.history)
     ax.set_xlabel("step")
     ax.xaxis.set_major_locator(optional("matplotlib.ticker", "plot").MaxNLocator(integer=True))
-    canvas.legend(ax, new)
+    canvas.legend(ax)
     return ax
 
 
 def _bound(ax: Axes, fit: Fit[Any], steps: History) -> None:
     same = bool((steps.objective == steps.bound).all())
-    after_e, after_m = steps.objective, (steps.objective - steps.e_gain)[1:]
-    at, heights = np.arange(2 * len(after_e) - 1) / 2, np.empty(2 * len(after_e) - 1)
-    heights[::2], heights[1::2] = after_e, after_m
-    at += steps[0].index
-    ax.plot(at, heights, color=palette.FAINT, linewidth=1.6, zorder=1)
+    number, leapt = _numbers(steps), np.array([step.kind == "extrapolated" for step in steps])
+    after_e, after_m = steps.objective, steps.objective - steps.e_gain
+    between = ~leapt & np.isfinite(after_m)  # a leap may lose by itself: only with its E half it gains
+    at = np.concatenate([number, number[between] - 0.5])
+    order, heights = np.argsort(at), np.concatenate([after_e, after_m[between]])
+    ax.plot(at[order], heights[order], color=palette.FAINT, linewidth=1.6, zorder=1)
     size = 26 if len(steps) <= _MARKED else 6
-    ax.scatter(at[1::2], after_m, s=size, color=palette.M_HALF, marker="s", label="after the M half", zorder=2)
-    ax.scatter(at[::2], after_e, s=size, color=palette.E_HALF, marker="o", label="after the E half", zorder=3)
+    for mine, back, values, colour, marker, label in (
+        (between, 0.5, after_m, palette.M_HALF, "s", "after the M half"),
+        (~leapt, 0.0, after_e, palette.E_HALF, "o", "after the E half"),
+        (leapt, 0.0, after_e, palette.GREEN, "D", "after a leap"),
+    ):
+        if mine.any():
+            look: dict[str, Any] = {"s": size, "color": colour, "marker": marker, "label": label, "zorder": 2}
+            ax.scatter(number[mine] - back, values[mine], **look)
     if same and fit.log_evidence is not None:
         ax.axhline(fit.log_evidence, color=palette.INK, linewidth=1, linestyle=(0, (5, 4)), label="log likelihood")
     ax.set_ylabel("bound A = Q + H (nats)" if same else "objective (nats)")
@@ -121,7 +128,7 @@ def starts(fit: Fit[Any], *, ax: Axes | None = None) -> Axes:
     if not fit.starts:
         raise ValueError("this fit has no starts, for its parameters were given: make it by lem.fit")
     order = sorted(range(len(fit.starts)), key=lambda i: -np.nan_to_num(fit.starts[i].objective, nan=-np.inf))
-    ax, new = canvas.on(ax, (9.0, 1.2 + 0.34 * len(order)))
+    ax = canvas.on(ax, (9.0, 1.2 + 0.34 * len(order)))
     modes: list[float] = []
     for place, i in enumerate(order):
         report = fit.starts[i]
@@ -137,8 +144,7 @@ def starts(fit: Fit[Any], *, ax: Axes | None = None) -> Axes:
                 modes.append(report.objective)
             label = f"maximum {len(modes)}"
             look |= canvas.style(len(modes) - 1)
-        there = ax.get_legend_handles_labels()[1]
-        ax.scatter(report.objective, place, label=None if label in there else label, **look)
+        ax.scatter(report.objective, place, label=canvas.fresh(ax, label), **look)
     ax.hlines(range(len(order)), 0, 1, transform=ax.get_yaxis_transform(), color=palette.FAINT, linewidth=0.5, zorder=1)
     ax.set_yticks(
         range(len(order)), [f"{fit.starts[i].name}, {fit.starts[i].steps} steps" for i in order], fontsize="small"
@@ -146,5 +152,5 @@ def starts(fit: Fit[Any], *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.margins(x=0.08)
     ax.set_xlabel("objective at the end (nats)")
-    canvas.legend(ax, new)
+    canvas.legend(ax)
     return ax

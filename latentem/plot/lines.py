@@ -11,7 +11,7 @@ from latentem.core import Unavailable
 from latentem.fitted import Fit
 from latentem.plot import canvas, palette
 from latentem.plot.menu import picture
-from latentem.plot.view import Components, Rows, called, chosen, names
+from latentem.plot.view import Components, Rows, called_each, chosen, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,14 +39,14 @@ def components(fit: Fit[Any], data: Any = None, column: Any = None, *, ax: Axes 
         Unavailable: the density of this column is not known.
         TypeError, ValueError: a column is not there, or there is more than one.
     """
-    (number,) = chosen(fit, column, 1, ", or use pairs")
     rows = None if data is None else Rows.of(fit, data)
+    (number,) = chosen(fit, column, 1, ", or use pairs", rows)
     seen = Components.of(fit, (number,))
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     x, weight = (None, None) if rows is None else known(rows, number)
     curves(ax, fit, seen, x, weight)
-    ax.set_xlabel(names(fit)[number])
-    canvas.legend(ax, new, f"share times {ax.get_ylabel()}")
+    ax.set_xlabel(names(fit, rows)[number])
+    canvas.legend(ax, f"share times {ax.get_ylabel()}")
     return ax
 
 
@@ -64,17 +64,21 @@ def curves(ax: Axes, fit: Fit[Any], seen: Components, x: Array | None, weight: A
         at = np.unique(np.concatenate([np.linspace(low, high, _GRID), near[(near >= low) & (near <= high)]]))
     each = seen.densities(at[:, None])
     if x is not None:
-        bins: Any = np.append(at, at[-1] + 1) - 0.5 if discrete and len(at) <= _BARS else "auto"
-        if isinstance(bins, str):
-            bins = int(np.clip(1.6 * np.sqrt(len(x)), 10, 60))
-        ax.hist(x, bins=bins, weights=weight, density=True, color=palette.FAINT, alpha=0.55, rwidth=0.9, label="data")
+        histogram(ax, x, weight, np.append(at, at[-1] + 1) - 0.5 if discrete and len(at) <= _BARS else None)
     way = {"markersize": 5, "linewidth": 0.8} if discrete else {"marker": "", "linewidth": 2.0}
+    words = called_each(fit, seen)
     for j, heights in enumerate(each.T):
-        ax.plot(at, heights, **canvas.style(j) | way, label=called(fit, j))
+        ax.plot(at, heights, **canvas.style(j) | way, label=words[j])
     if each.shape[1] > 1:
         ax.plot(at, each.sum(axis=1), color=palette.INK, linewidth=1.4, linestyle=(0, (4, 2)), zorder=1.9, label="sum")
     ax.set_ylabel("probability" if discrete else "density")
     ax.set_ylim(bottom=0)
+
+
+def histogram(ax: Axes, x: Array, weight: Array | None, edges: Array | None = None) -> None:
+    """Bars whose areas add up to one, between these edges or equally wide."""
+    bins: Any = int(np.clip(1.6 * np.sqrt(len(x)), 10, 60)) if edges is None else edges
+    ax.hist(x, bins=bins, weights=weight, density=True, color=palette.FAINT, alpha=0.55, rwidth=0.9, label="data")
 
 
 def known(rows: Rows, number: int) -> tuple[Array, Array]:

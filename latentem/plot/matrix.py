@@ -11,8 +11,8 @@ from latentem.core import Unavailable
 from latentem.data.readers.reader import optional
 from latentem.fitted import Fit
 from latentem.plot import canvas
-from latentem.plot.lines import curves, known
-from latentem.plot.menu import picture
+from latentem.plot.lines import curves, histogram, known
+from latentem.plot.menu import picture, ringed
 from latentem.plot.plane import add_ellipses, scatter, shares_of
 from latentem.plot.view import Components, Rows, chosen, labelled, names
 
@@ -41,14 +41,14 @@ def pairs(
         Unavailable: the latents are no labels.
         TypeError, ValueError: a column is not there, there are too many, or a mass is none.
     """
-    those = chosen(fit, columns)
+    rows = Rows.of(fit, data)
+    those, there = chosen(fit, columns, rows=rows), names(fit, rows)
     if not 2 <= len(those) <= _MOST:
         raise ValueError(
-            f"pairs was asked for {len(those)} columns: choose from 2 to {_MOST} of {list(names(fit))[:20]}, as in "
+            f"pairs was asked for {len(those)} columns: choose from 2 to {_MOST} of {list(there)[:20]}, as in "
             "columns=[0, 1, 2]"
         )
     masses = shares_of(mass)
-    rows = Rows.of(fit, data)
     labels, responsibilities = labelled(fit, data, rows)
     if figure is None:
         size = 1.2 + 1.9 * len(those)
@@ -66,7 +66,7 @@ def pairs(
             else:
                 scatter(ax, fit, rows.x[:, (column, row)], labels, responsibilities, scale=0.5)
                 _ringed(ax, fit, (column, row), masses)
-            _outer_labels(ax, names(fit)[column], names(fit)[row], i == len(those) - 1, j == 0 < i)
+            _outer_labels(ax, there[column], there[row], i == len(those) - 1, j == 0 < i)
     handles, words = axes[1, 0].get_legend_handles_labels()
     made = figure.legend(
         handles, words, loc="upper right", frameon=False, title="larger: less certain", alignment="left"
@@ -80,7 +80,7 @@ def _alone(ax: Any, fit: Fit[Any], rows: Rows, column: int) -> None:
     try:
         curves(ax, fit, Components.of(fit, (column,)), x, weight)
     except Unavailable:
-        ax.hist(x, bins="auto", weights=weight, density=True)
+        histogram(ax, x, weight)
     ax.set(yticks=[], ylabel="")
     ax.spines["left"].set_visible(False)
 
@@ -88,7 +88,7 @@ def _alone(ax: Any, fit: Fit[Any], rows: Rows, column: int) -> None:
 def _ringed(ax: Any, fit: Fit[Any], pair: tuple[int, int], masses: list[float]) -> None:
     try:
         seen = Components.of(fit, pair)
-        rings = seen.family.elliptical(seen.params)
+        rings = ringed(seen)
     except Unavailable:
         return
     add_ellipses(ax, rings, masses, [None] * len(seen.shares))

@@ -8,6 +8,8 @@ from functools import wraps
 from itertools import combinations
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
+
 from latentem.core import Unavailable
 from latentem.fitted import Fit
 from latentem.plot.view import Components, width
@@ -16,7 +18,7 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 _TRIED = 6
-"""So many columns are tried for a pair with ellipses."""
+"""So many columns are tried."""
 
 
 def available(fit: Fit[Any]) -> tuple[str, ...]:
@@ -45,29 +47,34 @@ def picture(
     return drawn
 
 
-def _ellipses(fit: Fit[Any]) -> bool:
-    for pair in combinations(range(min(width(fit), _TRIED)), 2):
+def first(fit: Fit[Any], number: int, needs: Callable[[Components], Any]) -> tuple[int, ...] | None:
+    """The first so many columns whose components say what a picture needs, or None.
+
+    Args:
+        fit: The fit.
+        number: How many columns.
+        needs: Asks for it; it raises Unavailable where there is no such thing.
+    """
+    for columns in combinations(range(min(width(fit), _TRIED)), number):
         with suppress(Unavailable):
-            seen = Components.of(fit, pair)
-            seen.family.elliptical(seen.params)
-            return True
-    return False
+            needs(Components.of(fit, columns))
+            return columns
+    return None
 
 
-def _densities(fit: Fit[Any], columns: int) -> bool:
-    return width(fit) >= columns and bool(len(Components.of(fit, tuple(range(columns))).shares))
+def ringed(seen: Components) -> Any:
+    """The ellipses of components; Unavailable where they have none."""
+    return seen.family.elliptical(seen.params)
 
 
-def _continuous(fit: Fit[Any]) -> bool:
-    if not _densities(fit, 2):
-        return False
-    seen = Components.of(fit, (0, 1))
-    return not seen.family.atoms(seen.draw(8)).any()
+def _smooth(seen: Components) -> None:
+    if seen.family.atoms(seen.draw(8)).any():
+        raise Unavailable("its rows have probabilities")
 
 
-def _described(fit: Fit[Any], *names: str) -> bool:
+def _described(fit: Fit[Any]) -> bool:
     described = fit.model.describe(fit.params, fit.expectation.statistics)
-    return any(values.ndim == 2 and (not names or name in names) for name, values in described.items())
+    return any(np.ndim(values) == 2 or name.startswith("P(x") for name, values in described.items())
 
 
 def _asked(has: Callable[[Fit[Any]], bool]) -> Callable[[Fit[Any]], bool]:
@@ -81,14 +88,14 @@ def _asked(has: Callable[[Fit[Any]], bool]) -> Callable[[Fit[Any]], bool]:
 
 
 _ASKED: list[tuple[tuple[str, ...], Callable[[Fit[Any]], bool]]] = [
-    (("ellipses",), _asked(_ellipses)),
-    (("density",), _asked(_continuous)),
-    (("components",), _asked(lambda fit: _densities(fit, 1))),
+    (("ellipses",), _asked(lambda fit: first(fit, 2, ringed) is not None)),
+    (("density",), _asked(lambda fit: first(fit, 2, _smooth) is not None)),
+    (("components",), _asked(lambda fit: first(fit, 1, lambda seen: seen) is not None)),
     (("classification", "pairs"), _asked(lambda fit: fit.model.clusters() is not None and width(fit) > 1)),
     (("uncertainty", "responsibilities"), lambda fit: fit.model.clusters() is not None),
     (("profile",), lambda fit: fit.model.noun != "factor" and _described(fit)),
     (("states",), lambda fit: fit.model.noun == "state"),
-    (("loadings",), lambda fit: _described(fit, "loading")),
+    (("loadings",), lambda fit: "loading" in fit.model.describe(fit.params, fit.expectation.statistics)),
     (("history",), lambda fit: True),
     (("starts",), lambda fit: bool(fit.starts)),
 ]

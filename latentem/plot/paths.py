@@ -34,28 +34,30 @@ def states(fit: Fit[Any], data: Any, column: Any = None, *, sequence: int = 0, a
         Unavailable: the units are no sequences.
         TypeError, ValueError: a column or the sequence is not there, or there is more than one column.
     """
-    (number,) = chosen(fit, column, 1)
-    paths = fit.decode(data)
+    rows, paths = Rows.of(fit, data), fit.decode(data)
+    (number,) = chosen(fit, column, 1, rows=rows)
     if not 0 <= sequence < len(paths):
         raise ValueError(f"sequence was given as {sequence!r}: the data have {len(paths)}, counted from 0")
     begin = sum(map(len, paths[:sequence]))
     path = paths[sequence]
-    x = Rows.of(fit, data).x[begin : begin + len(path), number]
-    ax, new = canvas.on(ax, (9.0, 4.0))
+    x = rows.x[begin : begin + len(path), number]
+    ax = canvas.on(ax, (9.0, 4.0))
     at = np.arange(len(path))
     ax.plot(at, x, color=palette.FAINT, linewidth=1.0, zorder=1)
     for j in range(int(path.max()) + 1):
         mine = path == j
         size = 20 if len(path) <= 400 else 8
-        ax.scatter(at[mine], x[mine], s=size, linewidths=0, label=called(fit, j), zorder=2, **canvas.style(j))
+        ax.scatter(
+            at[mine], x[mine], s=size, linewidths=0, label=canvas.fresh(ax, called(fit, j)), zorder=2, **canvas.style(j)
+        )
         ax.broken_barh(
             stretches(mine), (0, _STRIP), transform=ax.get_xaxis_transform(), color=palette.colour(j), linewidth=0
         )
     low, high = np.nanmin(x), np.nanmax(x)
     room = 0.05 * ((high - low) or 1.0)
     ax.set_ylim(low - room - (_STRIP + 0.03) * (high - low + 2 * room), high + room)
-    ax.set(xlabel="time", ylabel=names(fit)[number], xlim=(-0.5, len(path) - 0.5))
-    canvas.legend(ax, new)
+    ax.set(xlabel="time", ylabel=names(fit, rows)[number], xlim=(-0.5, len(path) - 0.5))
+    canvas.legend(ax)
     return ax
 
 

@@ -14,8 +14,8 @@ from latentem.core import Unavailable
 from latentem.data.readers.reader import optional
 from latentem.fitted import Fit
 from latentem.plot import canvas, palette
-from latentem.plot.menu import picture
-from latentem.plot.view import Components, Rows, called, chosen, labelled, names
+from latentem.plot.menu import picture, ringed
+from latentem.plot.view import Components, Rows, called, called_each, chosen, labelled, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,11 @@ def ellipses(fit: Fit[Any], columns: Any = None, *, mass: Any = (0.5, 0.95), ax:
     pair = chosen(fit, columns, 2, ", or use pairs")
     masses = shares_of(mass)
     seen = Components.of(fit, pair)
-    rings = seen.family.elliptical(seen.params)
-    ax, new = canvas.on(ax)
-    add_ellipses(ax, rings, masses, [called(fit, j) if new else None for j in range(len(seen.shares))])
-    _axis_names(ax, fit, pair)
-    canvas.legend(ax, new, f"{_percent(masses)} of each", least=1)
+    rings = ringed(seen)
+    ax = canvas.on(ax)
+    add_ellipses(ax, rings, masses, [canvas.fresh(ax, word) for word in called_each(fit, seen)])
+    axis_names(ax, names(fit), pair)
+    canvas.legend(ax, f"{_percent(masses)} of each", least=1)
     return ax
 
 
@@ -72,7 +72,7 @@ def add_ellipses(ax: Axes, rings: tuple[Array, Array, Array], masses: Sequence[f
             shape: dict[str, Any] = {"xy": centre, "width": across, "height": along, "angle": angle, "zorder": 2.5}
             ax.add_patch(patches.Ellipse(**shape, facecolor=palette.colour(j), edgecolor="none", alpha=0.12))
             ax.add_patch(patches.Ellipse(**shape, fill=False, edgecolor=palette.colour(j), linewidth=1.5))
-        look: dict[str, Any] = {"color": palette.colour(j), "marker": "P", "markersize": 10, "markeredgecolor": "white"}
+        look: dict[str, Any] = {"color": palette.colour(j), "marker": "P", "markersize": 12, "markeredgecolor": "white"}
         ax.plot(centre[:1], centre[1:], linestyle="", zorder=4, label=labels[j], **look)
     ax.autoscale_view()
 
@@ -97,9 +97,9 @@ def density(
         Unavailable: rows have probabilities, or the density of these columns is not known.
         TypeError, ValueError: a column is not there, there are more than two, or a mass is none.
     """
-    pair = chosen(fit, columns, 2, ", or use pairs")
-    masses = shares_of(mass)
     rows = None if data is None else Rows.of(fit, data)
+    pair = chosen(fit, columns, 2, ", or use pairs", rows)
+    masses = shares_of(mass)
     seen = Components.of(fit, pair)
     x = seen.draw(_DRAWN)
     if seen.family.atoms(x).any():
@@ -113,8 +113,8 @@ def density(
     grid = np.stack(np.meshgrid(across, along), axis=-1)
     surface = seen.densities(grid.reshape(-1, 2)).sum(axis=1).reshape(_GRID, _GRID)
 
-    ax, new = canvas.on(ax)
-    tints = [(*_rgb(palette.BLUE), opacity) for opacity in np.linspace(0.12, 0.5, len(levels))]
+    ax = canvas.on(ax)
+    tints = [(*rgb(palette.BLUE), opacity) for opacity in np.linspace(0.12, 0.5, len(levels))]
     edges = [*levels * (1 - 1e-9), max(surface.max(), levels[-1]) * (1 + 1e-9)]
     ax.contourf(across, along, surface, levels=edges, colors=tints)
     ax.contour(across, along, surface, levels=edges[:-1], colors=palette.BLUE, linewidths=1.2)
@@ -124,8 +124,8 @@ def density(
     if rows is not None:
         x = rows.x[_thinned(len(rows.x))]
         ax.scatter(x[:, pair[0]], x[:, pair[1]], s=9, color=palette.INK, alpha=0.5, linewidths=0, zorder=3)
-    _axis_names(ax, fit, pair)
-    canvas.legend(ax, new, "smallest region with", least=1)
+    axis_names(ax, names(fit, rows), pair)
+    canvas.legend(ax, "smallest region with", least=1)
     return ax
 
 
@@ -145,13 +145,13 @@ def classification(fit: Fit[Any], data: Any, columns: Any = None, *, ax: Axes | 
         Unavailable: the latents are no labels.
         TypeError, ValueError: a column is not there, or there are more than two.
     """
-    pair = chosen(fit, columns, 2, ", or use pairs")
     rows = Rows.of(fit, data)
+    pair = chosen(fit, columns, 2, ", or use pairs", rows)
     labels, responsibilities = labelled(fit, data, rows)
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     scatter(ax, fit, rows.x[:, pair], labels, responsibilities)
-    _axis_names(ax, fit, pair)
-    canvas.legend(ax, new, "larger: less certain" if (responsibilities.max(axis=1) < 1).any() else None)
+    axis_names(ax, names(fit, rows), pair)
+    canvas.legend(ax, "larger: less certain" if (responsibilities.max(axis=1) < 1).any() else None)
     return ax
 
 
@@ -171,7 +171,7 @@ def scatter(ax: Axes, fit: Fit[Any], x: Array, labels: Any, responsibilities: Ar
             linewidths=0.4,
             edgecolors="white",
             rasterized=len(kept) > 5000,
-            label=called(fit, j),
+            label=canvas.fresh(ax, called(fit, j)),
             **canvas.style(j),
         )
 
@@ -195,8 +195,8 @@ def shares_of(mass: Any) -> list[float]:
     return [float(share) for share in given]
 
 
-def _axis_names(ax: Axes, fit: Fit[Any], pair: tuple[int, ...]) -> None:
-    there = names(fit)
+def axis_names(ax: Axes, there: Sequence[str], pair: tuple[int, ...]) -> None:
+    """Put the names of two columns along the axes."""
     ax.set(xlabel=there[pair[0]], ylabel=there[pair[1]])
 
 
@@ -209,6 +209,7 @@ def _thinned(n: int) -> Labels:
     return np.linspace(0, n - 1, min(n, _MOST)).astype(int)
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
+def rgb(colour: str) -> tuple[float, float, float]:
+    """A colour as three shares of light."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue

@@ -48,28 +48,28 @@ def profile(fit: Fit[Any], columns: Any = None, *, standardized: bool = False, a
     """
     those = _few(fit, columns)
     described = fit.model.describe(fit.params, fit.expectation.statistics)
-    middle, half, ticks, label = _levels(fit, described, those) or _figures(fit, described, those)
+    middle, half, ticks, label, width = _levels(fit, described, those) or _figures(fit, described, those)
     if standardized:
-        if half is None:
+        if half is None or width != "sd":
             raise Unavailable(f"there is no standard deviation beside {label!r}: leave out standardized")
         shares = np.asarray(fit.model.as_mixture(fit.params, fit.expectation.statistics)[0])
         mean = shares @ middle
         sd = np.sqrt(shares @ (half**2 + (middle - mean) ** 2))
         middle, half, label = (middle - mean) / sd, half / sd, f"{label}, in sds from that of all"
-    ax, new = canvas.on(ax)
+    ax = canvas.on(ax)
     k = len(middle)
     for j in range(k):
         at = np.arange(middle.shape[1]) + (0.0 if half is None else 0.3 * ((j + 0.5) / k - 0.5))
-        look = canvas.style(j, markersize=7, linewidth=1.6, label=called(fit, j))
+        look = canvas.style(j, markersize=7, linewidth=1.6, label=canvas.fresh(ax, called(fit, j)))
         if half is None:
             ax.plot(at, middle[j], **look)
         else:
             ax.errorbar(at, middle[j], yerr=half[j], capsize=3, elinewidth=1.2, **look)
     canvas.column_ticks(ax, ticks)
-    ax.set_ylabel(label if half is None else f"{label} ± sd")
+    ax.set_ylabel(label if half is None else f"{label} ± {width}")
     if label == "probability":
         ax.set_ylim(-0.03, 1.03)
-    canvas.legend(ax, new)
+    canvas.legend(ax)
     return ax
 
 
@@ -99,7 +99,7 @@ def loadings(
     values, ticks = (described["loading"] / sd)[:, those], [names(fit)[i] for i in those]
     if plane is not None and (len(plane) != 2 or not all(i in range(len(values)) for i in plane)):
         raise ValueError(f"plane was given as {plane!r}: give two of the factors 0 to {len(values) - 1}")
-    ax, _ = canvas.on(ax)
+    ax = canvas.on(ax)
     if plane is None:
         _map(ax, values, ticks)
         ax.set_xticks(range(len(values)), [called(fit, j) for j in range(len(values))])
@@ -116,7 +116,7 @@ def _few(fit: Fit[Any], columns: Any) -> tuple[int, ...]:
     return those
 
 
-def _levels(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Array, None, list[str], str] | None:
+def _levels(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Array, None, list[str], str, str] | None:
     """Probabilities of levels, shape (k, levels), where columns have them."""
     found: dict[int, list[tuple[int, Array]]] = {}
     for name, values in described.items():
@@ -131,10 +131,10 @@ def _levels(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Arra
         for level, values in levels:
             rows.append(values)
             ticks.append(f"{names(fit)[i]} = {words[level] if words else level}")
-    return (np.column_stack(rows), None, ticks, "probability") if rows else None
+    return (np.column_stack(rows), None, ticks, "probability", "") if rows else None
 
 
-def _figures(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Array, Array | None, list[str], str]:
+def _figures(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Array, Array | None, list[str], str, str]:
     """The first figure that has a value a column, shape (k, columns), and half the width beside it."""
     wide = {name: values for name, values in described.items() if np.ndim(values) == 2}
     if not wide:
@@ -143,8 +143,9 @@ def _figures(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Arr
     there = [i for i in those if i < wide[label].shape[1] and not np.isnan(wide[label][:, i]).all()]
     if not there:
         raise ValueError(f"columns {[names(fit)[i] for i in those]} have no {label}: choose others")
-    half = next((wide[name][:, there] for name in _WIDTHS if name in wide), None)
-    return wide[label][:, there], half, [names(fit)[i] for i in there], label
+    width = next((name for name in _WIDTHS if name in wide), "")
+    half = wide[width][:, there] if width else None
+    return wide[label][:, there], half, [names(fit)[i] for i in there], label, width
 
 
 def _map(ax: Axes, values: Array, ticks: list[str]) -> None:

@@ -83,12 +83,14 @@ class Components:
         return self.family.sample(self.params, labels, rng)
 
 
-def width(fit: Fit[Any]) -> int:
-    """The number of columns of a row.
+def width(fit: Fit[Any], rows: Rows | None = None) -> int:
+    """The number of columns of a row: that of these rows, or as the fit knows.
 
     Raises:
         Unavailable: neither names of columns nor what the model describes or draws tell.
     """
+    if rows is not None:
+        return int(rows.x.shape[1])
     if fit.columns is not None:
         return len(fit.columns)
     described = parameters(fit.model.describe(fit.params, fit.expectation.statistics))
@@ -96,12 +98,14 @@ def width(fit: Fit[Any]) -> int:
     return max(seen) + 1 if seen else int(np.shape(fit.sample(1)[0])[1])
 
 
-def names(fit: Fit[Any]) -> tuple[str, ...]:
+def names(fit: Fit[Any], rows: Rows | None = None) -> tuple[str, ...]:
     """Names of the columns, x0, x1, ... where they have none."""
-    return fit.columns or tuple(f"x{i}" for i in range(width(fit)))
+    return fit.columns or tuple(f"x{i}" for i in range(width(fit, rows)))
 
 
-def chosen(fit: Fit[Any], columns: Any, wanted: int | None = None, otherwise: str = "") -> tuple[int, ...]:
+def chosen(
+    fit: Fit[Any], columns: Any, wanted: int | None = None, otherwise: str = "", rows: Rows | None = None
+) -> tuple[int, ...]:
     """Numbers of columns that are given by name or number; None: all, if there are as many as are wanted.
 
     Args:
@@ -109,14 +113,15 @@ def chosen(fit: Fit[Any], columns: Any, wanted: int | None = None, otherwise: st
         columns: One column, or several.
         wanted: How many a picture shows; None: any number.
         otherwise: What else to do where the fit has more, in words.
+        rows: Rows of the data, where there are any at hand.
 
     Raises:
         TypeError, ValueError: a column is not there or is given twice, or there are too many or too few.
     """
-    there = names(fit)
+    there = names(fit, rows)
     if columns is None:
         if wanted not in (None, len(there)):
-            raise ValueError(f"{_listed(there)}: this picture shows {wanted}; {_advice(there, wanted)}{otherwise}")
+            raise ValueError(f"{_listed(there)}: this picture shows {wanted}; {_advice(there, wanted, otherwise)}")
         return tuple(range(len(there)))
     given = [columns] if isinstance(columns, str | Integral) else list(columns)
     numbers = tuple(_number(column, there) for column in given)
@@ -146,6 +151,12 @@ def called(fit: Fit[Any], j: int) -> str:
     return f"{fit.model.noun} {j}"
 
 
+def called_each(fit: Fit[Any], seen: Components) -> list[str]:
+    """What the components are called; one alone is the whole model."""
+    k = len(seen.shares)
+    return ["model"] if k == 1 else [called(fit, j) for j in range(k)]
+
+
 def _number(column: Any, there: Sequence[str]) -> int:
     if isinstance(column, str):
         if column not in there:
@@ -160,11 +171,11 @@ def _number(column: Any, there: Sequence[str]) -> int:
 
 def _listed(there: Sequence[str]) -> str:
     shown = ", ".join(map(repr, there[:8]))
-    return f"the fit has {len(there)} columns, {shown}{', ...' if len(there) > 8 else ''}"
+    return f"the fit has {len(there)} column{'s' * (len(there) != 1)}, {shown}{', ...' if len(there) > 8 else ''}"
 
 
-def _advice(there: Sequence[str], wanted: int | None) -> str:
+def _advice(there: Sequence[str], wanted: int | None, otherwise: str) -> str:
     if wanted is None or len(there) < wanted:
         return "use components for one column"
-    example = repr(there[0]) if wanted == 1 else repr(tuple(there[:wanted]))
-    return f"give column={example}" if wanted == 1 else f"give columns={example}"
+    given = f"column={there[0]!r}" if wanted == 1 else f"columns={tuple(there[:wanted])!r}"
+    return f"give {given}{otherwise}"
