@@ -192,9 +192,14 @@ def test_profiles_are_the_parameters():
 
 
 def test_a_profile_of_categories_has_their_names():
-    """Levels of three are shown all, of two the last, by the words that the data have."""
+    """Of three levels all are shown, of two the last; levels have the words of the data."""
     x = table([["a", "x"], ["b", "y"], ["c", "y"], ["a", "x"]] * 5, ("one", "two"))
-    ax = lem.plot.profile(fitted(lem.Mixture(lem.Categorical(), 2), x))
+    fit = fitted(lem.Mixture(lem.Categorical(), 2), x)
+    axes = lem.plot.pairs(fit, x)
+    assert [tick.get_text() for tick in axes[1, 0].get_xticklabels()] == ["a", "b", "c"]
+    assert [tick.get_text() for tick in axes[1, 0].get_yticklabels()] == ["x", "y"]
+    assert [tick.get_text() for tick in lem.plot.components(fit, x, "two").get_xticklabels()] == ["x", "y"]
+    ax = lem.plot.profile(fit)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["one = a", "one = b", "one = c", "two = y"]
 
 
@@ -351,7 +356,7 @@ REFUSED = [
     (lambda: lem.plot.ellipses(CLASSES, (0, 1)), lem.Unavailable, "Bernoulli are not constant.*classification, pairs"),
     (lambda: lem.plot.density(CLASSES, columns=(0, 1)), lem.Unavailable, "probabilities and not densities"),
     (lambda: lem.plot.classification(FACTORS, IRIS, (0, 1)), lem.Unavailable, "Pictures of it: ellipses, density"),
-    (lambda: lem.plot.pairs(lem.Fit.of(*WIDE), WIDE[2]), ValueError, "9 columns: choose from 2 to 8"),
+    (lambda: lem.plot.pairs(lem.Fit.of(*WIDE), WIDE[2]), ValueError, "columns to show: 9; choose from 2 to 8"),
     (lambda: lem.plot.profile(CLASSES, standardized=True), lem.Unavailable, "leave out standardized"),
     (lambda: lem.plot.loadings(GEYSER), lem.Unavailable, "no loadings"),
     (lambda: lem.plot.loadings(FACTORS, plane=(0, 2)), ValueError, "factors 0 to 1"),

@@ -11,7 +11,7 @@ from latentem.core import Unavailable
 from latentem.fitted import Fit
 from latentem.plot import canvas, palette
 from latentem.plot.menu import picture
-from latentem.plot.view import Components, Rows, called_each, chosen, names
+from latentem.plot.view import Components, Rows, called_each, chosen, names, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +46,8 @@ def components(fit: Fit[Any], data: Any = None, column: Any = None, *, ax: Axes 
     x, weight = (None, None) if rows is None else known(rows, number)
     curves(ax, fit, seen, x, weight)
     ax.set_xlabel(names(fit, rows)[number])
+    if meant := words(fit, number):
+        ax.set_xticks(range(len(meant)), meant)
     canvas.legend(ax, f"share times {ax.get_ylabel()}")
     return ax
 
@@ -66,9 +68,9 @@ def curves(ax: Axes, fit: Fit[Any], seen: Components, x: Array | None, weight: A
     if x is not None:
         histogram(ax, x, weight, np.append(at, at[-1] + 1) - 0.5 if discrete and len(at) <= _BARS else None)
     way = {"markersize": 5, "linewidth": 0.8} if discrete else {"marker": "", "linewidth": 2.0}
-    words = called_each(fit, seen)
+    labels = called_each(fit, seen)
     for j, heights in enumerate(each.T):
-        ax.plot(at, heights, **canvas.style(j) | way, label=words[j])
+        ax.plot(at, heights, **canvas.style(j) | way, label=labels[j])
     if each.shape[1] > 1:
         ax.plot(at, each.sum(axis=1), color=palette.INK, linewidth=1.4, linestyle=(0, (4, 2)), zorder=1.9, label="sum")
     ax.set_ylabel("probability" if discrete else "density")

@@ -14,7 +14,7 @@ from latentem.plot import canvas
 from latentem.plot.lines import curves, histogram, known
 from latentem.plot.menu import picture, ringed
 from latentem.plot.plane import add_ellipses, scatter, shares_of
-from latentem.plot.view import Components, Rows, chosen, labelled, names
+from latentem.plot.view import Components, Rows, chosen, labelled, names, words
 
 _MOST = 8
 """So many columns are shown at most: more would be too small to see."""
@@ -45,8 +45,7 @@ def pairs(
     those, there = chosen(fit, columns, rows=rows), names(fit, rows)
     if not 2 <= len(those) <= _MOST:
         raise ValueError(
-            f"pairs was asked for {len(those)} columns: choose from 2 to {_MOST} of {list(there)[:20]}, as in "
-            "columns=[0, 1, 2]"
+            f"columns to show: {len(those)}; choose from 2 to {_MOST} of {list(there)[:20]}, as in columns=[0, 1, 2]"
         )
     masses = shares_of(mass)
     labels, responsibilities = labelled(fit, data, rows)
@@ -57,19 +56,23 @@ def pairs(
     grid = figure.add_gridspec(*axes.shape)
     for i, row in enumerate(those):
         for j, column in enumerate(those[: i + 1]):
-            below = axes[i - 1, j] if i > j + 1 else None
+            above = axes[j, j] if j < i else None
             beside = axes[i, j - 1] if 0 < j < i else None
-            ax = axes[i, j] = figure.add_subplot(grid[i, j], sharex=below, sharey=beside)
+            ax = axes[i, j] = figure.add_subplot(grid[i, j], sharex=above, sharey=beside)
             canvas.plain(ax)
             if i == j:
                 _alone(ax, fit, rows, row)
             else:
                 scatter(ax, fit, rows.x[:, (column, row)], labels, responsibilities, scale=0.5)
                 _ringed(ax, fit, (column, row), masses)
+            if meant := words(fit, column):
+                ax.set_xticks(range(len(meant)), meant)
+            if j < i and (meant := words(fit, row)):
+                ax.set_yticks(range(len(meant)), meant)
             _outer_labels(ax, there[column], there[row], i == len(those) - 1, j == 0 < i)
-    handles, words = axes[1, 0].get_legend_handles_labels()
+    handles, labelling = axes[1, 0].get_legend_handles_labels()
     made = figure.legend(
-        handles, words, loc="upper right", frameon=False, title="larger: less certain", alignment="left"
+        handles, labelling, loc="upper right", frameon=False, title="larger: less certain", alignment="left"
     )
     canvas.even(made)
     return axes

@@ -12,7 +12,7 @@ import numpy as np
 
 from latentem.core import Unavailable
 from latentem.fitted import Fit
-from latentem.plot.view import Components, width
+from latentem.plot.view import LEVEL, Components, width
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -72,9 +72,15 @@ def _smooth(seen: Components) -> None:
         raise Unavailable("its rows have probabilities")
 
 
+def _labelled(fit: Fit[Any], columns: int) -> bool:
+    with suppress(Unavailable):
+        return fit.model.clusters() is not None and width(fit) >= columns
+    return True  # data tell how many there are
+
+
 def _described(fit: Fit[Any]) -> bool:
     described = fit.model.describe(fit.params, fit.expectation.statistics)
-    return any(np.ndim(values) == 2 or name.startswith("P(x") for name, values in described.items())
+    return any(np.ndim(values) == 2 or bool(LEVEL.fullmatch(name)) for name, values in described.items())
 
 
 def _asked(has: Callable[[Fit[Any]], bool]) -> Callable[[Fit[Any]], bool]:
@@ -91,8 +97,8 @@ _ASKED: list[tuple[tuple[str, ...], Callable[[Fit[Any]], bool]]] = [
     (("ellipses",), _asked(lambda fit: first(fit, 2, ringed) is not None)),
     (("density",), _asked(lambda fit: first(fit, 2, _smooth) is not None)),
     (("components",), _asked(lambda fit: first(fit, 1, lambda seen: seen) is not None)),
-    (("classification", "pairs"), _asked(lambda fit: fit.model.clusters() is not None and width(fit) > 1)),
-    (("uncertainty", "responsibilities"), lambda fit: fit.model.clusters() is not None),
+    (("classification", "pairs"), lambda fit: _labelled(fit, 2)),
+    (("uncertainty", "responsibilities"), lambda fit: _labelled(fit, 1)),
     (("profile",), lambda fit: fit.model.noun != "factor" and _described(fit)),
     (("states",), lambda fit: fit.model.noun == "state"),
     (("loadings",), lambda fit: "loading" in fit.model.describe(fit.params, fit.expectation.statistics)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from latentem.core import Unavailable
 from latentem.fitted import Fit
 from latentem.plot import canvas, palette
 from latentem.plot.menu import picture
-from latentem.plot.view import called, chosen, names
+from latentem.plot.view import LEVEL, called, chosen, names, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +24,6 @@ _APART = 0.09
 """Of the radius: names in the plane are so far apart at least."""
 _WIDTHS = ("sd", "scale", "sd of log")
 """How the description of a family calls half the width of a component."""
-_LEVEL = re.compile(r"P\(x(\d+) = (\d+)\)")
 
 
 @picture
@@ -33,7 +31,8 @@ def profile(fit: Fit[Any], columns: Any = None, *, standardized: bool = False, a
     """Means of the components over the columns, with a standard deviation to each side where they have one.
 
     Of latent classes it is the probability of each level of each column; of a column with two levels that of the
-    last. Of other families it is their first parameter that has a value a column, such as a rate.
+    last. Columns without levels beside them are left out: choose them by `columns`. Of other families it is their
+    first parameter that has a value a column, such as a rate.
 
     Args:
         fit: A fit whose model describes its components column by column.
@@ -120,17 +119,17 @@ def _levels(fit: Fit[Any], described: Any, those: tuple[int, ...]) -> tuple[Arra
     """Probabilities of levels, shape (k, levels), where columns have them."""
     found: dict[int, list[tuple[int, Array]]] = {}
     for name, values in described.items():
-        if match := _LEVEL.fullmatch(name):
+        if match := LEVEL.fullmatch(name):
             found.setdefault(int(match[1]), []).append((int(match[2]), values))
     if not found:
         return None
     rows, ticks = [], []
     for i in (i for i in those if i in found):
-        words = fit.categories[i] if fit.categories else None
+        meant = words(fit, i)
         levels = found[i][-1:] if len(found[i]) == 2 else found[i]
         for level, values in levels:
             rows.append(values)
-            ticks.append(f"{names(fit)[i]} = {words[level] if words else level}")
+            ticks.append(f"{names(fit)[i]} = {meant[level] if meant else level}")
     return (np.column_stack(rows), None, ticks, "probability", "") if rows else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, final
@@ -13,8 +14,10 @@ from latentem.arrays import Array, Labels
 from latentem.core import Chunk, Unavailable
 from latentem.family import Family
 from latentem.fitted import Fit
-from latentem.report.components import parameters
 from latentem.tables import recognised
+
+LEVEL = re.compile(r"P\(x(\d+) = (\d+)\)")
+"""How a description names the probability of a level of a column."""
 
 
 @final
@@ -93,9 +96,10 @@ def width(fit: Fit[Any], rows: Rows | None = None) -> int:
         return int(rows.x.shape[1])
     if fit.columns is not None:
         return len(fit.columns)
-    described = parameters(fit.model.describe(fit.params, fit.expectation.statistics))
-    seen = [parameter.column for parameter in described if parameter.column is not None]
-    return max(seen) + 1 if seen else int(np.shape(fit.sample(1)[0])[1])
+    described = fit.model.describe(fit.params, fit.expectation.statistics)
+    wide = [np.shape(values)[1] for values in described.values() if np.ndim(values) == 2]
+    levels = [int(found[1]) + 1 for found in map(LEVEL.fullmatch, described) if found]
+    return max([*wide, *levels], default=0) or int(np.shape(fit.sample(1)[0])[1])
 
 
 def names(fit: Fit[Any], rows: Rows | None = None) -> tuple[str, ...]:
@@ -144,6 +148,11 @@ def labelled(fit: Fit[Any], data: Any, rows: Rows | None = None) -> tuple[Labels
     if rows is not None and len(rows.x) != len(responsibilities):
         raise Unavailable(f"it has {len(responsibilities)} labels for {len(rows.x)} rows")
     return np.asarray(fit.predict(data)), responsibilities
+
+
+def words(fit: Fit[Any], column: int) -> tuple[str, ...] | None:
+    """The words of which the codes 0, 1, ... of a column stand, or None where it holds numbers."""
+    return None if fit.categories is None else fit.categories[column]
 
 
 def called(fit: Fit[Any], j: int) -> str:
