@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def states(fit: Fit[Any], data: Any, column: Any = None, *, sequence: int = 0, a
     """
     rows, paths = Rows.of(fit, data), fit.decode(data)
     (number,) = chosen(fit, column, 1, rows=rows)
-    if not 0 <= sequence < len(paths):
+    if not isinstance(sequence, Integral) or not 0 <= sequence < len(paths):
         raise ValueError(f"sequence was given as {sequence!r}: the data have {len(paths)}, counted from 0")
     begin = sum(map(len, paths[:sequence]))
     path = paths[sequence]

@@ -177,7 +177,10 @@ def scatter(ax: Axes, fit: Fit[Any], x: Array, labels: Any, responsibilities: Ar
 
 
 def radius(mass: float, dof: float, d: int = 2) -> float:
-    """Half axis, in scales, of the ellipsoid that holds this share of a t density in d columns; infinite: normal."""
+    """Half axis, in scales, of the ellipsoid that holds this share of a t density in d columns; infinite: normal.
+
+    "Pictures" in docs/mathematics.md.
+    """
     if np.isinf(dof):
         return float(np.sqrt(chdtri(d, 1 - mass)))
     return float(np.sqrt(d * fdtri(d, dof, mass)))
@@ -189,7 +192,7 @@ def shares_of(mass: Any) -> list[float]:
     Raises:
         ValueError: one is not above 0 and below 1, or there is none.
     """
-    given = [mass] if isinstance(mass, Real) else list(mass)
+    given = list(mass) if isinstance(mass, Iterable) else [mass]
     if not given or not all(isinstance(share, Real) and 0 < float(share) < 1 for share in given):
         raise ValueError(f"mass was given as {mass!r}: give shares of probability above 0 and below 1, such as 0.95")
     return [float(share) for share in given]

@@ -96,7 +96,9 @@ def loadings(
     _, family, params = fit.model.as_mixture(fit.params, fit.expectation.statistics)
     sd = np.sqrt(family.elliptical(params)[1][0].diagonal())
     values, ticks = (described["loading"] / sd)[:, those], [names(fit)[i] for i in those]
-    if plane is not None and (len(plane) != 2 or not all(i in range(len(values)) for i in plane)):
+    if plane is not None and (
+        not isinstance(plane, tuple | list) or len(plane) != 2 or not all(i in range(len(values)) for i in plane)
+    ):
         raise ValueError(f"plane was given as {plane!r}: give two of the factors 0 to {len(values) - 1}")
     ax = canvas.on(ax)
     if plane is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from latentem.plot.lines import curves, known
 from latentem.plot.menu import ringed
 from latentem.plot.plane import add_ellipses, axis_names, rgb
 from latentem.plot.view import Components, Rows, chosen, names
-from latentem.teaching import Frame, Line, Trace
+from latentem.teaching.lines import Line
+from latentem.teaching.trace import Frame, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +121,9 @@ def filmstrip(
         Unavailable: the latents are no labels.
     """
     _refuse_other(trace, "filmstrip")
-    numbers = list(range(min(8, len(trace)))) if frames is None else list(frames)
+    numbers = (
+        list(range(min(8, len(trace)))) if frames is None else [*frames] if isinstance(frames, Iterable) else [frames]
+    )
     if not 1 <= len(numbers) <= _MOST:
         raise ValueError(f"{len(numbers)} frames were asked for: choose from 1 to {_MOST}, as in frames=[0, 1, 2, 3]")
     shown = [_frame(trace, number) for number in numbers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, final
 
@@ -127,13 +127,13 @@ def chosen(
         if wanted not in (None, len(there)):
             raise ValueError(f"{_listed(there)}: this picture shows {wanted}; {_advice(there, wanted, otherwise)}")
         return tuple(range(len(there)))
-    given = [columns] if isinstance(columns, str | Integral) else list(columns)
+    given = list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
     numbers = tuple(_number(column, there) for column in given)
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"columns were given as {given}: give each once")
     if not numbers or wanted not in (None, len(numbers)):
         raise ValueError(
-            f"{len(numbers)} columns were given: this picture shows {wanted or 'one or more'} of {_listed(there)}"
+            f"{len(numbers)} columns were given: this picture shows {wanted or 'one or more'}, and {_listed(there)}"
         )
     return numbers
 
