@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, final
 
 from attrs import frozen
 
 from latentem.core import HasDraw, HasMode, HasPower, e_step
-from latentem.numerics.arithmetic import own_arithmetic
+from latentem.numerics.arithmetic import own_steps
 from latentem.testing.claims import CLAIMS
 from latentem.testing.clauses import CLAUSES, Case, Model, cut
 from latentem.transform import Hard, Sampled, Tempered, WithPrior
@@ -44,7 +44,6 @@ class BrokenContract(AssertionError):
         super().__init__("\n".join(f"{f.clause} ({f.where}): {f.message}" for f in failures))
 
 
-@own_arithmetic
 def check_model(
     model: Model,
     params: Any,
@@ -78,14 +77,26 @@ def check_model(
     Raises:
         BrokenContract: with every failure found.
     """
+    found = tuple(failures(model, params, data, evidence, moved))
+    if found:
+        raise BrokenContract(found)
+
+
+@own_steps
+def failures(
+    model: Model,
+    params: Any,
+    data: Any,
+    evidence: Callable[[Any, Any], Any] | None = None,
+    moved: Callable[[Any, Any, float, float], tuple[Any, Any]] | None = None,
+) -> Generator[Failure, None, None]:
+    """The ways in which a model breaks its contract, each as it is found."""
     chunk = model.chunk(data)
-    failures = list(_failures(model, params, chunk, evidence, "as given"))
+    yield from _failures(model, params, chunk, evidence, "as given")
     for shift, scale in _MOVES if moved is not None else ():
         assert moved is not None
         there, copy = moved(params, chunk, shift, scale)
-        failures += _failures(model, there, copy, evidence, f"shifted by {shift:g}, scaled by {scale:g}")
-    if failures:
-        raise BrokenContract(failures)
+        yield from _failures(model, there, copy, evidence, f"shifted by {shift:g}, scaled by {scale:g}")
 
 
 def _failures(model: Model, params: Any, chunk: Any, evidence: Any, where: str) -> Iterator[Failure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import attrs
@@ -35,6 +36,9 @@ def _numbers(case: Case, chunk: Any) -> Iterator[str]:
     total = case.own.statistics
     # Where few rows are distinct, what other responsibilities leave of them shows more directions.
     statistics = [model.expectation(other, piece).statistics for other in case.neighbours for piece in pieces]
+    # The blocks share them.
+    changes = cache(lambda seed: mixture(statistics, np.random.default_rng(seed).normal(size=len(statistics))))
+    mixtures = cache(lambda seed: mixture(statistics, np.random.default_rng(seed).gamma(1.0, size=len(statistics))))
     for block in model.blocks():
         try:
             at = block.apply(total, params)
@@ -42,8 +46,8 @@ def _numbers(case: Case, chunk: Any) -> Iterator[str]:
             few = min(len(model.log_evidence(at, chunk)), len(pieces)) < free + 2 * _SPARE
             if few or model.diagnose(at, total):  # too few units to tell, or something is held up by a floor
                 continue
-            seen = [_seen(case, chunk, block, statistics, total, seed) for seed in range(free + _SPARE)]
-            values = [_value(case, block, statistics, seed) for seed in range(free + 2 * _SPARE)]
+            seen = [_seen(case, chunk, block, changes(seed)) for seed in range(free + _SPARE)]
+            values = [_value(case, block, mixtures(seed)) for seed in range(free + 2 * _SPARE)]
         except (Degenerate, Unavailable):
             continue
         apart = np.diff(values, axis=0)
@@ -56,16 +60,15 @@ def _numbers(case: Case, chunk: Any) -> Iterator[str]:
             )
 
 
-def _seen(case: Case, chunk: Any, block: Any, statistics: list[Any], total: Any, seed: int) -> Any:
+def _seen(case: Case, chunk: Any, block: Any, change: Any) -> Any:
     """How the log evidence of each unit follows the maximum of a block, as the weights of the units change a little."""
-    change = mixture(statistics, np.random.default_rng(seed).normal(size=len(statistics)))
+    total = case.own.statistics
     one, other = (block.apply(total + step * change, case.params) for step in (_NUDGE, -_NUDGE))
     return case.model.log_evidence(one, chunk) - case.model.log_evidence(other, chunk)
 
 
-def _value(case: Case, block: Any, statistics: list[Any], seed: int) -> Any:
-    """The numbers of the maximum of a block, under random weights of the units."""
-    mixed = mixture(statistics, np.random.default_rng(seed).gamma(1.0, size=len(statistics)))
+def _value(case: Case, block: Any, mixed: Any) -> Any:
+    """The numbers of the maximum of a block, where the units have random weights."""
     return np.concatenate(list(_numbers_in(get(block.apply(mixed, case.params), block.path))))
 
 

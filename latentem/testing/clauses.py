@@ -25,13 +25,15 @@ from latentem.core import (
     put,
     tree_sum,
 )
-from latentem.run import EM, Ending
+from latentem.run import EM, Ending, State
 from latentem.run.audit import Books, m_gain
 from latentem.transform import Frozen
 
 Model = LatentModel[Any, Any, Any, Any]
 _STEPS = 3
-"""Steps of each run whose half steps are audited."""
+"""Steps of the run whose half steps are audited."""
+_HELD_STEPS = 2
+"""Steps of each of the many runs in which blocks are held: one from the start, and one from where it leads."""
 _PIECES = 25
 """More than the 16 leaves of two full levels of `tree_sum`, and not a power of its fan-in."""
 _MOST_BLOCKS = 4
@@ -140,10 +142,20 @@ def _identity(case: Case, chunk: Any) -> Iterator[str]:
 
 def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
     """Losses that the runner's own audit finds in a few steps."""
+    end = _end(case.model, case.params, case.pieces, _STEPS)
+    if end is not None:
+        yield from _losses(end)
+
+
+def _end(model: Model, params: Any, pieces: Sequence[Any], steps: int) -> State[Any, Any] | None:
+    """The end of a few steps, or None where the start is no density for these data."""
     try:
-        end = EM(stop=lambda state: None, max_steps=_STEPS).run(case.model, case.params, list(case.pieces))
+        return EM(stop=lambda state: None, max_steps=steps).run(model, params, list(pieces))
     except Degenerate:
-        return
+        return None
+
+
+def _losses(end: State[Any, Any]) -> Iterator[str]:
     if end.status is not None and end.status.ending is Ending.OBJECTIVE_FELL:
         yield end.status.sentence
     elif not math.isfinite(end.objective):
@@ -152,18 +164,19 @@ def _half_steps(case: Case, chunk: Any) -> Iterator[str]:
 
 def _subsets(case: Case, chunk: Any) -> Iterator[str]:
     blocks = case.model.blocks()
+    halves = cut(chunk, 2)  # whether the number of chunks matters is another clause's question, and there are many runs
     sizes = range(1, len(blocks) + 1) if len(blocks) <= _MOST_BLOCKS else (1, len(blocks) - 1)
     for held in itertools.chain.from_iterable(itertools.combinations(blocks, size) for size in sizes):
         if held == (held[0],) and not held[0].path:
             continue  # the whole of the parameters: nothing is left to move
         model = Frozen(case.model, {block.name for block in held if block.path})
         for start in case.neighbours:
-            other = Case(model, start, case.pieces, None)
-            for message in _half_steps(other, chunk):
+            if (end := _end(model, start, halves, _HELD_STEPS)) is None:
+                continue
+            for message in _losses(end):
                 yield f"with {', '.join(block.name for block in held)} frozen, {message}"
-            moved = model.m_step(other.e(start).statistics, start)
             for block in held:
-                if block.path and not _same(get(moved, block.path), get(start, block.path)):
+                if block.path and not _same(get(end.params, block.path), get(start, block.path)):
                     yield f"{block.name} was frozen and moved"
 
 

@@ -11,6 +11,7 @@ from test_models import moved
 import latentem as lem
 from latentem.core import Inference
 from latentem.testing import BrokenContract, check_model
+from latentem.testing.check import failures
 from latentem.transform import Transformed
 
 X = lem.datasets.old_faithful()[:60]
@@ -361,10 +362,16 @@ class LabelsSwapped(Sound):
 @pytest.mark.parametrize(("defect", "clause", "data", "params", "where"), DEFECTS)
 def test_each_planted_defect_is_caught_by_its_clause(defect, clause, data, params, where):
     """The clause that a defect was planted for finds it."""
+    found = failures(defect(), params, data, moved=None if where is None else moved)
+    assert any(failure.clause == clause and (where is None or where in failure.where) for failure in found)
+
+
+def test_the_error_has_every_failure():
+    """`check_model` raises all that is found, of the bare model and under each transformer."""
     with pytest.raises(BrokenContract) as caught:
-        check_model(defect(), params, data, moved=None if where is None else moved)
-    named = {failure.clause for failure in caught.value.failures if where is None or where in failure.where}
-    assert clause in named
+        check_model(MissingNormaliser(), PARAMS, lem.Rows(X[:12]))
+    told = {failure.where.split(",")[0] for failure in caught.value.failures if failure.clause == "identity"}
+    assert told == {"bare", "Hard", "Tempered", "Sampled", "WithPrior"}
 
 
 def test_the_model_without_a_defect_passes():
