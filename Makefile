@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 QUICK := $(addprefix tests/,test_rules.py test_protocol.py test_bound.py test_books.py test_stop.py test_summary.py test_chunks.py test_table.py)
 BIN := $(VENV)/bin
+# What is installed is compiled when it is imported, once: most of it never is.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo quick test wheel pythons lint docs bench fuzz clean
 
@@ -11,10 +14,10 @@ demo: $(VENV)/.core
 
 # What is worth running while one thinks: under a minute on two cores.
 quick: lint $(VENV)/.test
-	$(BIN)/python -m pytest -q -n auto $(QUICK)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal $(QUICK)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # All tests of what a user installs: the wheel, in an environment of its own; TESTS are arguments of pytest.
 wheel:
@@ -45,9 +48,9 @@ clean:
 
 $(VENV)/.core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) .
 	touch $@
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	$(INSTALL) ".[$*]"
 	touch $@
