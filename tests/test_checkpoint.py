@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -68,28 +69,30 @@ def stopping(after):
 
 RUNNERS = {
     "plain": lem.EM(max_steps=30),
-    "repairing": lem.EM(max_steps=30),
     "accelerated": lem.EM(max_steps=30, accelerate=lem.Anderson()),
     "incremental": lem.Incremental(max_steps=20),
     "annealed": lem.Annealing(betas=(0.3, 1.0), em=lem.EM(max_steps=20)),
 }
 
 
+def fit_by(name, **options):
+    return lem.fit(lem.GaussianMixture(3), data(), n_starts=3, runner=RUNNERS[name], **options)
+
+
+undisturbed = cache(fit_by)
+
+
 @pytest.mark.parametrize("name", RUNNERS)
 @pytest.mark.parametrize("after", [1, 17, 50, 63])
 def test_a_fit_that_is_cut_short_goes_on_to_the_same_bits(tmp_path, name, after):
     """However a fit runs, and wherever it is cut short, twice: what the same call then gives is the undisturbed fit."""
-
-    def fit(**options):
-        return lem.fit(lem.GaussianMixture(3), data(), n_starts=3, runner=RUNNERS[name], **options)
-
     path = tmp_path / "run.ckpt"
     for more in (after, 9):
         try:
-            fit(checkpoint=path, callback=stopping(more))
+            fit_by(name, checkpoint=path, callback=stopping(more))
         except Killed:
             continue
-    same(fit(checkpoint=path), fit())
+    same(fit_by(name, checkpoint=path), undisturbed(name))
 
 
 @pytest.mark.parametrize("after", [5, 30])
@@ -120,10 +123,9 @@ def test_a_resumed_fit_does_not_begin_again(tmp_path):
 def test_a_finished_fit_returns_at_once(tmp_path):
     """Fitting again takes no pass: neither a State nor a chunk is computed, and the answer is the same."""
     path = tmp_path / "run.ckpt"
-    fit = lem.fit(lem.GaussianMixture(2), lem.datasets.old_faithful(), checkpoint=path)
-    again = lem.fit(
-        lem.GaussianMixture(2), lem.datasets.old_faithful(), checkpoint=path, engine=Refusing(), callback=stopping(1)
-    )
+    given = {"data": lem.datasets.old_faithful(), "n_starts": 3, "checkpoint": path}
+    fit = lem.fit(lem.GaussianMixture(2), **given)
+    again = lem.fit(lem.GaussianMixture(2), **given, engine=Refusing(), callback=stopping(1))
     same(again, fit)
     assert [step.seconds for step in again.history] == [step.seconds for step in fit.history]
 

@@ -349,10 +349,10 @@ def test_a_missing_cell_sends_one_block_another_way():
     assert np.isnan(left[0].x[7, 1])
 
 
-@pytest.mark.parametrize("d", [200_000, 2**20])
+@pytest.mark.parametrize("d", [200_000, 2**19])
 def test_more_columns_than_a_block_has_numbers_are_no_obstacle(d):
     """Rows so wide that a block would have none: the E-step is still the composed one, in blocks of 64."""
-    x = np.random.default_rng(0).standard_normal((9, d))
+    x = np.random.default_rng(0).standard_normal((4, d))
     model = lem.Mixture(lem.Gaussian(lem.Diagonal()), 2)
     components = lem.Gaussian(lem.Diagonal()).params(np.stack([x[0], x[1]]), np.ones((2, d)))
     agree(model, model.params([0.5, 0.5], components), lem.Rows(x), 1e-10)

@@ -34,7 +34,7 @@ ESTIMATORS = [
     KMeans(3, random_state=0),
     MiniBatchKMeans(3, batch_size=50, random_state=0),
     FactorAnalysis(),
-    FactorAnalysis(2, rotation="varimax"),
+    FactorAnalysis(2, rotation="varimax", max_iter=100),
     LatentEstimator(lem.GaussianMixture(2), n_init=1),
 ]
 
