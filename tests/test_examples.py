@@ -80,6 +80,7 @@ def classes(example):
         ("abo", 25),
         ("censored", 25),
         ("coins", 25),
+        ("geometric_median", 25),
         ("tutorial", 25),
         ("extending", 15),
         ("groups", 30),

@@ -71,7 +71,8 @@ def check_model(
         model: The model.
         params: Parameters at which its densities are sound, best not at an optimum.
         data: A chunk, or what the model makes a chunk of. A chunk that can be sliced is cut.
-        evidence: An independent log evidence of each unit, from (params, chunk).
+        evidence: An independent log evidence of each unit, from (params, chunk). Of a model that has none, such as one
+            of no density, what its bound must touch in its place.
         moved: From (params, chunk, shift, scale), both for data scale * x + shift; then all is checked there, too.
 
     Raises:

@@ -43,7 +43,7 @@ def _numbers(case: Case, chunk: Any) -> Iterator[str]:
         try:
             at = block.apply(total, params)
             free = block.free(total, at).numbers
-            few = min(len(model.log_evidence(at, chunk)), len(pieces)) < free + 2 * _SPARE
+            few = min(len(case.log_evidence(at, chunk)), len(pieces)) < free + 2 * _SPARE
             if few or model.diagnose(at, total):  # too few units to tell, or something is held up by a floor
                 continue
             seen = [_seen(case, chunk, block, changes(seed)) for seed in range(free + _SPARE)]
@@ -64,7 +64,7 @@ def _seen(case: Case, chunk: Any, block: Any, change: Any) -> Any:
     """How the log evidence of each unit follows the maximum of a block, as the weights of the units change a little."""
     total = case.own.statistics
     one, other = (block.apply(total + step * change, case.params) for step in (_NUDGE, -_NUDGE))
-    return case.model.log_evidence(one, chunk) - case.model.log_evidence(other, chunk)
+    return case.log_evidence(one, chunk) - case.log_evidence(other, chunk)
 
 
 def _value(case: Case, block: Any, mixed: Any) -> Any:

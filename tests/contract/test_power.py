@@ -9,7 +9,7 @@ from attrs import evolve
 from test_models import moved
 
 import latentem as lem
-from latentem.core import Inference
+from latentem.core import Inference, Unavailable
 from latentem.testing import BrokenContract, check_model
 from latentem.testing.check import failures
 from latentem.transform import Transformed
@@ -382,6 +382,25 @@ def test_the_model_without_a_defect_passes():
         inner = TIED
 
     check_model(SoundTied(), TIED_PARAMS, WEIGHTED)
+
+
+class WithoutEvidence(Sound):
+    """A model that says no log evidence."""
+
+    def log_evidence(self, params, chunk):
+        raise Unavailable("there is none")
+
+
+def test_a_model_without_log_evidence_is_held_to_the_given_one():
+    """Where a model has no log evidence its bound must touch the one that is given, weights of rows included."""
+
+    def evidence(params, chunk):
+        return FULL.log_evidence(params, chunk)
+
+    check_model(WithoutEvidence(), PARAMS, WEIGHTED, evidence=evidence)
+    check_model(WithoutEvidence(), PARAMS, WEIGHTED)
+    with pytest.raises(BrokenContract, match="off the sum of log_evidence"):
+        check_model(WithoutEvidence(), PARAMS, WEIGHTED, evidence=lambda params, chunk: evidence(params, chunk) + 1e-3)
 
 
 @pytest.mark.parametrize(
