@@ -27,7 +27,7 @@ x = np.array([[-1.0], [1.0], [3.0]])
 
 def log_likelihood(mean, width):
     """That of the three rows, with the second component at this mean and of this width."""
-    return np.log(stats.norm(0, 1).pdf(x) / 2 + stats.norm(mean, width).pdf(x) / 2).sum()
+    return np.log(stats.norm.pdf(x, 0, 1) / 2 + stats.norm.pdf(x, mean, width) / 2).sum()
 
 
 for width in (1, 0.1, 0.01, 1e-4, 1e-8, 1e-100):
@@ -197,7 +197,7 @@ axes[0].legend(fontsize=8)
 #
 #    <details><summary>Solution</summary>
 
-grid = np.geomspace(1e-3, 0.5, 2001)
+grid = np.geomspace(1e-3, 0.5, 1001)
 best = grid[np.argmax([log_likelihood(2.9, width) for width in grid])]
 print(f"the best width is {best:.4f}")
 assert abs(best - 0.1) < 0.002
@@ -223,7 +223,7 @@ assert abs(best - 0.1) < 0.002
 
 def em_step(weight, one, two, values, often):
     """A step of EM for two Poissons, in plain numpy."""
-    first, second = weight * stats.poisson(one).pmf(values), (1 - weight) * stats.poisson(two).pmf(values)
+    first, second = weight * stats.poisson.pmf(values, one), (1 - weight) * stats.poisson.pmf(values, two)
     r = first / (first + second)
     n = often @ r
     return n / often.sum(), (often * r) @ values / n, (often * (1 - r)) @ values / (often.sum() - n)
