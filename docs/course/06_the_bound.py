@@ -13,7 +13,6 @@ import runpy
 from itertools import pairwise
 from pathlib import Path
 
-import attrs
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy import optimize, special, stats
@@ -95,19 +94,25 @@ ax.legend(loc="lower left")
 # .. math:: \ell(\theta_{new}) \ge A(\theta_{new}, q_{old}) \ge A(\theta_{old}, q_{old}) = \ell(\theta_{old}).
 #
 # The first step holds since A is a bound for *every* q. The second holds since the M half makes A as large as it can.
-# The last holds since the bound touches where q was made. Here are the three numbers of each of five steps:
+# The last holds since the bound touches where q was made. `record` keeps every half step of a run, so the three numbers
+# are there to read:
 
-print("step  l(new)       A(new, q old)  l(old)")
-states = list(lem.EM(max_steps=5).iterate(model, params, x))
+trace = lem.record(model, x, start=params, steps=5)
 chain = []
-for before, after in pairwise(states):
-    between = model.log_joint(after.params, before.expectation.statistics) + before.expectation.entropy
-    chain.append((after.bound, between, before.bound))
-    print(f"{after.step.index:4}  {after.bound:.6f}  {between:.6f}    {before.bound:.6f}")
+print("step  l(new)       A(new, q old)  l(old)")
+for before, after in pairwise(trace[1:]):
+    if after.kind == "M":
+        chain.append((after.log_evidence, after.bound, before.log_evidence))
+        print("{:4}  {:.6f}  {:.6f}    {:.6f}".format(len(chain), *chain[-1]))
 
 # %%
-# The books of a step are the two differences: `m_gain` is the second step of the chain, `e_gain` the first.
-#
+# What each half gained are the two differences, and the books of a run have both: the M half the second step of the
+# chain, and the E half that follows the first.
+
+for frame in trace[1:6]:
+    print(f"{frame.kind} half: l = {frame.log_evidence:.4f}, A = {frame.bound:.4f}, KL = {max(frame.gap, 0):.4f}")
+
+# %%
 # The tangent picture
 # -------------------
 #
@@ -115,16 +120,8 @@ for before, after in pairwise(states):
 # the log likelihood :math:`\ell`, and A with the q of the *old* parameters. The two touch at the old parameters, with
 # the same slope, since A is below on both sides. M goes to the top of A. The likelihood there is higher still.
 #
-# It is the same for every model. Five of them, with 200 points of each line:
-
-
-def on_the_line(one, other, t):
-    """The parameters (1 - t) one + t other, number by number."""
-    if not attrs.has(type(one)):
-        return (1 - t) * one + t * other
-    names = [field.name for field in attrs.fields(type(one)) if field.init]
-    return attrs.evolve(one, **{name: on_the_line(getattr(one, name), getattr(other, name), t) for name in names})
-
+# It is the same for every model. Five of them, with more than 200 points of each line, from half a step before to half a step
+# beyond. `tangent` leaves out places where there are no parameters, such as a negative variance.
 
 faithful = lem.datasets.old_faithful()
 waiting, iris = faithful[:, 1:], lem.datasets.iris()
@@ -159,25 +156,21 @@ lines = {
         factor.chunk(iris),
     ),
 }
-where = np.linspace(-0.25, 1.2, 200)
-seen = {}
+tangents = {}
 for name, (family, old, chunk) in lines.items():
-    e_half = family.expectation(old, chunk)
-    new = family.m_step(e_half.statistics, old)
-    points = [on_the_line(old, new, t) for t in where]
-    curve = np.array([lem.log_likelihood(family, point, [chunk]) for point in points])
-    below = np.array([family.log_joint(point, e_half.statistics) + e_half.entropy for point in points])
-    touch = lem.log_likelihood(family, old, [chunk]) - family.log_joint(old, e_half.statistics) - e_half.entropy
-    seen[name] = curve, below, touch
-    print(f"{name:17} at theta old: l - A = {touch:9.1e};  least l - A on the line {np.min(curve - below):.2e}")
+    recorded = lem.record(family, chunk, start=old, steps=1)
+    tangent = recorded.tangent(1, "next", points=241)
+    tangents[name] = tangent
+    gap = tangent.log_likelihood - tangent.bound
+    print(f"{name:17} at the old: l - A = {tangent.touching:9.1e}; {len(gap)} points, least l - A {gap.min():9.1e}")
 
 # %%
 fig, axes = plt.subplots(1, 5, figsize=(12, 2.8), layout="constrained")
-for ax, (name, (curve, below, _)) in zip(axes, seen.items(), strict=True):
-    ax.plot(where, curve, label="log likelihood")
-    ax.plot(where, below, label="A, q of the old")
+for ax, (name, tangent) in zip(axes, tangents.items(), strict=True):
+    ax.plot(tangent.places, tangent.log_likelihood, label="log likelihood")
+    ax.plot(tangent.places, tangent.bound, label="A, q of the old")
     ax.axvline(0, color="0.7", linewidth=0.8)
-    ax.plot(1, np.interp(1, where, below), "k^", markersize=5)
+    ax.plot(1, np.interp(1, tangent.places, tangent.bound), "k^", markersize=5)
     ax.set(title=name, xticks=[0, 1], xticklabels=["old", "new"])
     ax.tick_params(labelleft=False)
 axes[0].legend(fontsize=7)
@@ -242,6 +235,7 @@ left.plot(*path.T, ".-", color="C3", label="the well, step by step")
 left.set(title="The sum of distances", aspect="equal")
 left.legend(fontsize=8)
 distances = np.linalg.norm(villages - start, axis=1)
+where = np.linspace(-0.25, 1.25, 100)
 along = [start + t * (path[1] - start) for t in where]
 above = [sum((np.linalg.norm(villages - m, axis=1) ** 2 / distances + distances) / 2) for m in along]
 right.plot(where, [total_distance(m) for m in along], label="F")
@@ -286,7 +280,7 @@ data = lines["Poisson mixture"][2]
 for _ in range(50):
     heights.append(lem.log_likelihood(poissons, lazy, [data]))
     goal = poissons.m_step(poissons.expectation(lazy, data).statistics, lazy)
-    lazy = on_the_line(lazy, goal, 0.1)
+    lazy = lem.teaching.Line.towards(lazy, goal).make(0.1)
 print(f"{heights[0]:.3f}, {heights[1]:.3f}, {heights[2]:.3f}, ..., {heights[-1]:.3f}")
 assert (np.diff(heights) > 0).all()
 
@@ -348,10 +342,28 @@ assert all(book.gap > 1 for name, book in books.items() if name != "posterior")
 
 for top, middle, bottom in chain:
     assert top >= middle >= bottom
-for name, (curve, below, touch) in seen.items():
-    assert abs(touch) < 1e-9, name
-    assert len(curve) == 200, name
-    assert (curve >= below).all(), name
+for name, tangent in tangents.items():
+    assert abs(tangent.touching) < 1e-9, name
+    assert len(tangent.places) >= 200, name
+    assert (tangent.log_likelihood >= tangent.bound - 1e-9).all(), name
+
+# The line of the Poisson mixture once more, in plain numpy.
+tangent = tangents["Poisson mixture"]
+
+
+def joint_of(weight, rates):
+    """w_j p(x | j) of each count, shape (10, 2)."""
+    return np.array([weight, 1 - weight]) * stats.poisson.pmf(counts, rates)
+
+
+old_joint = joint_of(0.5, [1.0, 3.0])
+r = old_joint / old_joint.sum(axis=1, keepdims=True) * often[:, None]
+new_weight, new_rates = r[:, 0].sum() / often.sum(), (counts * r).sum(axis=0) / r.sum(axis=0)
+entropy = -(r * np.log(r / often[:, None])).sum()
+for t, curve, below in zip(tangent.places, tangent.log_likelihood, tangent.bound, strict=True):
+    at = joint_of(0.5 + t * (new_weight - 0.5), np.array([1.0, 3.0]) + t * (new_rates - [1.0, 3.0]))
+    assert abs(curve - often @ np.log(at.sum(axis=1))) < 1e-9
+    assert abs(below - (r * np.log(at)).sum() - entropy) < 1e-9
 
 apart = [np.linalg.norm(villages - state.params, axis=1).sum() for state in run]
 np.testing.assert_allclose([-state.bound for state in run], apart, rtol=1e-12)
