@@ -6,7 +6,8 @@ EM never sees the likelihood that it raises. It raises something below it, the a
 chapter looks at that bound by itself: why it is below, by how much, and why raising it raises the likelihood. At the
 end the same idea, without any probability, finds the best place for a well.
 
-The formulas are in :doc:`the mathematics </mathematics>`, under "The bound"; here are their numbers.
+The formulas are in :doc:`the mathematics </mathematics>`, under "The bound" and "Other auxiliary functions"; here are
+their numbers.
 """
 
 import runpy
@@ -83,7 +84,7 @@ for i, book in enumerate(books.values()):
 ax.axvline(log_likelihood, color="C3", label="log likelihood")
 ax.set(yticks=range(5), yticklabels=list(books), xlabel="nats", title="A for five choices of q; the gap is KL")
 ax.margins(x=0.15)
-ax.legend(loc="lower left")
+_ = ax.legend(loc="lower left")
 
 # %%
 # The chain
@@ -173,7 +174,7 @@ for ax, (name, tangent) in zip(axes, tangents.items(), strict=True):
     ax.plot(1, np.interp(1, tangent.places, tangent.bound), "k^", markersize=5)
     ax.set(title=name, xticks=[0, 1], xticklabels=["old", "new"])
     ax.tick_params(labelleft=False)
-axes[0].legend(fontsize=7)
+_ = axes[0].legend(fontsize=7)
 
 # %%
 # The triangle is where the M half goes: the top of A. Read the picture once more as a recipe, with no word about
@@ -184,15 +185,11 @@ axes[0].legend(fontsize=7)
 # --------------------------
 #
 # Six villages want a well, with the least **sum of distances** to all. The sum of *squared* distances would be easy:
-# its minimum is the mean. So put a parabola over each distance. For any :math:`d > 0`,
-#
-# .. math:: |x - m| \le \frac{|x - m|^2}{2 d} + \frac{d}{2},
-#
-# since :math:`(|x - m| - d)^2 \ge 0`, with equality where d is the distance itself. Sum over the villages, and there
-# is a curve G that is above F and touches it where d was measured. The lowest point of G is a *weighted* mean, with
-# weights :math:`1/d` (Weiszfeld, 1937). To minimise F through :math:`G \ge F` is to maximise :math:`-F` through a
-# lower bound. So EM's runner can do it, and keeps its books: d takes the place of q, and :math:`-d/2` that of the
-# entropy. The model has the five methods of every other:
+# its minimum is the mean. So put a parabola over each distance, which touches it at the distance d where the well is
+# now. Sum over the villages, and there is a curve G that is above F and touches it. The lowest point of G is a
+# *weighted* mean, with weights :math:`1/d` (Weiszfeld, 1937). To minimise F through :math:`G \ge F` is to maximise
+# :math:`-F` through a lower bound. So EM's runner can do it, and keeps its books: d takes the place of q, and
+# :math:`-d/2` that of the entropy. The model has the five methods of every other:
 #
 # .. literalinclude:: /../examples/geometric_median.py
 #    :pyobject: GeometricMedian
@@ -200,7 +197,8 @@ axes[0].legend(fontsize=7)
 # It has no `log_evidence`, for there is no density; that is how a model says so. A fit of it then has no log
 # likelihood, no AIC and no BIC.
 
-median = runpy.run_path(str(Path(__file__).resolve().parents[2] / "examples" / "geometric_median.py"))
+here = Path(globals().get("__file__", "chapter")).resolve().parent  # a page is made in the directory of its chapter
+median = runpy.run_path(str(here.parents[1] / "examples" / "geometric_median.py"))
 well, villages = median["GeometricMedian"](), median["towns"]
 
 
@@ -242,7 +240,7 @@ right.plot(where, [total_distance(m) for m in along], label="F")
 right.plot(where, above, label="G, d of the old")
 right.plot(1, np.interp(1, where, above), "kv", markersize=5)
 right.set(title="The first step", xticks=[0, 1], xticklabels=["old", "new"])
-right.legend()
+_ = right.legend()
 
 # %%
 # Exercises

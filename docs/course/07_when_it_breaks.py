@@ -43,7 +43,7 @@ fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for mean in (3.0, 2.99, 2.9, 2.5):
     ax.plot(log_widths, [log_likelihood(mean, np.exp(s)) for s in log_widths], label=f"mean at {mean}")
 ax.set(xlabel="log of the second width", ylabel="log likelihood", title="A row of one's own: no maximum", ylim=(-9, 9))
-ax.legend()
+_ = ax.legend()
 
 # %%
 # What does EM do there? We start at a width of 0.01 and forbid nothing: `prior=None`.
@@ -150,7 +150,7 @@ for name, run in runs.items():
     ax.loglog(run.history.passes, np.maximum(top - run.history.bound, 1e-9), label=name)
     print(f"{name:8} {run.step.passes:5} passes, bound {run.bound:.9f}, weight {run.params.weights[0]:.7f}")
 ax.set(xlabel="passes over the data", ylabel="nats below the maximum", title="The same maximum, sooner")
-ax.legend()
+_ = ax.legend()
 
 # %%
 # The plain run stops with 1e-12 nats a row to go, as it was told, and its weight is right to four digits only. The
@@ -181,7 +181,7 @@ for ax, means, title in zip(axes, (found, ordered), ("as they come", "in order o
         ax.plot(means[:, j], "o", markersize=4, label=f"component {j}")
     ax.set(title=title, xlabel="sample", xticks=[0, 5, 11])
 axes[0].set(ylabel="mean waiting time, minutes")
-axes[0].legend(fontsize=8)
+_ = axes[0].legend(fontsize=8)
 
 # %%
 # The average of components that have changed places is a mean of nothing. Put the components in an order first. One
