@@ -121,8 +121,8 @@ for frame in trace[1:6]:
 # the log likelihood :math:`\ell`, and A with the q of the *old* parameters. The two touch at the old parameters, with
 # the same slope, since A is below on both sides. M goes to the top of A. The likelihood there is higher still.
 #
-# It is the same for every model. Five of them, with more than 200 points of each line, from half a step before to half a step
-# beyond. `tangent` leaves out places where there are no parameters, such as a negative variance.
+# It is the same for every model. Here are five, with more than 200 points of each line, from half a step before to half
+# a step beyond. `tangent` leaves out places where there are no parameters, such as a negative variance.
 
 faithful = lem.datasets.old_faithful()
 waiting, iris = faithful[:, 1:], lem.datasets.iris()
