@@ -2,9 +2,9 @@ r"""
 The bound
 =========
 
-EM never sees the likelihood that it raises. It raises something below it, the auxiliary lower bound :math:`A`. This
-chapter looks at that bound by itself: why it is below, by how much, and why raising it raises the likelihood. At the
-end the same idea, without any probability, finds the best place for a well.
+EM does not climb the likelihood itself. It climbs something below it, the auxiliary lower bound :math:`A`. This chapter
+looks at that bound alone: why it is below, by how much, and why the likelihood rises with it. At the end the same idea,
+without any probability, finds the best place for a well.
 
 The formulas are in :doc:`the mathematics </mathematics>`, under "The bound" and "Other auxiliary functions"; here are
 their numbers.
@@ -48,8 +48,8 @@ for name, q in [("a third each", np.full(3, 1 / 3)), ("proportional to a", row /
 # ------------
 #
 # The whole data now, and five choices of q. Two of them ignore the data. "Hard" puts everything on the likeliest
-# component. "Stale" is the posterior of other parameters, those of an earlier step. `lower_bound` gives the books of
-# each: Q, the entropy H, their sum A, and the gap to the log likelihood.
+# component. "Stale" is the posterior of other parameters, as an earlier step would leave it. `lower_bound` gives the
+# books of each: Q, the entropy H, their sum A, and the gap to the log likelihood.
 
 model = lem.GaussianMixture(3)
 params = model.params(weights, means[:, None], widths[:, None, None] ** 2)
