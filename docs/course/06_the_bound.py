@@ -113,6 +113,8 @@ for before, after in pairwise(trace[1:]):
 for frame in trace[1:6]:
     print(f"{frame.kind} half: l = {frame.log_evidence:.4f}, A = {frame.bound:.4f}, KL = {max(frame.gap, 0):.4f}")
 
+trace
+
 # %%
 # The tangent picture
 # -------------------
@@ -172,7 +174,7 @@ for ax, (name, tangent) in zip(axes, tangents.items(), strict=True):
     ax.plot(tangent.places, tangent.bound, label="A, q of the old")
     ax.axvline(0, color="0.7", linewidth=0.8)
     ax.plot(1, np.interp(1, tangent.places, tangent.bound), "k^", markersize=5)
-    ax.set(title=name, xticks=[0, 1], xticklabels=["old", "new"])
+    ax.set(title=name, xticks=[0, 1], xticklabels=["old", "new"], ylim=(tangent.bound[0], None))
     ax.tick_params(labelleft=False)
 _ = axes[0].legend(fontsize=7)
 
