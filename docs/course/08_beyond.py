@@ -32,24 +32,24 @@ heads = np.array([[3.0], [0.0], [3.0], [0.0]])
 coins = lem.Mixture(lem.Binomial(3), 2)
 run = list(lem.EM(max_steps=4).iterate(coins, coins.params([0.3, 0.7], [[0.3], [0.6]]), heads))
 table = []
-print("step  pocket   first  second   first coin, given HHH and TTT")
+print("step   pocket   first  second  P(first | HHH), P(first | TTT)")
 for state in run:
     first = coins.posterior(state.params, coins.chunk(heads)).weights[:2, 0]
     table.append([state.params.weights[0], *state.params.components[:, 0], *first])
-    print(f"{state.step.index:4}  {table[-1][0]:.4f}  {table[-1][1]:.4f}  {table[-1][2]:.4f}   {first.round(4)}")
+    print(f"{state.step.index:4}  {' '.join(f'{number:7.4f}' for number in table[-1])}")
 
 # %%
-# Two coins with two heads or two tails, and the pocket decides evenly: the tosses are explained as well as can be, at
-# :math:`\log \frac12` each. The E half is Bayes' rule with binomials in place of Gaussians; the M half counts expected
+# A coin with two tails, one with two heads, and a pocket that decides evenly: the reports are explained as well as can
+# be, at :math:`\log \frac12` each. The E half is Bayes' rule with binomials in place of Gaussians; the M half counts expected
 # heads. The probabilities 0 and 1 are at the edge of what is allowed, and no harm is done: :math:`0 \log 0 = 0`.
 #
 # Counts
 # ------
 #
 # The death notices of chapter 7 once more: 1,096 days, up to nine a day. One Poisson fits badly, since the variance is
-# 1.21 times the mean. Two ways out. A mixture of two Poissons says that there are two kinds of days, such as summer
-# and winter. A negative binomial says that every day has a rate of its own, from a gamma law. A third says that on
-# some days nobody counted.
+# 1.21 times the mean. Three ways out. A mixture of two Poissons says that there are two kinds of days, such as summer
+# and winter. A negative binomial says that every day has a rate of its own, from a gamma law. Zero inflation says that
+# on some days nobody counted.
 
 counts, days = np.arange(10.0)[:, None], np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1.0])
 families = {
