@@ -40,8 +40,9 @@ for state in run:
 
 # %%
 # A coin with two tails, one with two heads, and a pocket that decides evenly: the reports are explained as well as can
-# be, at :math:`\log \frac12` each. The E half is Bayes' rule with binomials in place of Gaussians; the M half counts expected
-# heads. The probabilities 0 and 1 are at the edge of what is allowed, and no harm is done: :math:`0 \log 0 = 0`.
+# be, at :math:`\log \frac12` each. The E half is Bayes' rule with binomials in place of Gaussians; the M half counts
+# expected heads. The probabilities 0 and 1 are at the edge of what is allowed, and no harm is done:
+# :math:`0 \log 0 = 0`.
 #
 # Counts
 # ------
