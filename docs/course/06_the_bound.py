@@ -119,12 +119,26 @@ trace
 # The tangent picture
 # -------------------
 #
-# Fix the old parameters, and walk along the straight line from them to the new ones, and beyond. At each point compute
-# the log likelihood :math:`\ell`, and A with the q of the *old* parameters. The two touch at the old parameters, with
-# the same slope, since A is below on both sides. M goes to the top of A. The likelihood there is higher still.
+# Fix the old parameters and their q, and walk away from them along a line. At each point compute the log likelihood
+# :math:`\ell`, and A with the q of the *old* parameters. Here one number changes, the mean of the second component.
+# A is a parabola in it.
+
+tangent = trace.tangent(1, "components.means[1, 0]")
+fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+ax.plot(tangent.places, tangent.log_likelihood, label="log likelihood")
+ax.plot(tangent.places, tangent.bound, label="A, q of the old")
+ax.plot(tangent.here, tangent.bound[tangent.places == tangent.here], "ko", label="the old parameters")
+ax.plot(tangent.places[tangent.bound.argmax()], tangent.bound.max(), "k^", label="the top of A")
+ax.set(xlabel="mean of the second component", ylabel="nats")
+_ = ax.legend()
+
+# %%
+# The two touch at the old parameters, with the same slope, since A is below on both sides. The M half goes to the top
+# of A. The likelihood there is higher still.
 #
-# It is the same for every model. Here are five, with more than 200 points of each line, from half a step before to half
-# a step beyond. `tangent` leaves out places where there are no parameters, such as a negative variance.
+# It is the same for every model and every line. Here are five models, and of each the line from the old parameters to
+# the new ones, from half a step before to half a step beyond, with more than 200 points. `tangent` leaves out places
+# where there are no parameters, such as a negative variance.
 
 faithful = lem.datasets.old_faithful()
 waiting, iris = faithful[:, 1:], lem.datasets.iris()
@@ -179,7 +193,7 @@ for ax, (name, tangent) in zip(axes, tangents.items(), strict=True):
 _ = axes[0].legend(fontsize=7)
 
 # %%
-# The triangle is where the M half goes: the top of A. Read the picture once more as a recipe, with no word about
+# The triangle is again where the M half goes. Read the picture once more as a recipe, with no word about
 # probability in it. To climb a curve that is hard to climb, draw an easy curve that is below it and touches it where
 # you stand. Climb the easy one. You cannot have lost.
 #
