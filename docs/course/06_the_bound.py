@@ -330,6 +330,9 @@ for _ in range(20_000):
     slopes = slopes + step
     if np.abs(step).max() < 1e-13:
         break
+for away in np.random.default_rng(0).normal(size=(200, 3)):  # the parabola that touches at the origin is below
+    parabola = log_odds_fit(np.zeros(3)) + away @ design.T @ (virginica - 1 / 2) - away @ quarter @ away / 2
+    assert parabola <= log_odds_fit(away)
 peer = optimize.root(lambda b: design.T @ (virginica - special.expit(design @ b)), np.zeros(3), tol=1e-13)
 print(f"{len(climbed)} steps, slopes {np.round(slopes, 6)}")
 assert np.diff(climbed).min() > -1e-11
