@@ -116,6 +116,11 @@ for frame in trace[1:6]:
 trace
 
 # %%
+# An M half moves the densities; an E half leaves them, and raises A alone.
+
+axes = lem.plot.filmstrip(trace, frames=range(1, 5))
+
+# %%
 # The tangent picture
 # -------------------
 #
@@ -123,14 +128,7 @@ trace
 # :math:`\ell`, and A with the q of the *old* parameters. Here one number changes, the mean of the second component.
 # A is a parabola in it.
 
-tangent = trace.tangent(1, "components.means[1, 0]")
-fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-ax.plot(tangent.places, tangent.log_likelihood, label="log likelihood")
-ax.plot(tangent.places, tangent.bound, label="A, q of the old")
-ax.plot(tangent.here, tangent.bound[tangent.places == tangent.here], "ko", label="the old parameters")
-ax.plot(tangent.places[tangent.bound.argmax()], tangent.bound.max(), "k^", label="the top of A")
-ax.set(xlabel="mean of the second component", ylabel="nats")
-_ = ax.legend()
+ax = lem.plot.tangent(trace, 1, "components.means[1, 0]")
 
 # %%
 # The two touch at the old parameters, with the same slope, since A is below on both sides. The M half goes to the top
