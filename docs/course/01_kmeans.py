@@ -156,8 +156,8 @@ for value, count in zip(values, times, strict=True):
 
 # %%
 # Six different ends. Two are good and nearly equal, 78.85; they differ in one flower. The others are bad, above 142.
-# One start in five ends there. A bad end looks like this: *setosa*, far from the rest, has two centres, and the other two
-# species share one.
+# One start in five ends there. A bad end looks like this: *setosa*, far from the rest, has two centres, and the other
+# two species share one.
 
 bad = ends[int(np.flatnonzero(last.round(4) == values[times[2:].argmax() + 2])[0])]
 good = ends[int(last.argmin())]
