@@ -236,12 +236,12 @@ print(f"from pairs {pairs:.9f}, from centres {by_hand[-1]:.9f}")
 np.testing.assert_allclose(pairs, by_hand[-1], rtol=1e-12)
 
 # %%
+# For each group :math:`\sum_{i,l} |x_i - x_l|^2 = 2 n \sum_i |x_i - \bar x|^2`: expand about the mean; the cross terms
+# cancel.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# For each group :math:`\sum_{i,l} |x_i - x_l|^2 = 2 n \sum_i |x_i - \bar x|^2`: expand about the mean; the cross terms
-# cancel.
 #
 # **2.** In one dimension the groups of the best labelling are intervals. So with 82 galaxies and three clusters there
 # are only :math:`\binom{81}{2} = 3240` labellings to try. Try them. Then draw three galaxies as centres and run to the
@@ -287,12 +287,12 @@ stays = lem.fit(here, speeds, start=here.params([part.mean(axis=0) for part in g
 np.testing.assert_allclose(stays.inertia, costs[best], rtol=1e-12)
 
 # %%
+# A cluster of 5 galaxies of 82 is rarely hit by chance. k-means++ looks for what is far. In two dimensions and more
+# there is no list of intervals to check against; one draws more starts, and never knows.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# A cluster of 5 galaxies of 82 is rarely hit by chance. k-means++ looks for what is far. In two dimensions and more
-# there is no list of intervals to check against; one draws more starts, and never knows.
 #
 # **3.** Run K-means on Old Faithful in minutes, not on one scale. How many eruptions change their group? Which column
 # decides?
@@ -314,11 +314,11 @@ shortest = np.bincount(raw_labels).min()
 assert shortest == int(np.argmin(by_waiting)) + 1
 
 # %%
+# K-means has no opinion on units: you have one, by your choice of scale. In minutes it cuts by the waiting time alone.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# K-means has no opinion on units: you have one, by your choice of scale. In minutes it cuts by the waiting time alone.
 #
 # Checks
 # ------

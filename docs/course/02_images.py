@@ -234,11 +234,11 @@ assert entropy < 4
 assert squeezed < entropy * n / 8
 
 # %%
+# The entropy saves little. Neighbours save more: in the sky one number follows itself again and again.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# The entropy saves little. Neighbours save more: in the sky one number follows itself again and again.
 #
 # **2.** Take blocks of 2 x 2 grey pixels as points in four dimensions and find 200 centres, as Hastie, Tibshirani and
 # Friedman (2009, sec. 14.3.9) do. How many bits a pixel is that, palette aside? Compare the error with that of single
@@ -258,11 +258,11 @@ assert f"{np.log2(200) / 4:.1f}" == "1.9"  # the book's fig. 14.9
 assert in_blocks < alone / 2
 
 # %%
+# Fewer bits and less error: neighbours are alike, and only a block can know it.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Fewer bits and less error: neighbours are alike, and only a block can know it.
 #
 # **3.** Turn the dial between colour and place: strengths 1, 5 and 60. Count the pieces, and measure how well the
 # clusters keep to colours. What are the two limits?
@@ -284,11 +284,11 @@ assert (np.diff(colour_errors) > 0).all()
 assert counts[-1] == len(grid)
 
 # %%
+# A large strength knows no colours: 96 pieces in a grid. A small one is the palette again, in crumbs.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# A large strength knows no colours: 96 pieces in a grid. A small one is the palette again, in crumbs.
 #
 # Checks
 # ------

@@ -230,12 +230,12 @@ print(f"a = {a}, b = {b}")
 np.testing.assert_allclose(shares(x, begin, beta)[:, 1], special.expit(x @ a + b), rtol=1e-12)
 
 # %%
+# Expand the two squares: :math:`|x|^2` cancels. The border, where the share is 1/2, is a straight line: that of
+# K-means, for every stiffness.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Expand the two squares: :math:`|x|^2` cancels. The border, where the share is 1/2, is a straight line: that of
-# K-means, for every stiffness.
 #
 # **2.** Ask for four centres, and turn the dial up slowly: start each run at the last end, with a little noise. How
 # many *different* centres are there? (Rose, 1998, Proceedings of the IEEE 86, clusters by this: deterministic
@@ -260,11 +260,11 @@ assert counts[-1] == 4
 assert (np.diff(counts) >= 0).all()
 
 # %%
+# A cluster splits when the variance along its longest axis exceeds :math:`\sigma^2`, as the whole did.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# A cluster splits when the variance along its longest axis exceeds :math:`\sigma^2`, as the whole did.
 #
 # **3.** Which stiffness do the data prefer? Do not hold the variance but learn it, and turn it into a stiffness. What
 # is the variance, in terms of the weighted J?
@@ -284,12 +284,12 @@ for other in (0.8 * variance, 1.25 * variance):
     assert lem.fit(soft(2, 1 / (2 * other)), x).log_likelihood < learnt.log_likelihood
 
 # %%
+# The mean squared distance a column. J alone would ask for no variance at all; the likelihood pays for a narrow
+# Gaussian with its height. That is where probability comes in: the next chapter.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# The mean squared distance a column. J alone would ask for no variance at all; the likelihood pays for a narrow
-# Gaussian with its height. That is where probability comes in: the next chapter.
 #
 # Checks
 # ------

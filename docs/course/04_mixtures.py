@@ -123,9 +123,9 @@ hills = [weights[j] * stats.multivariate_normal(means[j], covariances[j]).pdf(gr
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.scatter(*x.T, c="0.7", s=6)
 ax.contour(grid[..., 0], grid[..., 1], sum(hills), levels=8, colors="k", linewidths=0.8)
+ax.set(title="Three hills, and their sum", aspect="equal")
 for j, hill in enumerate(hills):
     ax.contour(grid[..., 0], grid[..., 1], hill, levels=[hill.max() * np.exp(-2)], colors=[paints[j]], linewidths=2)
-ax.set(title="Three hills, and their sum", aspect="equal")
 
 # %%
 # The **log likelihood** of parameters is the sum of the logs of that density over the points. It needs no labels.
@@ -204,11 +204,11 @@ np.testing.assert_allclose(inside + between, np.cov(x.T, bias=True), rtol=1e-12)
 np.testing.assert_allclose(center, x.mean(axis=0), rtol=1e-12)
 
 # %%
+# Exact, for any labels. K-means makes the trace of the first part small, and so that of the second large.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Exact, for any labels. K-means makes the trace of the first part small, and so that of the second large.
 #
 # **2.** How much does a label tell? Show that the complete-data log likelihood is the log likelihood plus the sum of
 # the log responsibilities of the true labels.
@@ -223,12 +223,11 @@ print(f"complete {complete:.4f} = incomplete {log_likelihood:.4f} + labels {told
 np.testing.assert_allclose(complete, log_likelihood + told, rtol=1e-12)
 
 # %%
+# :math:`p(x, z) = p(x)\, p(z \mid x)`. The last sum is never positive, for no label has a probability above one.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# :math:`p(x, z) = p(x)\, p(z \mid x)`. The last sum is never positive: the labels of 500 points cost 500 answers of
-# Bayes' rule.
 #
 # **3.** Use the known labels of all three species of iris, with one covariance for all of them
 # (`structure=lem.Tied()`), and then let Bayes' rule label the flowers. How many does it get wrong? (This is linear
@@ -250,11 +249,11 @@ assert (wrong == np.flatnonzero(scores.argmax(axis=1) != three)).all()
 assert len(wrong) == 3
 
 # %%
+# Three of 150, all at the border of *versicolor* and *virginica*.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Three of 150, all at the border of *versicolor* and *virginica*.
 #
 # Checks
 # ------

@@ -170,8 +170,8 @@ for ax, (name, fit) in zip(axes, fits.items(), strict=True):
     ax.set_title(f"{name}: {fit.log_likelihood:.1f}")
 
 # %%
-# Two of the true clusters lie askew. A round cluster can only be large or small; so the middle one gives its lower end
-# away and takes points of the left one.
+# All three true clusters lie askew. A round cluster can only be large or small. So the middle one gives its right end
+# away, and takes the upper end of the left one. Clusters along the axes are hardly better: 400 hits, as many.
 #
 # Hard clusters
 # -------------
@@ -266,11 +266,11 @@ print(f"numpy {height:.6f}, fit {tied.log_likelihood:.6f}")
 np.testing.assert_allclose(height, tied.log_likelihood, atol=1e-6)
 
 # %%
+# :math:`\Sigma = \sum_j C_j / n`, as in the table of the mathematics.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# :math:`\Sigma = \sum_j C_j / n`, as in the table of the mathematics.
 #
 # **2.** Stretch the first column of the 500 points by 10. Which of the three shapes gives the same labels? By how much
 # does its log likelihood change?
@@ -293,12 +293,12 @@ for name, (structure, _, _) in kinds.items():
         np.testing.assert_allclose(shift, -n * np.log(10), atol=1e-6)
 
 # %%
+# Diagonal and elliptical follow the stretch; the density falls by 10, so the log likelihood by :math:`n \log 10`. Round
+# clusters depend on the units, as K-means does.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Diagonal and elliptical follow the stretch; the density falls by 10, so the log likelihood by :math:`n \log 10`. Round
-# clusters depend on the units, as K-means does.
 #
 # **3.** How narrow are hard clusters? Take two Gaussians at -1 and 1 of width 1, with equal weights; hold the weights
 # equal and the widths alike. The border is 0 then, and the right cluster holds all that is positive. Find its mean and
@@ -319,11 +319,11 @@ np.testing.assert_allclose(half, folded.mean(), atol=0.02)
 np.testing.assert_allclose(np.sqrt(cut.covariances[0, 0]), folded.std(), atol=0.02)
 
 # %%
+# Means too far apart, and widths a fifth too small; more data do not help.
+#
 # .. raw:: html
 #
 #    </details>
-#
-# Means too far apart, and widths a fifth too small; more data do not help.
 #
 # Checks
 # ------
