@@ -117,15 +117,14 @@ for frame in trace[1:]:
     print(f"{frame.index} {frame.kind}: J = {frame.distortion:10.4f}")
 
 # %%
-# Six of the half steps as pictures. E changes colours, M moves the crosses.
+# The same half steps as pictures. E changes colours, M moves the crosses.
 
-fig, axes = plt.subplots(2, 3, figsize=(9, 6), layout="constrained", sharex=True, sharey=True)
-for ax, frame in zip(axes.flat, trace[1:7], strict=True):
-    owners = trace.responsibilities(frame.index).argmax(axis=1)
-    for j, colour in enumerate(["C0", "C1"]):
-        ax.plot(*x[owners == j].T, ".", color=colour, markersize=4)
-        ax.plot(*frame.params.components.means[j], "P", color=colour, markersize=12, markeredgecolor="k")
-    ax.set(title=f"{frame.index} {frame.kind}: J = {frame.distortion:.2f}")
+strip = lem.plot.filmstrip(trace)
+
+# %%
+# And J. The steps become small soon; most is gained in the first three half steps.
+
+ax = lem.plot.inertia(trace)
 
 # %%
 # Why it ends
@@ -179,10 +178,11 @@ for ax in axes:
 # its own group.
 #
 # The remedy is old: start several times, keep the lowest J. `fit` starts ten times, with centres drawn far from one
-# another (k-means++; the mathematics, "Starts").
+# another (k-means++; the mathematics, "Starts"). The picture shows where each of them ended.
 
 fit = lem.fit(lem.KMeans(3), iris)
 print(fit)
+ax = lem.plot.starts(fit)
 
 # %%
 # 78.8514 is what R prints, too, for `kmeans(iris[, 1:4], 3, nstart = 10)`.

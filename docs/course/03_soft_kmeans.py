@@ -104,6 +104,11 @@ print(f"J - H / beta {free_energy[0]:.3f}, {free_energy[1]:.3f}, {free_energy[2]
 print(f"A = constant - beta (J - H / beta): {constant - beta * free_energy[-1]:.6f} and {trace.bound[-1]:.6f}")
 
 # %%
+# The start, two half steps, and the end. A point between the centres has a colour between theirs.
+
+strip = lem.plot.filmstrip(trace, [0, 1, 2, len(trace) - 1])
+
+# %%
 # The dial
 # --------
 #

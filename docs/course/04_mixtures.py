@@ -11,9 +11,11 @@ The formulas are in :doc:`the mathematics </mathematics>`, under "Mixtures" and 
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
 from scipy import stats
 
 import latentem as lem
+from latentem.plot import palette
 
 # %%
 # The story
@@ -45,7 +47,7 @@ joint = np.stack(
     [weights[j] * stats.multivariate_normal(means[j], covariances[j]).pdf(x) for j in range(k)], axis=1
 )  # shape (500, 3)
 responsibilities = joint / joint.sum(axis=1, keepdims=True)
-paints = np.array([[0.84, 0.37, 0.0], [0.0, 0.62, 0.45], [0.0, 0.45, 0.70]])
+paints = np.array([to_rgb(palette.colour(j)) for j in range(k)])
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained", sharex=True, sharey=True)
 pictures = [("by truth", paints[labels]), ("by nobody", "0.35"), ("by responsibility", responsibilities @ paints)]
@@ -75,11 +77,14 @@ sure = int((responsibilities.max(axis=1) > 0.99).sum())
 print(f"{sure} of {n} are more than 99 % sure; expected hits {expected_hits:.1f}, hits {hits}")
 
 # %%
-# The library has the same numbers from the parameters.
+# The library has the same numbers from the parameters. `Fit.of` makes a fit of parameters that are given, without a
+# step. In its picture the points that are less certain are larger.
 
 model = lem.GaussianMixture(k)
 truth = model.params(weights, means, covariances)
-print(model.posterior(truth, model.chunk(x)).weights[doubtful].round(6))
+given_truth = lem.Fit.of(model, truth, x)
+print(given_truth.predict_proba(x)[doubtful].round(6))
+ax = lem.plot.classification(given_truth, x)
 
 # %%
 # The labels known
@@ -115,17 +120,14 @@ print(known)
 # The density of a mixture
 # ------------------------
 #
-# Without the labels a point has the density :math:`\sum_j w_j p(x \mid j)`: the three hills added up. Its contours are
-# no ellipses.
+# Without the labels a point has the density :math:`\sum_j w_j p(x \mid j)`: the three hills added up. Left, the
+# ellipses that hold 50 and 95 % of each hill. Right, the smallest regions that hold 25, 50, 75 and 95 % of the sum: no
+# ellipses.
 
-grid = np.stack(np.meshgrid(np.linspace(-1, 10, 160), np.linspace(0, 8.5, 120)), axis=-1)
-hills = [weights[j] * stats.multivariate_normal(means[j], covariances[j]).pdf(grid) for j in range(k)]
-fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-ax.scatter(*x.T, c="0.7", s=6)
-ax.contour(grid[..., 0], grid[..., 1], sum(hills), levels=8, colors="k", linewidths=0.8)
-ax.set(title="Three hills, and their sum", aspect="equal")
-for j, hill in enumerate(hills):
-    ax.contour(grid[..., 0], grid[..., 1], hill, levels=[hill.max() * np.exp(-2)], colors=[paints[j]], linewidths=2)
+fig, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharex=True, sharey=True)
+lem.plot.classification(given_truth, x, ax=axes[0])
+lem.plot.ellipses(given_truth, ax=axes[0])
+ax = lem.plot.density(given_truth, x, ax=axes[1])
 
 # %%
 # The **log likelihood** of parameters is the sum of the logs of that density over the points. It needs no labels.
@@ -261,7 +263,7 @@ assert len(wrong) == 3
 # The library against numpy and scipy, and against Fisher's print.
 
 chunk = model.chunk(x)
-np.testing.assert_allclose(model.posterior(truth, chunk).weights, responsibilities, atol=1e-12)
+np.testing.assert_allclose(given_truth.predict_proba(x), responsibilities, atol=1e-12)
 np.testing.assert_allclose(lem.log_likelihood(model, truth, x), log_likelihood, rtol=1e-12)
 np.testing.assert_allclose(known.params.weights, label_weights, rtol=1e-12)
 np.testing.assert_allclose(known.params.components.means, label_means, rtol=1e-10)

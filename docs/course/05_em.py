@@ -122,23 +122,7 @@ for frame in trace[1:9]:
 # Read it row by row. E closes the gap: KL is 0. M raises Q and leaves H as it is; the log likelihood goes ahead of A,
 # and a gap opens.
 
-paints = np.array([[0.84, 0.37, 0.0], [0.0, 0.62, 0.45], [0.0, 0.45, 0.70]])
-circle = np.stack([np.cos(np.linspace(0, 2 * np.pi, 100)), np.sin(np.linspace(0, 2 * np.pi, 100))])
-
-
-def draw(ax, r, means, covariances):
-    """Points in the colours of their responsibilities, and ellipses two standard deviations from the means."""
-    ax.scatter(*x.T, c=np.clip(r @ paints, 0, 1), s=6)
-    for mean, covariance, paint in zip(means, covariances, paints, strict=True):
-        ax.plot(*(mean[:, None] + 2 * np.linalg.cholesky(covariance) @ circle), color=paint, linewidth=2)
-    ax.set(aspect="equal", xlim=(-1, 10.5), ylim=(-0.5, 9))
-
-
-fig, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained", sharex=True, sharey=True)
-for ax, index in zip(axes.flat, [1, 2, 3, 4, 11, 81], strict=True):
-    now = trace[index].params
-    draw(ax, trace.responsibilities(index), now.components.means, now.components.covariances)
-    ax.set_title(f"{trace[index].index} {trace[index].kind}: A = {trace[index].bound:.2f}")
+strip = lem.plot.filmstrip(trace, [0, 1, 2, 3, 4, 11, 41, 81])
 
 # %%
 # Three shapes
@@ -166,8 +150,11 @@ for name, (structure, unit, _) in kinds.items():
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained", sharex=True, sharey=True)
 for ax, (name, fit) in zip(axes, fits.items(), strict=True):
-    draw(ax, fit.predict_proba(x), fit.params.components.means, fit.params.components.dense())
+    lem.plot.classification(fit, x, ax=ax)
+    lem.plot.ellipses(fit, mass=0.95, ax=ax)
     ax.set_title(f"{name}: {fit.log_likelihood:.1f}")
+for ax in axes[:2]:
+    ax.get_legend().remove()
 
 # %%
 # All three true clusters lie askew. A round cluster can only be large or small. So the middle one gives its right end
