@@ -192,3 +192,11 @@ def test_kmeans_on_a_line_finds_the_exact_optimum(k, seed):
     x = np.random.default_rng(seed).normal(size=24) ** 3
     fit = lem.fit(lem.KMeans(k), x[:, None], n_starts=30)
     assert fit.inertia == pytest.approx(least_inertia(x, k), rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_starts_of_kmeans_reach_small_far_clusters(k):
+    """On the galaxies, five of which are far from the others, forty starts find the optimum of dynamic programming."""
+    x = lem.datasets.galaxies() / 1000
+    fit = lem.fit(lem.KMeans(k), x, n_starts=40)
+    assert fit.inertia == pytest.approx(least_inertia(x[:, 0], k), rel=1e-12)

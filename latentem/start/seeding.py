@@ -30,7 +30,7 @@ _SAMPLE, _FEWEST = 2**16, 2**12
 class Seeder:
     """Random starts for one model and one data set; what they share is computed once.
 
-    Every component gets an average row's worth of the pooled data beside its own rows, so that a
+    Every component but those of K-means gets an average row's worth of the pooled data beside its own rows, so that a
     component of one row has a width, and one of zero counts can still explain a one.
     """
 
@@ -177,7 +177,12 @@ class Seeder:
         return tree_sum(map(self._base.clustered, self._chunks, np.split(labels, edges[:-1])))
 
     def _shared(self, own: Any) -> Any:
-        """The components' own statistics, and beside them an average row's worth of the pooled data for each."""
+        """The components' own statistics, and beside them an average row's worth of the pooled data for each.
+
+        Clusters that are told by their centres alone need none: it would draw a small one towards the middle.
+        """
+        if self._base.hard:
+            return own
         return own + (self._base.k / self._live) * self._pooled
 
 
