@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo quick test wheel pythons lint docs bench fuzz clean
+.PHONY: demo quick test wheel pythons lint docs site site-serve bench fuzz clean
 
 demo: $(VENV)/.core
 	$(BIN)/latentem demo
@@ -34,6 +34,19 @@ lint: $(VENV)/.lint
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/figures/faithful.py
+
+# The documentation as a site, in build/site; a warning is an error. npm brings MathJax, and a reader needs no network.
+site: $(VENV)/.docs build/mathjax/tex-svg.js
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
+
+site-serve: site
+	$(BIN)/python -m http.server --directory build/site 8000
+
+build/mathjax/tex-svg.js:
+	mkdir -p build/mathjax
+	cd build/mathjax && npm pack --silent mathjax@3.2.2 && tar -xzf mathjax-3.2.2.tgz package/es5/tex-svg.js
+	mv build/mathjax/package/es5/tex-svg.js $@
+	rm -r build/mathjax/package build/mathjax/mathjax-3.2.2.tgz
 
 # Random fits, for FUZZ_MINUTES, from FUZZ_SEED on.
 fuzz: export FUZZ_MINUTES ?= 20

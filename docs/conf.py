@@ -1,0 +1,38 @@
+"""How the documentation becomes a site: `make site`. Who reads it needs no network."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BUILD = ROOT / "build"
+sys.path[:0] = [str(ROOT), str(HERE / "_ext")]
+os.environ["PYTHONPATH"] = str(ROOT)  # an example may start a process of its own
+
+project = "latentem"
+author = copyright = "the authors of latentem"  # noqa: A001  # Sphinx reads this name
+language = "en"
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
+    "examples",
+]
+exclude_patterns = ["course/*", "figures", "_ext", "static"]
+default_role = "code"  # docstrings say `name`, as Markdown does
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+
+html_theme = "furo"
+html_title = "latentem"
+html_static_path = ["static", str(BUILD / "mathjax")]  # `make site` puts MathJax there
+html_css_files = ["site.css"]
+html_copy_source = False
+mathjax_path = "tex-svg.js"
+mathjax3_config = {"options": {"enableMenu": False}}  # the menu would ask a network for its parts
