@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
+    "equations",
     "examples",
 ]
 exclude_patterns = ["course/*", "figures", "_ext", "static"]

@@ -30,12 +30,12 @@ class LowerBound:
     @property
     def bound(self) -> float:
         """A = Q + H, never above the log evidence."""
-        return self.expected_log_joint + self.entropy
+        return self.expected_log_joint + self.entropy  # (eq: bound)
 
     @property
     def gap(self) -> float:
         """KL(q || p(z | data, params)) = log evidence - A, at least 0 up to rounding."""
-        return self.log_evidence - self.bound
+        return self.log_evidence - self.bound  # (eq: bound)
 
 
 @own_arithmetic

@@ -147,11 +147,12 @@ class Fit(Answers[P]):
     @property
     def aic(self) -> float:
         """Akaike's criterion, 2 n_parameters - 2 log likelihood: lower is better."""
-        return 2 * self.n_parameters - 2 * self._exact_log_likelihood("aic")
+        return 2 * self.n_parameters - 2 * self._exact_log_likelihood("aic")  # (eq: criteria)
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, n_parameters log n - 2 log likelihood: lower is better (mclust's is its negative)."""
+        # (eq: criteria)
         return self.n_parameters * float(np.log(self.observations)) - 2 * self._exact_log_likelihood("bic")
 
     @property

@@ -83,9 +83,11 @@ def tree_sum(values: Iterable[V], fan_in: int = FAN_IN, node: Callable[[list[V]]
         while len(levels[height]) == fan_in:
             if height + 1 == len(levels):
                 levels.append([])
+            # (eq: sum-tree)
             levels[height + 1].append(node(levels[height]))
             levels[height] = []
             height += 1
+    # (eq: sum-tree)
     carried: list[V] = []
     for level in levels:
         if level or carried:

@@ -40,6 +40,7 @@ class Inference:
 
     def tempered(self, expectation: Expectation[Any]) -> float:
         """The entropy as the objective weighs it, in nats: temperature x H, the hidden H taken once."""
+        # (eq: tempered)
         return self.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
 
 

@@ -145,7 +145,7 @@ class Whole(Learnable[S, P]):
     def log_joint(self, params: P, statistics: S) -> float:
         total = 0.0
         for name, part in self.pieces.items():
-            total += part.log_joint(_share(name)(params), _share(name)(statistics))
+            total += part.log_joint(_share(name)(params), _share(name)(statistics))  # (eq: expected-log-joint)
         return total
 
     def log_prior(self, params: P) -> float:

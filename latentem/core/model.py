@@ -77,6 +77,7 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
                 f"{type(self).__name__}.posterior gave a {type(posterior).__name__}: it must be a value with a method "
                 "entropy(), such as LabelPosterior(responsibilities)"
             )
+        # (eq: expected-log-joint)
         statistics = self.statistics(chunk, posterior)
         return Expectation(statistics, posterior.entropy(), observations(chunk))
 

@@ -71,7 +71,7 @@ class Cluster(Placed[X]):
     def __init__(self, client: Any, chunks: Sequence[X]) -> None:
         self._client, self._length = client, len(chunks)
         size, enough = 1, _SHARES * max(1, sum(client.nthreads().values()))
-        while self._length >= size * FAN_IN * enough:  # a power of the fan-in: docs/mathematics.md, "Sums over chunks"
+        while self._length >= size * FAN_IN * enough:  # a power of the fan-in (eq: sum-tree)
             size *= FAN_IN
         placement = uuid4().hex
         with warnings.catch_warnings():

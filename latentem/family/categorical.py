@@ -129,6 +129,7 @@ class Categorical(Named, ExponentialFamily):
 
     def from_mean(self, mean: Array) -> Array:
         slots = self._slots(len(self._known) if isinstance(self._known, tuple) else mean.shape[1] // self._known)
+        # (eq: categories)
         counts = np.zeros((len(mean), *slots.shape))
         counts[:, slots] = mean
         return shares(counts, slots / slots.sum(axis=1, keepdims=True))
@@ -202,7 +203,7 @@ class Multinomial(ColumnFamily):
         whole_rows = whole(x).all(axis=1)
         inside = whole_rows if self.total is None else whole_rows & (totals == self.total)
         x, totals = np.where(whole(x), x, 0.0), np.where(inside, totals, 0.0)
-        return np.where(inside, gammaln(totals + 1) - gammaln(x + 1).sum(axis=1), -np.inf)
+        return np.where(inside, gammaln(totals + 1) - gammaln(x + 1).sum(axis=1), -np.inf)  # (eq: categories)
 
     def cells(self, x: Array) -> Mask:
         return whole(x)

@@ -147,7 +147,7 @@ class VonMisesFisher(Family[Moments, VonMisesFisherParams]):
 
         def concentrations(statistics: Moments, params: VonMisesFisherParams, free: Mask) -> Array:
             gap = statistics.second_about(params.directions) / (2 * np.where(free, statistics.count, 1.0))
-            return _concentrations(np.where(free, gap, 1.0), params.directions.shape[1])
+            return _concentrations(np.where(free, gap, 1.0), params.directions.shape[1])  # (eq: von-mises-fisher)
 
         return [
             component_block(("directions",), directions, lambda params: params.directions.shape[1] - 1),

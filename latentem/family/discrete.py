@@ -61,14 +61,14 @@ class Poisson(CountColumns):
     def log_base(self, x: Array) -> Array:
         inside = whole(x)
         if inside.all():
-            return -log_factorial(x).sum(axis=1)
+            return -log_factorial(x).sum(axis=1)  # (eq: poisson)
         return np.where(inside, -log_factorial(np.where(inside, x, 0)), -np.inf).sum(axis=1)
 
     def natural(self, params: Array) -> Array:
         return np.log(params)
 
     def log_partition(self, params: Array) -> Array:
-        return params.sum(axis=1)
+        return params.sum(axis=1)  # (eq: poisson)
 
     def from_mean(self, mean: Array) -> Array:
         return mean
@@ -124,7 +124,7 @@ class Geometric(CountColumns):
         return -np.log(params).sum(axis=1)
 
     def from_mean(self, mean: Array) -> Array:
-        return share(np.ones_like(mean), mean, 0.5)
+        return share(np.ones_like(mean), mean, 0.5)  # (eq: geometric-exponential)
 
     def mean(self, params: Array) -> Array:
         return (1 - params) / params
@@ -180,7 +180,7 @@ class Successes(ColumnFamily):
 
     def from_mean(self, mean: Array) -> Array:
         successes, failures = np.hsplit(mean, 2)
-        return share(successes, failures, 0.5)
+        return share(successes, failures, 0.5)  # (eq: successes)
 
     def mean(self, params: Array) -> Array:
         trials = self.trials_of(params.shape[1])

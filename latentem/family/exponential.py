@@ -103,11 +103,13 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         natural = self._natural(params)
         features = self._features(x, natural.shape[1])
         # T(x) . natural - log partition + log h: docs/mathematics.md, "Sufficient statistics".
+        # (eq: exponential-family)
         with np.errstate(invalid="ignore"):  # an unbounded density is refused by name, by those who ask for it
             return self._base(x)[:, None] + _products(features, natural) - self._partition(params)
 
     @final
     def statistics(self, x: Array, weights: Array) -> ExponentialStatistics:
+        # (eq: exponential-statistics)
         per_row = weights.sum(axis=1)
         log_base = np.where(per_row > 0, self._base(x), 0.0)  # a row that counts nowhere may lie outside the support
         count, total = _but_nothing(weights.sum(axis=0)), _but_nothing(weights.T @ self._features(x))
@@ -124,6 +126,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
     def log_joint(self, params: Any, statistics: ExponentialStatistics) -> float:
         natural = self._natural(params)
         # At the edge a natural parameter is minus infinity, and 0 times that is 0: no units, no cost.
+        # (eq: exponential-family)
         products = np.where(statistics.total == 0, 0.0, natural) * statistics.total
         partitions = np.where(statistics.count == 0, 0.0, self._partition(params)) * statistics.count
         return float(products.sum()) - float(partitions.sum()) + statistics.log_base
@@ -164,6 +167,7 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
             if mean is None:
                 same = np.isclose(natural[i + 1 :], natural[i], rtol=_SAME, atol=0).all(axis=1)
             else:  # KL both ways: a difference of natural parameters alone means nothing, near 0 least of all
+                # (eq: alike)
                 same = ((apart[i + 1 :] - apart[i]) * (mean[i + 1 :] - mean[i])).sum(axis=1) < _ALIKE
             pairs += [(i, j) for j in (i + 1 + np.flatnonzero(same)).tolist()]
         return pairs
@@ -229,9 +233,10 @@ class ExponentialFamily(Family[ExponentialStatistics, Any]):
         pooled = statistics.total.sum(axis=0) / statistics.count.sum()
         count = np.where(unknown, 1.0, statistics.count)[:, None]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is unsound is refused by name
-            mean = statistics.total / count
+            mean = statistics.total / count  # (eq: mean-matching)
             # Maximum likelihood matches means, but one that underflows to zero would be at the edge.
             mean = np.where((mean == 0) & (statistics.total != 0), np.copysign(_LEAST_MEAN, statistics.total), mean)
+            # (eq: mean-matching)
             return frozen_params(self.from_mean(np.where(unknown[:, None], pooled, mean)))
 
 

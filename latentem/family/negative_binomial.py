@@ -135,6 +135,7 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
 def _log_density(x: Array, mean: Array, dispersion: Array) -> Array:
     """log p in nats, broadcast; the form of Loader (2000), in which no large numbers cancel: docs/mathematics.md."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        # (eq: negative-binomial)
         size = 1 / dispersion
         present = np.where(x > 0, x, 1.0)
         excess = (present - mean) / (1 + dispersion * mean)

@@ -77,7 +77,7 @@ class Exponential(ColumnFamily):
         return -np.log(params).sum(axis=1)
 
     def from_mean(self, mean: Array) -> Array:
-        rates = 1 / mean
+        rates = 1 / mean  # (eq: geometric-exponential)
         refuse_degenerate(self.sound(rates), "rates", "unbounded: its values are all 0, or nearly,")
         return rates
 
@@ -186,7 +186,7 @@ class Gamma(ExponentialFamily):
             mean, logs = _averages(statistics, free)
             # The second bracket is zero where the mean is the average, as it is unless it is held.
             with np.errstate(over="ignore", divide="ignore"):  # a held mean too far off is refused by name
-                gap = (np.log(mean) - logs) + less_log_ratio(mean, params.means)
+                gap = (np.log(mean) - logs) + less_log_ratio(mean, params.means)  # (eq: gamma)
             return _shapes(np.where(free[:, None], gap, 1.0), logs)
 
         def size(params: GammaParams) -> int:
@@ -234,6 +234,7 @@ def _shapes(gap: Array, logs: Array) -> Array:
     varies = gap > _NARROW * (1 + np.abs(logs))
     refuse_degenerate(varies, "shapes", "unbounded: its values hardly vary beside their size,")
     refuse_degenerate(gap < _WIDEST, "shapes", "zero: its values are too far from its mean")
+    # (eq: gamma)
     below, root = 3 - gap, np.sqrt((gap - 3) ** 2 + 24 * gap)
     a = np.where(below > 0, (below + root) / (12 * gap), 2 / np.maximum(root - below, 1.0))  # whichever does not cancel
     for _ in range(_STEPS):  # with what is quick, and loses digits where a is large; there the start is as good

@@ -113,6 +113,7 @@ def _maximiser(log_x: Array, weight: Array) -> tuple[float, float]:
         raise Degenerate(None, "shapes", "collapsed: all its values are equal", "use fewer components")
 
     def excess(shape: float) -> float:
+        # (eq: weibull)
         tilted = weight * np.exp(shape * below)
         return float(tilted @ below / tilted.sum()) - mean - 1 / shape
 
@@ -121,5 +122,6 @@ def _maximiser(log_x: Array, weight: Array) -> tuple[float, float]:
     while excess(most) < 0 and most < _SHARPEST:
         most *= 2
     # The scale has a closed form, from values relative to the largest, whose powers cannot overflow.
+    # (eq: weibull)
     shape = root(excess, least, most)
     return shape, float(np.exp(log_x.max() + np.log(weight @ np.exp(shape * below)) / shape))

@@ -128,5 +128,6 @@ def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple
     np.divide(1.0 if weight is None else weight, total, out=total)
     np.multiply(counts, total, out=counts)
     # "Two products" in docs/mathematics.md:
+    # (eq: two-products)
     # H = - sum of r log r, with log r = log joint - log total, and r summing to one over the components
     return counts, log_total - float(np.dot(counts.reshape(-1), log_joint.reshape(-1)))

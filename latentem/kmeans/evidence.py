@@ -30,7 +30,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
     farthest = np.sqrt(lengths.max())
     # -distance^2 / (2 variance) = (c, -1/2, -|c|^2 / 2) / variance . (y, |y|^2, 1)
     coefficients = np.column_stack([about, np.full(k, -0.5), -0.5 * lengths]) / variance
-    constant = -np.log(k) - d / 2 * np.log(2 * np.pi * variance)
+    constant = -np.log(k) - d / 2 * np.log(2 * np.pi * variance)  # (eq: k-means-bound)
     evidence, near = np.empty(len(x)), True
     highest: Array | float
     with np.errstate(under="ignore"):

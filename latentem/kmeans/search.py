@@ -143,6 +143,7 @@ class Search:
     def error(self, packed: bool) -> np.float32:
         """The error of a score, relative to 5 |x|^2 + 3 distance^2."""
         # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
+        # (eq: lloyd)
         roundings = self._centres.shape[1] + 12 + (self._label + 1 if packed else 0)
         return np.float32(1.02 * roundings * 2.0**-24)
 

@@ -159,7 +159,7 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
         if np.shape(density) != (len(chunk.x), self.k):
             wanted = f"of shape ({len(chunk.x)}, {self.k}), a row for each row of x and a column for each component"
             refuse_shape(self.family, "log_density", density, wanted)
-        return density if chunk.allowed is None else np.where(chunk.allowed, density, -np.inf)
+        return density if chunk.allowed is None else np.where(chunk.allowed, density, -np.inf)  # (eq: allowed)
 
     def refuse_unsound(self, log_joint: Array, chunk: Any) -> None:
         """Refuse log densities, shape (n, k), that leave a row without a posterior.

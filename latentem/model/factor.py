@@ -125,6 +125,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def log_evidence(self, params: FactorParams, chunk: Rows) -> Array:
         chunk = self._as_chunk(params, chunk)
+        # (eq: factor-evidence)
         u, s, _ = params.axes  # in units of the noise, along them and apart from them: a sum of squares, without q
         y = (chunk.x - params.mean) * params.whitener
         along = y @ u
@@ -265,12 +266,13 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
     def _estimate(self, second: Array, count: float, d: int) -> Array:
         """The maximisers without a floor, shape (d,) or ()."""
         pseudo_second, pseudo_count = self.prior.pseudo(self.noise, d)
+        # (eq: factor-m-step)
         return self.noise.average((second + pseudo_second)[None], np.array([count + pseudo_count]), d)[0]
 
     def _free_noise(self, params: FactorParams) -> int:
         """The numbers left of the d (d + 1) / 2 of a covariance, if these are fewer (Ledermann, 1937)."""
         d = len(params.mean)
-        return min(self.noise.free(d), d * (d + 1) // 2 - params.free_loadings)
+        return min(self.noise.free(d), d * (d + 1) // 2 - params.free_loadings)  # (eq: factor-free)
 
     def _identified_noise(self, statistics: FactorStatistics, params: FactorParams) -> Identified:
         """The free numbers of the noise, but for those at their floor, which cannot move; an event says so."""
@@ -287,12 +289,12 @@ def _unlabelled(chunk: Rows, allowed: Any = None) -> Rows:
 
 def _mean(statistics: FactorStatistics, params: FactorParams) -> Array:
     left = statistics.about(params.regression).cross[:, 0]
-    return params.mean + left / statistics.count if statistics.count > 0 else params.mean
+    return params.mean + left / statistics.count if statistics.count > 0 else params.mean  # (eq: factor-m-step)
 
 
 def _loadings(statistics: FactorStatistics, params: FactorParams) -> Array:
     left = statistics.about(params.regression).cross[:, 1:]
-    return params.loadings + _solved(statistics.gram[1:, 1:], left)
+    return params.loadings + _solved(statistics.gram[1:, 1:], left)  # (eq: factor-m-step)
 
 
 def _solved(gram: Array, cross: Array) -> Array:

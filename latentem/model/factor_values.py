@@ -77,6 +77,7 @@ class FactorParams(Value):
     def gain(self) -> tuple[Array, Array]:
         """The two parts of q: E[z | x] = (x - mean) @ gain, shape (d, m), and a root of its covariance, (m, m)."""
         eye = np.eye(self.loadings.shape[1])
+        # (eq: factor-posterior)
         q, r = np.linalg.qr(np.concatenate([self.whitened, eye]))  # r'r = I + L' Psi^-1 L, and nothing was squared
         root = np.linalg.solve(r, eye)
         return own((root @ q[: len(self.mean)].T * self.whitener).T), own(root)
@@ -172,6 +173,7 @@ class FactorStatistics(Additive):
         blurred = count * root @ root.T
         left = first / count
         scatter = scatter - count * np.multiply.outer(left, left)
+        # (eq: factor-scatter)
         middle, across = ((mean - params.mean) + left) @ gain, scatter @ gain
         spread = gain.T @ across + blurred
         slopes = np.linalg.lstsq(spread, across.T, rcond=None)[0].T
@@ -203,6 +205,7 @@ class FactorStatistics(Additive):
         """These statistics about another regression, shape (d, 1 + m)."""
         # With D = old - new, r' = r + D h: exact, and a sum of squares where the old one is the data's own.
         shift = self.origin - origin
+        # (eq: moved-regression)
         cross = self.cross + shift @ self.gram
         second = self.second + _pair(self.shape, self.cross + cross, shift)
         return evolve(self, origin=origin, cross=cross, second=second)

@@ -82,6 +82,7 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
         coefficients[free] = point.reshape(-1, width)
         log_weights = log_softmax(columns @ coefficients.T, axis=1)
         weights = np.exp(log_weights[:, free])
+        # (eq: concomitant)
         gradient = (counts[:, free] - design.share[:, None] * weights).T @ columns
         # minus the second derivative: for components f and g, sum share w_f (1{f = g} - w_g) z z'
         curvature = np.empty((len(free), width, len(free), width))

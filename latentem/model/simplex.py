@@ -32,7 +32,7 @@ class PseudoCounts:
 
     def log_density(self, probabilities: Array) -> float:
         """log p(probabilities) up to a constant, in nats, summed over all of them."""
-        return float(xlogy(self.count, probabilities).sum())
+        return float(xlogy(self.count, probabilities).sum())  # (eq: pseudo-counts)
 
 
 NO_COUNTS = PseudoCounts(0.0)
@@ -85,6 +85,7 @@ class Simplex(Probabilities):
 
     def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
         def maximize(counts: Array, current: Array) -> Array:
+            # (eq: pseudo-counts, weights)
             return shared(_none_below_zero(counts + self.prior.count, current), held, current[list(held)])
 
         def identified(counts: Array, current: Array) -> Identified:
@@ -152,6 +153,7 @@ def shared(counts: Array, held: tuple[int, ...] = (), values: Any = ()) -> Array
         return own(shares(counts, 1 / len(counts)))
     free = np.ones(len(counts), dtype=bool)
     free[list(held)] = False
+    # (eq: weights)
     new = np.zeros(len(counts))
     new[list(held)] = values
     new[free] = max(1 - new.sum(), 0.0) * shares(counts[free], 1 / max(free.sum(), 1))

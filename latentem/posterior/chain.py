@@ -58,6 +58,7 @@ class ChainPosterior(Value):
         with np.errstate(invalid="ignore"):
             surprise = -smoothed.log_onward
             surprise[packing.first] = 0.0
+            # (eq: chain-entropy)
             surprise += smoothed.log_backward
             of_steps = weight @ np.where(q > 0, q * surprise, 0.0).sum(axis=1)
             of_pairs = np.where(smoothed.pairs > 0, smoothed.pairs * self.coupling, 0.0).sum()

@@ -53,6 +53,7 @@ class LabelPosterior(Value):
     @classmethod
     def from_log(cls, log_joint: Array, multiplicity: Array | None = None, hidden: Hidden | None = None) -> Self:
         """From unnormalised log probabilities, shape (n, k); each row must have one that is finite."""
+        # (eq: responsibilities)
         shifted = log_joint - log_joint.max(axis=1, keepdims=True)
         weights = np.exp(shifted)
         total = weights.sum(axis=1, keepdims=True)
@@ -81,6 +82,7 @@ class LabelPosterior(Value):
 
     def latent_entropy(self) -> float:
         """H[q(z)] in nats: that of the labels alone."""
+        # (eq: responsibilities)
         surprise = np.where(self.weights > 0, self.log_weights, 0.0)
         return float(-(self.multiplicity @ np.einsum("nk,nk->n", self.weights, surprise)))
 
@@ -102,6 +104,7 @@ class LabelPosterior(Value):
 
     def power(self, exponent: float) -> LabelPosterior:
         """q(z) to a positive power, renormalised unit by unit; what else is hidden keeps its distribution."""
+        # (eq: tempered)
         return LabelPosterior.from_log(exponent * self.log_weights, self.multiplicity, self.hidden)
 
     def draw(self, seed: int) -> LabelPosterior:
@@ -136,4 +139,4 @@ def hidden_entropy(hidden: Hidden | None, counts: Callable[[], Array]) -> float:
     if hidden is None:
         return 0.0
     each = counts()
-    return float(np.where(each > 0, each * hidden.entropies(), 0.0).sum())
+    return float(np.where(each > 0, each * hidden.entropies(), 0.0).sum())  # (eq: hidden-entropy)

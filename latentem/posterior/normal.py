@@ -69,6 +69,7 @@ class NormalPosterior(Value):
 
     def entropy(self) -> float:
         """H[q] in nats: of each unit m/2 log(2 pi e) + 1/2 log det covariance (Bishop, 2006, eq. B.41)."""
+        # (eq: factor-posterior)
         _, log_det = np.linalg.slogdet(self.root)
         return float(self.multiplicity.sum() * (self.means.shape[1] * _UNIT_ENTROPY + log_det))
 

@@ -101,6 +101,7 @@ def smooth(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> Sm
     Scaled where every coupling lets the states mix, in log space where one does not (Rabiner, 1989, section V.A).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
+        # (eq: chain-scaling)
         return (_scaled if coupling.min() > _MIXING else _in_logs)(nodes, coupling, packing, weight)
 
 
@@ -111,6 +112,7 @@ def _scaled(nodes: Array, coupling: Array, packing: Packing, weight: Array) -> S
     onward = np.exp(nodes - nodes.max(axis=1, keepdims=True))  # what a row is divided by cancels in q
     forward, backward = np.empty_like(nodes), np.ones_like(nodes)
     total = np.empty((len(nodes), 1))
+    # (eq: forward-backward)
     forward[packing.first] = onward[packing.first]
     _normalise(forward[packing.first], total[packing.first])
     for before, step in pairwise(packing.steps):

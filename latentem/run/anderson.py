@@ -78,6 +78,7 @@ def squared(points: Sequence[Point], products: Products, failures: int) -> Itera
         return
     longest = math.sqrt(products[0, 0] / bend)
     for share in (0.5**failures, 0.5 ** (failures + 1)):  # each failure halves what goes beyond a plain step, l = 1
+        # (eq: squarem)
         length = 1 + max(longest - 1, 0.0) * share
         yield first.image + (2 * length - 1) * first.residual + length**2 * (second.residual - first.residual)
 
@@ -93,6 +94,7 @@ def mixing(products: Products, damping: float = 1.0) -> Products | None:
         return None
     # With coefficients that sum to one, the combination is the last residual less differences of neighbours: theirs
     # are free, and least squares finds them.
+    # (eq: anderson)
     change = np.diff(np.eye(len(products)), axis=0)  # residuals to their differences
     gram, against = change @ products @ change.T, change @ products[:, -1]
     lengths = np.sqrt(np.maximum(gram.diagonal(), 0.0))

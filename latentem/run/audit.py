@@ -70,7 +70,7 @@ class Books:
     @property
     def objective(self) -> float:
         """The objective that both half steps raise."""
-        return self.expected_log_joint + self.tempered + self.log_prior
+        return self.expected_log_joint + self.tempered + self.log_prior  # (eq: tempered)
 
     @property
     def blur(self) -> float:
@@ -80,6 +80,7 @@ class Books:
     @cached_property
     def slack(self) -> float:
         """The loss that rounding can explain."""
+        # (eq: slack)
         return (ROUNDING + self.rounding) * self._magnitude + self.cancelled + _PRIOR * abs(self.log_prior)
 
     def touches(self, log_evidence: float) -> bool:
@@ -89,7 +90,7 @@ class Books:
 
     @cached_property
     def _magnitude(self) -> float:
-        return self.observations + abs(self.expected_log_joint) + abs(self.entropy)
+        return self.observations + abs(self.expected_log_joint) + abs(self.entropy)  # (eq: slack)
 
 
 def _one_number(model: Model, method: str, given: Any) -> float:
@@ -138,8 +139,8 @@ def gains(model: Model, params: Any, statistics: Any, before: Books, after: Book
     """The gain of each half of a step: M from the statistics of the pass before to these parameters, then E."""
     crossed = model.log_joint(params, statistics)
     return {
-        "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,
-        "E": after.expected_log_joint - crossed + after.tempered - before.tempered,
+        "M": crossed - before.expected_log_joint + after.log_prior - before.log_prior,  # (eq: m-gain)
+        "E": after.expected_log_joint - crossed + after.tempered - before.tempered,  # (eq: e-gain)
     }
 
 
@@ -197,7 +198,7 @@ def slope(model: Model, params: Any, towards: Any, residual: Any) -> float:
     divergence between the two fits; docs/mathematics.md, "How far is the end". It is linear in a difference of
     statistics, so it keeps its digits where differences of bounds have lost all of theirs.
     """
-    return model.log_joint(towards, residual) - model.log_joint(params, residual)
+    return model.log_joint(towards, residual) - model.log_joint(params, residual)  # (eq: movement, ascent)
 
 
 def remaining(movements: Sequence[float], smooth: bool) -> float:
@@ -207,5 +208,6 @@ def remaining(movements: Sequence[float], smooth: bool) -> float:
         return 0.0
     if not smooth or len(sizes) < 2 or 0 in sizes:
         return math.inf
+    # (eq: remaining)
     rate = max([math.sqrt(after / before) for before, after in pairwise(sizes)])
     return sizes[-1] / 2 / (1 - rate) if rate < 1 else math.inf

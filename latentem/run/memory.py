@@ -79,7 +79,7 @@ class Memory(Value):
         """The objective still to be gained, in nats; infinity if unknown. docs/mathematics.md, "Acceleration"."""
         if movement == 0:
             return 0.0
-        return abs(movement) / 2 * max(self.stretches) if self.stretches else math.inf
+        return abs(movement) / 2 * max(self.stretches) if self.stretches else math.inf  # (eq: remaining-ahead)
 
     def learnt(self, stretch: float) -> Memory:
         """The memory with one stretch more."""

@@ -49,6 +49,7 @@ def oversampled(data: Placed[Rows], k: int, seed: list[int]) -> Rows:
 
 def _candidates(blocks: tuple[Array, ...], size: int, key: tuple[int, ...], chunk: Rows, cache: Cache) -> Drawn:
     """The `size` rows of a chunk that come first in the draw, with the keys by which they do."""
+    # (eq: k-means-parallel)
     chance = chunk.row_weight * (np.ones(len(chunk)) if not blocks else _distances(blocks, chunk, cache)[0])
     with np.errstate(divide="ignore"):
         keys = np.where(chance > 0, drawer(key, chunk).exponential(size=len(chunk)) / chance, np.inf)

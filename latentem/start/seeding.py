@@ -116,6 +116,7 @@ class Seeder:
         for j in sorted(range(self._base.k), key=lambda j: centres[j] is None):
             centre = centres[j]
             if centre is None:
+                # (eq: k-means-plus-plus)
                 chance = self._weight * (np.ones(len(x)) if np.isinf(nearest).any() else nearest)
                 chance = chance if chance.sum() > 0 else self._weight  # every row stands on a centre already
                 centre = x[rng.choice(len(x), p=chance / chance.sum())]
@@ -137,6 +138,7 @@ class Seeder:
     def groups(self, rng: Random) -> Any:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
         k, live = self._base.k, np.flatnonzero(self._weight)
+        # (eq: random-groups)
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space
         chosen = rng.permutation(live)[: k * size]
         labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
@@ -183,14 +185,14 @@ class Seeder:
         """
         if self._base.hard:
             return own
-        return own + (self._base.k / self._live) * self._pooled
+        return own + (self._base.k / self._live) * self._pooled  # (eq: pooled-unit)
 
 
 def _size(base: Clustering, data: Placed[Any]) -> int:
     """How many rows a start is made on: so many that it costs less than a few passes, and is as good."""
     if not base.hard:
         return _SAMPLE
-    return min(_SAMPLE, max(_FEWEST, 4 * base.k, sum(data.each(row_count)) // 16))
+    return min(_SAMPLE, max(_FEWEST, 4 * base.k, sum(data.each(row_count)) // 16))  # (eq: sample-of-rows)
 
 
 def _evenly(base: Clustering, chunk: Any, cache: Cache) -> Any:

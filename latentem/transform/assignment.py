@@ -40,7 +40,7 @@ class Hard(Transformed[P]):
         inner = self.inner.posterior(params, chunk)
         if not isinstance(inner, HasMode):
             raise Unavailable(f"{type(inner).__name__} has no mode: Hard needs latents that can be counted")
-        return inner.mode()
+        return inner.mode()  # (eq: hard)
 
 
 def _positive(instance: Any, attribute: Any, value: float) -> None:
@@ -103,4 +103,4 @@ class Sampled(Transformed[P]):
         inner = self.inner.posterior(params, chunk)
         if not isinstance(inner, HasDraw):
             raise Unavailable(f"{type(inner).__name__} has no draw: Sampled cannot sample from it")
-        return inner.draw(self.seed)
+        return inner.draw(self.seed)  # (eq: sampled)

@@ -32,7 +32,7 @@ class WithPrior(SamePosterior[P]):
         return f"WithPrior({self.inner!r}, pseudo=<{type(self.pseudo).__name__}>)"
 
     def log_prior(self, params: Any) -> float:
-        return self.inner.log_prior(params) + self.inner.log_joint(params, self.pseudo)
+        return self.inner.log_prior(params) + self.inner.log_joint(params, self.pseudo)  # (eq: conjugate-prior)
 
     def cancellation(self, params: Any, statistics: Any) -> float:
         return self.inner.cancellation(params, statistics) + self.inner.cancellation(params, self.pseudo)
@@ -53,6 +53,7 @@ class WithPrior(SamePosterior[P]):
         holding, identified = block.holding, block.identified
         return attrs.evolve(
             block,
+            # (eq: conjugate-prior)
             maximize=lambda statistics, params: block.maximize(statistics + self.pseudo, params),
             holding=None if holding is None else lambda components: self._informed(holding(components)),
             identified=None

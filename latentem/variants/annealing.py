@@ -92,7 +92,7 @@ class Annealing(Runner):
     def _nudged(self, model: Model, state: State[Any, Any], at_start: Any) -> Any:
         if self.nudge == 0:
             return state.params
-        statistics = (1 - self.nudge) * state.expectation.statistics + self.nudge * at_start
+        statistics = (1 - self.nudge) * state.expectation.statistics + self.nudge * at_start  # (eq: annealing)
         try:
             return model.m_step(statistics, state.params)
         except Degenerate:  # without the nudge the run goes on as well

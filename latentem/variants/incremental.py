@@ -67,6 +67,7 @@ class Incremental(Runner):
             gained: dict[Half, float] = {"E": 0.0, "M": 0.0}
             for number, chunk in enumerate(chunks):
                 if number > 0:
+                    # (eq: incremental)
                     following = model.m_step(now.expectation.statistics, now.params)
                 trees.replace(number, model.expectation(following, chunk))
                 new = Pass.of(model, following, trees.total)

@@ -116,7 +116,7 @@ class Online(Runner):
             return state
         updates, observations = state.updates + 1, state.observations + new.observations
         if state.discounted is not None:
-            # "Online EM" in docs/mathematics.md.
+            # (eq: online)
             # Sums, not means: a chunk enters by its size, so unequal chunks have the limit of equal ones.
             step = (updates + self.delay) ** -self.exponent
             new = (1 - step) * state.discounted + step * new

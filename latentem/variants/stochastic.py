@@ -79,7 +79,7 @@ class Stochastic(Runner):
         kind, params, status = "full", end.params, end.status
         if end.step.index == self.steps - 1:
             try:
-                params = model.m_step(1 / (self.steps - self.burn_in) * total, end.params)
+                params = model.m_step(1 / (self.steps - self.burn_in) * total, end.params)  # (eq: stochastic)
                 sentence = f"after {self.steps} draws, as asked; the last {self.steps - self.burn_in} were averaged"
                 kind, status = "average", Status(Ending.STOPPED, sentence)
                 expectation = yield e_half(model, params)

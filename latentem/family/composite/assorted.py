@@ -133,6 +133,7 @@ class Assorted(Named, Family[AssortedStatistics, Parts], Whole[AssortedStatistic
 
     def log_joint(self, params: Parts, statistics: AssortedStatistics) -> float:
         # A row that a component could not have drawn has density zero there.
+        # (eq: assorted)
         return super().log_joint(params, statistics) if not (statistics.outside > 0).any() else -np.inf
 
     def first(self, statistics: AssortedStatistics) -> Parts:

@@ -182,6 +182,7 @@ class ZeroInflated(
     def infer(self, params: ZeroInflatedParams, x: Array) -> tuple[Array, Hidden | None]:
         log_structural, log_unstructural = self._logs(params, x)
         drawn, inner = infer_at(self.family, params.family, x, self._seen(x))
+        # (eq: structural-zeros)
         log_drawn = log_unstructural + drawn
         log_mass = np.logaddexp(log_structural, log_drawn)
         possible = log_mass > -np.inf

@@ -180,6 +180,7 @@ class MixtureOf(Family[MixtureOfStatistics, MixtureOfParams], Whole[MixtureOfSta
     def infer(self, params: MixtureOfParams, x: Array) -> tuple[Array, Hidden | None]:
         density, inner = self.family.infer(params.members, x)
         log_joint, log_sum = self._summed(params, density)
+        # (eq: mixture-of)
         possible = (log_sum > -np.inf)[:, :, None]
         with np.errstate(invalid="ignore"):  # where no member is possible nothing counts: any q will do
             members = np.where(possible, np.exp(log_joint - np.where(possible, log_sum[:, :, None], 0.0)), 1 / self.m)

@@ -94,7 +94,7 @@ class Product(Named, Family[Parts, Parts], Whole[Parts, Parts]):
         return Parts(pieces.values())
 
     def log_density(self, params: Parts, x: Array) -> Array:
-        return np.add.reduce(self._each(lambda part, own: part.log_density(own, x), params))
+        return np.add.reduce(self._each(lambda part, own: part.log_density(own, x), params))  # (eq: products)
 
     def statistics(self, x: Array, weights: Array) -> Parts:
         return Parts(self._each(lambda part: part.statistics(x, weights)))

@@ -66,7 +66,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         missing = np.isnan(x)
         if missing.any():
             return self.structure.each.complete(x, missing, params.means, params.distinct)
-        return -0.5 * (params.log_partitions + params.distances(x)), None
+        return -0.5 * (params.log_partitions + params.distances(x)), None  # (eq: gaussian-density)
 
     def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
         products = QuadraticKernel.of(params, log_weights)
@@ -88,6 +88,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         return moments.together() if self.structure.tied else moments
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
+        # (eq: gaussian-log-joint)
         second = statistics.second_about(params.means)
         distances = statistics.shape.trace(params.precisions[: len(second)], second)
         return float(-0.5 * (statistics.count @ params.log_partitions + distances.sum()))

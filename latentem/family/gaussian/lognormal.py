@@ -68,7 +68,7 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
     def log_density(self, params: GaussianParams, x: Array) -> Array:
         inside = self.support(x)[:, None]
         logs = np.log(np.where(inside, x, 1.0))
-        density = self.gaussian.log_density(params, logs) - logs.sum(axis=1, keepdims=True)
+        density = self.gaussian.log_density(params, logs) - logs.sum(axis=1, keepdims=True)  # (eq: log-normal)
         return np.where(inside, density, -np.inf)
 
     def kernel(self, params: GaussianParams, log_weights: Array) -> Kernel | None:
@@ -90,6 +90,7 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
         return np.asarray(self.cells(x).all(axis=1))
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
+        # (eq: log-normal)
         # The Jacobian's sum of log x is in the moments already.
         logs = (statistics.first + statistics.count[:, None] * statistics.origin).sum()
         return super().log_joint(params, statistics) - float(logs)

@@ -196,6 +196,7 @@ def _conditional(
     roots *= size[:, columns][..., None]
     leading, regression = roots[..., :o, :o], roots[..., o:, :o].swapaxes(2, 3)
     order = columns[pattern]
+    # (eq: missing-cells)
     z = np.take_along_axis(x, order[:, :o], axis=1) - means[:, order[:, :o]]
     expected = means[:, order[:, o:]]
     edges = np.searchsorted(pattern, np.arange(len(columns) + 1)).tolist()

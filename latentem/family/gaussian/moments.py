@@ -138,7 +138,7 @@ class Moments(Additive):
         shift = self.origin - origin
         if not shift.any():
             return self
-        first = self.first + self.count[:, None] * shift
+        first = self.first + self.count[:, None] * shift  # (eq: moved-moments)
         second = own(self._second_after(shift, first))
         return type(self)(
             self.shape, np.broadcast_to(origin, shift.shape), self.count, own(first), second, self.observed, self.seen
@@ -155,6 +155,7 @@ class Moments(Additive):
         """The second moments once the origin has moved by -shift and the first ones have become `first`."""
         if not shift.any():
             return self.second
+        # (eq: moved-moments)
         added = self.shape.twice(0.5 * (self.first + first), shift)
         if len(self.second) < len(added):
             added = added.sum(axis=0, keepdims=True)
@@ -171,6 +172,7 @@ class Moments(Additive):
 
     @cached_property
     def _means(self) -> Array:
+        # (eq: gaussian-mean)
         return own(self.origin + self.first / np.where(self.count == 0, 1.0, self.count)[:, None])
 
     @cached_property

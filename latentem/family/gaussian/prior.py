@@ -123,7 +123,7 @@ class InverseWishart(CovariancePrior):
     def pseudo(self, form: Form, d: int) -> tuple[Array, float]:
         if self.scale.ndim and len(self.scale) != d:
             raise ValueError(f"the scale of InverseWishart has shape {self.scale.shape}: the data have {d} columns")
-        count = self.dof + d + 1
+        count = self.dof + d + 1  # (eq: inverse-wishart)
         if self.scale.ndim == len(form.one(d)) == 2:
             return self.scale, count
         columns = np.diagonal(self.scale) if self.scale.ndim == 2 else np.broadcast_to(self.scale, (d,))

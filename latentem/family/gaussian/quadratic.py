@@ -78,6 +78,7 @@ class QuadraticKernel(FeatureKernel):
             terms = self._half_squared(whiteners, apart, self.params.precisions)
             terms[:, 0] += constants
             terms[:, 1 : 1 + d] *= -1
+            # (eq: feature-error)
             sizes = np.abs(whiteners)
             sizes = self._half_squared(sizes, np.abs(apart), self.form.precision(sizes))
             error = 4 * (np.sqrt(terms.shape[1]) + 1) * np.abs(terms) + 2 * np.sqrt(d) * sizes
@@ -97,6 +98,7 @@ class QuadraticKernel(FeatureKernel):
         squares = np.empty((len(apart), 0)) if self.tied else 0.5 * self.form.quadratic(precisions)
         d = apart.shape[1]
         terms = np.empty((len(apart), 1 + d + squares.shape[1]))
+        # (eq: feature-form)
         terms[:, 0] = 0.5 * (whitened * whitened).sum(axis=1)
         terms[:, 1 : 1 + d] = linear
         terms[:, 1 + d :] = squares
@@ -135,6 +137,7 @@ class QuadraticKernel(FeatureKernel):
             largest[1 : 1 + d, 0] = np.maximum(np.abs(low - self.origin), np.abs(high - self.origin))
             if not self.tied:
                 self.form.squares(largest[1 : 1 + d], largest[1 + d :])
+            # (eq: feature-error)
             error = UNIT * (self.error @ largest).max()
         return bool(error <= _TOLERANCE * max(1.0, d / 2))
 

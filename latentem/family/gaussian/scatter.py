@@ -83,7 +83,7 @@ class ScatterFamily(Family[S, P]):
         second, count = self.prior.pseudo(each, params.means.shape[1])
         (_, log_det), m = normal.factors, len(normal.distinct)
         trace = each.trace(normal.precisions[:m], second[None])
-        return float(-0.5 * (count * log_det[:m] + trace).sum())
+        return float(-0.5 * (count * log_det[:m] + trace).sum())  # (eq: inverse-wishart)
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
         moments = self._moments(statistics)
@@ -170,9 +170,9 @@ class ScatterFamily(Family[S, P]):
             second = second.sum(axis=0, keepdims=True)
         if not self.prior.flat:
             pseudo_second, pseudo_count = self.prior.pseudo(each, d)
-            second, count = second + pseudo_second, count + pseudo_count
+            second, count = second + pseudo_second, count + pseudo_count  # (eq: inverse-wishart-covariance)
         known = count > 0
-        own = each.average(second, np.where(known, count, 1.0), d)
+        own = each.average(second, np.where(known, count, 1.0), d)  # (eq: covariances)
         if not known.all():
             own = np.where(known.reshape(-1, *(1,) * (second.ndim - 1)), own, current)
         return self.structure.estimate(own, count, current, floor)

@@ -142,6 +142,7 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
 
     def infer(self, params: StudentParams, x: Array) -> tuple[Array, Hidden]:
         distances = self._checked_distances(params, x)
+        # (eq: student)
         scales = GammaScales(own((params.dof + x.shape[1]) / 2), own((params.dof + distances) / 2))
         return self._log_density(params, distances), scales
 
@@ -270,6 +271,7 @@ def _dof_at(average: Array) -> Array:
     """
     least, most = (float(log_less_digamma(np.array(end / 2))[0]) for end in (MOST_DOF, LEAST_DOF))
     inside = np.clip(average, least, most)
+    # (eq: student)
     y = (3 - inside + np.sqrt((inside - 3) ** 2 + 24 * inside)) / (12 * inside)
     for _ in range(_STEPS):
         gap, slope = log_less_digamma(y)

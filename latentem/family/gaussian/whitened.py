@@ -115,6 +115,7 @@ class WhitenedKernel(Kernel):
         k, few = len(self.params.means), _quarter(x.shape[1])
         whitened = buffers.array("whitened", k * few, len(x))
         centre = self.params.means[:, :few].mean(axis=0)
+        # (eq: whitening-bound)
         heads = self.whiteners[:, :few, :few]
         np.dot(heads.reshape(k * few, few), (x[:, :few] - centre).T, out=whitened)
         whitened -= np.einsum("kij,kj->ki", heads, self.params.means[:, :few] - centre).reshape(-1, 1)

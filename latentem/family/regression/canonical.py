@@ -96,7 +96,7 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
                 predictor = columns @ coefficients
                 mean, variance = self.response(predictor)
                 value = float(share @ self.log_response(predictor, y))
-                # Gradient and minus the Hessian of a canonical link: docs/mathematics.md, "Poisson, logistic".
+                # (eq: canonical-regression)
                 return value, columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
 
         # Half a success more keeps the flat start finite where no response, or every one, is a success.

@@ -69,7 +69,7 @@ class LineMoments(Additive):
         if not change.any():
             return self
         moments, shear = self.moments, np.broadcast_to(np.eye(self.anchor.shape[1]), self.moments.second.shape).copy()
-        shear[:, -1, :-1] = -change  # (x, u) to (x, u - change . x): docs/mathematics.md, "Linear"
+        shear[:, -1, :-1] = -change  # (x, u) to (x, u - change . x) (eq: linear-regression)
         turned = evolve(
             moments,
             origin=_times(shear, moments.origin),
@@ -88,7 +88,7 @@ class LineMoments(Additive):
 
     def best_slopes(self) -> Array:
         """Least squares slopes, (k, p); the smallest ones, in standardised covariates, where many fit equally well."""
-        return solve(self._spread(), self._centred()[:, :-1, -1], self.slopes)
+        return solve(self._spread(), self._centred()[:, :-1, -1], self.slopes)  # (eq: linear-regression)
 
     def ranks(self) -> Array:
         """How many coefficients the rows of each component determine, the intercept among them, shape (k,)."""

@@ -29,7 +29,7 @@ class Diagonal(Form):
         return weight @ (y * y)
 
     def average(self, second: Array, count: Array, d: int) -> Array:
-        return second / count[:, None]
+        return second / count[:, None]  # (eq: covariances)
 
     def of_columns(self, variances: Array) -> Array:
         return variances

@@ -164,7 +164,7 @@ class Form(Structure):
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         """The maximisers under covariance >= floor, where these are the unconstrained ones; see docs/mathematics.md."""
-        return np.maximum(covariances, floor)
+        return np.maximum(covariances, floor)  # (eq: floor)
 
     def surely_keep(self, part: float, before: Array, after: Array) -> bool:
         """Whether in every direction so much of a variance is left, (m, ...); False where that is close."""

@@ -59,7 +59,7 @@ class Full(Form):
         return second
 
     def average(self, second: Array, count: Array, d: int) -> Array:
-        return second / count[:, None, None]
+        return second / count[:, None, None]  # (eq: covariances)
 
     def columns(self, second: Array) -> Array:
         return second.diagonal(axis1=-2, axis2=-1)
@@ -123,6 +123,7 @@ class Full(Form):
     def raised(self, covariances: Array, floor: Array) -> Array:
         if not floor.any() or self.surely_above(covariances, floor, 1.0):
             return covariances
+        # (eq: floor)
         root = np.sqrt(floor)
         values, vectors = np.linalg.eigh(covariances / (root[:, None] * root))
         low = values[:, 0] < 1

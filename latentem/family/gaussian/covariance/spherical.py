@@ -29,7 +29,7 @@ class Spherical(Form):
         return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
 
     def average(self, second: Array, count: Array, d: int) -> Array:
-        return second / (count * d)
+        return second / (count * d)  # (eq: covariances)
 
     def of_columns(self, variances: Array) -> Array:
         return np.asarray(variances.sum())
