@@ -23,14 +23,27 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "equations",
     "examples",
+    "names",
+    "offline",
 ]
-exclude_patterns = ["course/*", "figures", "_ext", "static"]
+exclude_patterns = ["course/*", "figures", "_ext", "static", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 default_role = "code"  # docstrings say `name`, as Markdown does
+
+autodoc_typehints = "none"  # signatures say them, and docstrings say shapes
+autodoc_member_order = "bysource"
+autosummary_generate = False  # the directive `names` documents each name on the same page
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # an attribute is a line of its class
+napoleon_custom_sections = [
+    (f"Class attributes that a {kind} may say", "Attributes") for kind in ("family", "model", "prior", "structure")
+]
+python_use_unqualified_type_names = True
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "latentem"
 html_static_path = ["static", str(BUILD / "mathjax")]  # `make site` puts MathJax there
 html_css_files = ["site.css"]

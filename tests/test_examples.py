@@ -50,6 +50,12 @@ def test_the_readme_shows_what_its_example_prints():
     assert run(example).strip() == shown.strip()
 
 
+def test_the_first_page_of_the_site_shows_what_its_example_prints():
+    """The example of docs/index.md prints what stands below it, to the letter."""
+    page = ROOT / "docs" / "index.md"
+    assert run(fenced(page, "python")[0]).strip() == fenced(page, "text")[0].strip()
+
+
 def code_lines(source, name):
     """The lines of a class that are neither blank, nor comment, nor docstring."""
     tree = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+import latentem as lem
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -103,3 +107,62 @@ def test_every_page_is_in_the_contents():
     assert sorted(set(entries) - made) == sorted(pages)
     assert len(entries) == len(set(entries))
     assert made == {DOCS / "gallery" / name / "index" for name in ("course", "examples")}
+
+
+def runnable():
+    """All code that a test runs and a reader sees: blocks of pages, examples, doctests."""
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        yield from re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    for example in (ROOT / "examples").glob("*.py"):
+        yield example.read_text(encoding="utf-8")
+
+
+def test_every_public_name_is_shown_in_code_that_runs():
+    """Each name of `latentem` that is no room occurs in a block of a page or in an example, and these are run."""
+    words = set(re.findall(r"\w+", "\n".join(runnable())))
+    assert [name for name in lem.__all__ if not inspect.ismodule(getattr(lem, name)) and name not in words] == []
+
+
+def documented():
+    """The names of the pages of docs/api/, with the module that they are of."""
+    for page in sorted((DOCS / "api").glob("*.md")):
+        for name, listed in re.findall(r"^```\{names\} (\S+)\n(.*?)^```", page.read_text(), flags=re.S | re.M):
+            yield from ((name, each) for each in listed.split())
+
+
+def test_the_library_by_names_is_complete():
+    """docs/api/ lists each public name of the library and of its rooms once, and no other."""
+    found = list(documented())
+    rooms = [name for name in lem.__all__ if inspect.ismodule(getattr(lem, name))]
+    wanted = {("latentem", name) for name in lem.__all__ if name not in rooms}
+    for module in [*rooms, "sklearn", "sklearn.hmm"]:
+        room = importlib.import_module(f"latentem.{module}")
+        wanted |= {
+            (room.__name__, name) for name in room.__all__ if getattr(lem, name, None) is not getattr(room, name)
+        }
+    assert sorted(found) == sorted(wanted)
+
+
+def test_a_page_that_asks_a_network_is_found():
+    """Scripts, styles, fonts and pictures from elsewhere are found; links to follow, and files of the site, are not."""
+    offline = module("offline")
+    bad = [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="//cdn.example/x.css">',
+        "@import url(https://fonts.example/f.css);",
+        "src: url('https://fonts.example/f.woff2')",
+        '<img alt="" src="https://pictures.example/p.png">',
+    ]
+    assert [len(offline.asked(text)) for text in bad] == [1] * len(bad)
+    good = '<a href="https://example.org">x</a><script src="_static/x.js"></script><link rel="canonical" href="https://e.org">'
+    assert offline.asked(good) == []
+
+
+def test_an_example_gets_a_title_and_keeps_its_lines():
+    """An example's title is its first line up to the colon, and its code is copied to the letter."""
+    examples = module("examples")
+    source = '"""Coins: two of them.\n\nMore.\n"""\n\nx = 1\nassert x\n'
+    made = examples.titled(source, "it takes long")
+    assert "\nCoins\n=====\n\nCoins: two of them.\n" in made
+    assert "it takes long" in made
+    assert made.endswith("\n\nx = 1\nassert x\n")

@@ -4,11 +4,15 @@ An example says in its docstring's first line what it is; a gallery wants a titl
 with that line, up to its colon, as a title above it.
 """
 
-import ast
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from sphinx.application import Sphinx
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 SHOWN = {
     "checkpoint": "it starts a process of itself, and kills it",
@@ -38,6 +42,11 @@ def copied(examples: Path, into: Path) -> None:
         (into / path.name).write_text(titled(path.read_text(encoding="utf-8"), SHOWN.get(path.stem)), encoding="utf-8")
 
 
+def in_gallery(app: Sphinx, page: str, source: list[str]) -> None:
+    """A link to the file of an example, which serves who reads the page elsewhere, leads to its page of the site."""
+    source[0] = re.sub(r"\]\((?:\.\./)+examples/(\w+)\.py\)", r"](/gallery/examples/\1.rst)", source[0])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Copies the examples, and says to sphinx-gallery where they are."""
     root = Path(app.confdir).parent
@@ -58,4 +67,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "remove_config_comments": True,
         "plot_gallery": "True",
     }
+    app.connect("source-read", in_gallery)
     return {"parallel_read_safe": True}
