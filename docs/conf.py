@@ -1,5 +1,6 @@
 """How the documentation becomes a site: `make site`. Who reads it needs no network."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ ROOT = HERE.parent
 BUILD = ROOT / "build"
 sys.path[:0] = [str(ROOT), str(HERE / "_ext")]
 os.environ["PYTHONPATH"] = str(ROOT)  # an example may start a process of its own
+logging.getLogger("latentem").propagate = False  # a theme sets up the root logger, which would tell of each fit
 
 project = "latentem"
 author = copyright = "the authors of latentem"  # noqa: A001  # Sphinx reads this name

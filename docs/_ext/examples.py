@@ -29,7 +29,8 @@ def titled(source: str, why_not: str | None = None) -> str:
     title = text.partition("\n")[0].partition(": ")[0].rstrip(".:").replace("`", "")
     rest = "\n".join(source.splitlines()[docstring.end_lineno :])
     note = "" if why_not is None else f"\n\n*Shown, not run, when the site is built: {why_not}.*"
-    return f'r"""\n{title}\n{"=" * len(title)}\n\n{text}{note}\n"""\n{rest}\n'
+    # A gallery shows what a single cell prints above its code, and below it where a text goes before.
+    return f'r"""\n{title}\n{"=" * len(title)}\n\n{text}{note}\n"""\n\n# %%\n# The script:\n{rest}\n'
 
 
 def copied(examples: Path, into: Path) -> None:
@@ -65,6 +66,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "show_memory": False,
         "min_reported_time": 1_000_000,
         "remove_config_comments": True,
+        "default_thumb_file": str(root / "docs" / "figures" / "faithful.png"),
         "plot_gallery": "True",
     }
     app.connect("source-read", in_gallery)
