@@ -57,7 +57,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist docs/gallery
 
 $(VENV)/.core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
