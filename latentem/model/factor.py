@@ -125,14 +125,13 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def log_evidence(self, params: FactorParams, chunk: Rows) -> Array:
         chunk = self._as_chunk(params, chunk)
-        # (eq: factor-evidence)
         u, s, _ = params.axes  # in units of the noise, along them and apart from them: a sum of squares, without q
         y = (chunk.x - params.mean) * params.whitener
         along = y @ u
         apart = y - along @ u.T
         distance = np.einsum("nd,nd->n", apart, apart) + ((along / np.hypot(1, s)) ** 2).sum(axis=1)
         log_det = params.log_det_noise + 2 * np.log(np.hypot(1, s)).sum()
-        return -0.5 * (len(params.mean) * LOG_2PI + log_det + distance)
+        return -0.5 * (len(params.mean) * LOG_2PI + log_det + distance)  # (eq: factor-evidence)
 
     def sample(self, params: FactorParams, size: int, rng: Any) -> tuple[Array, Array]:
         """Draw x, shape (size, d), and the factors z, shape (size, m)."""
@@ -265,9 +264,8 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def _estimate(self, second: Array, count: float, d: int) -> Array:
         """The maximisers without a floor, shape (d,) or ()."""
-        pseudo_second, pseudo_count = self.prior.pseudo(self.noise, d)
-        # (eq: factor-m-step)
-        return self.noise.average((second + pseudo_second)[None], np.array([count + pseudo_count]), d)[0]
+        more, units = self.prior.pseudo(self.noise, d)
+        return self.noise.average((second + more)[None], np.array([count + units]), d)[0]  # (eq: factor-m-step)
 
     def _free_noise(self, params: FactorParams) -> int:
         """The numbers left of the d (d + 1) / 2 of a covariance, if these are fewer (Ledermann, 1937)."""

@@ -105,7 +105,7 @@ def density(
     if seen.family.atoms(x).any():
         raise Unavailable("its rows have probabilities and not densities, which have no contours")
     heights = seen.densities(x).sum(axis=1)
-    levels = np.unique(np.quantile(heights, 1 - np.sort(masses)[::-1]))
+    levels = np.unique(np.quantile(heights, 1 - np.sort(masses)[::-1]))  # (eq: regions)
     inside = x[heights >= levels[0]]
     low, high = inside.min(axis=0), inside.max(axis=0)
     room = 0.08 * (high - low)
@@ -182,8 +182,8 @@ def radius(mass: float, dof: float, d: int = 2) -> float:
     "Pictures" in docs/mathematics.md.
     """
     if np.isinf(dof):
-        return float(np.sqrt(chdtri(d, 1 - mass)))
-    return float(np.sqrt(d * fdtri(d, dof, mass)))
+        return float(np.sqrt(chdtri(d, 1 - mass)))  # (eq: ellipses)
+    return float(np.sqrt(d * fdtri(d, dof, mass)))  # (eq: ellipses)
 
 
 def shares_of(mass: Any) -> list[float]:

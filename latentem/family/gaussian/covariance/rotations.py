@@ -81,6 +81,7 @@ def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, f
         entries = 2 * turned[:, pairs[:, 0], pairs[:, 1]]
         moved[:, pairs[:, 0], np.arange(len(pairs))] = -entries
         moved[:, pairs[:, 1], np.arange(len(pairs))] = entries
+        # (eq: axes)
         slope = np.tensordot(first, moved, axes=2)
         curvature = (moved.transpose(0, 2, 1) @ second @ moved).sum(axis=0)
         weighted = first[:, :, None] * turned

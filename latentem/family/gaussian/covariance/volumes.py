@@ -90,6 +90,7 @@ def _best_log_volumes(form: Form, own: Array, share: Array, start: Array) -> Arr
     for _ in range(_ROUNDS):
         parts = share[:, None] * np.exp(-volume)[:, None] * _relative(own, _pooled(own, share, volume))
         traces = _traces(parts, own)
+        # (eq: volumes)
         slope = share * d - traces
         curvature = np.diag(traces) - parts @ parts.T + d * np.outer(share, share)
         step = np.linalg.solve(curvature, slope)
