@@ -58,7 +58,7 @@ class BloodGroups(lem.LatentModel[Array, Carriers, Array, Array]):
         return [lem.Block((), lambda statistics, params: self.first(statistics), lambda params: 2)]
 
     def first(self, statistics: Array) -> Array:
-        return np.asarray(statistics @ GENES / (2 * statistics.sum()))
+        return np.asarray(statistics @ GENES / (2 * statistics.sum()))  # (eq: gene-counting)
 
     def log_evidence(self, params: Array, chunk: Array) -> Array:
         return np.asarray(xlogy(chunk, groups(params)).sum(axis=1))

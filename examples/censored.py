@@ -37,6 +37,7 @@ class CensoredExponential(lem.LatentModel[Array, Remaining, Array, float]):
         return Remaining(1 - chunk[:, 1], params)
 
     def statistics(self, chunk: Array, posterior: Remaining) -> Array:
+        # (eq: censored-times)
         return np.array([len(chunk), chunk[:, 0].sum() + posterior.censored.sum() / posterior.rate])
 
     def log_joint(self, params: float, statistics: Array) -> float:
@@ -46,7 +47,7 @@ class CensoredExponential(lem.LatentModel[Array, Remaining, Array, float]):
         return [lem.Block((), lambda statistics, params: self.first(statistics), lambda params: 1)]
 
     def first(self, statistics: Array) -> float:
-        return float(statistics[0] / statistics[1])
+        return float(statistics[0] / statistics[1])  # (eq: censored-times)
 
     def log_evidence(self, params: float, chunk: Array) -> Array:
         return chunk[:, 1] * np.log(params) - params * chunk[:, 0]

@@ -40,7 +40,7 @@ class GeometricMedian(lem.LatentModel[Array, Parabolas, Array, Array]):
     """The parameter is a point m. Statistics: sums of 1/d, x/d and |x|^2/d; how many points lie at m, and their sum."""
 
     def posterior(self, params: Array, chunk: Array) -> Parabolas:
-        return Parabolas(np.linalg.norm(chunk - params, axis=1), params)
+        return Parabolas(np.linalg.norm(chunk - params, axis=1), params)  # (eq: geometric-median)
 
     def statistics(self, chunk: Array, posterior: Parabolas) -> Array:
         apart = posterior.distances > 0
@@ -61,6 +61,7 @@ class GeometricMedian(lem.LatentModel[Array, Parabolas, Array, Array]):
         weight, mean, _, here, corner = np.split(statistics, np.cumsum([1, d, 1, 1]))
         if here == 0:
             return mean / weight
+        # (eq: geometric-median)
         corner = corner / here
         pull = float(np.linalg.norm(mean - weight * corner))
         return corner if pull <= here[0] else corner + (1 - here / pull) * (mean / weight - corner)

@@ -27,11 +27,11 @@ def module(name):
 
 places = module("places")
 MATHEMATICS = (DOCS / "mathematics.md").read_text(encoding="utf-8")
-TAGGED = places.places(ROOT / "latentem")
+TAGGED = places.places(ROOT)
 
 
 def test_every_formula_leads_to_its_lines_and_every_tagged_line_to_its_formula():
-    """Each formula has a label, and code or a reason for none; each tag in the library names one."""
+    """Each formula has a label, and code or a reason for none; each tag in the library or an example names one."""
     assert places.orphans(MATHEMATICS, TAGGED) == []
     assert {formula.name for formula in places.formulas(MATHEMATICS)} > {"weights", "movement", "floor"}
 

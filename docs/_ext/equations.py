@@ -32,7 +32,7 @@ def shown(app: Sphinx, doctree: nodes.document) -> None:
     """Puts the code after the formulas of the page, and an anchor, eq-NAME, before each."""
     if app.env.docname != PAGE:
         return
-    tagged = places(Path(app.confdir).parent / "latentem")
+    tagged = places(Path(app.confdir).parent)
     for wrong in orphans((Path(app.confdir) / f"{PAGE}.md").read_text(encoding="utf-8"), tagged):
         logging.getLogger(__name__).warning(wrong, location=PAGE)
     for node in list(doctree.findall(lambda node: isinstance(node, nodes.raw | nodes.comment))):

@@ -27,6 +27,7 @@ def titled(source: str, why_not: str | None = None) -> str:
     text = ast.get_docstring(ast.parse(source))
     assert text is not None
     title = text.partition("\n")[0].partition(": ")[0].rstrip(".:").replace("`", "")
+    text = text.replace("|", "\\|")  # bars of lengths are no markup
     rest = "\n".join(source.splitlines()[docstring.end_lineno :])
     note = "" if why_not is None else f"\n\n*Shown, not run, when the site is built: {why_not}.*"
     # A gallery shows what a single cell prints above its code, and below it where a text goes before.

@@ -1,4 +1,4 @@
-"""Formulas of docs/mathematics.md, and the places of the library that compute them.
+"""Formulas of docs/mathematics.md, and the places of the library and its examples that compute them.
 
 A formula has a label in a comment above it, `<!-- eq: weights -->`, and one that is not computed says why:
 `<!-- eq: rates, no code: ... -->`. A place has a tag in a comment, `# (eq: weights)`: above its lines, which
@@ -42,11 +42,12 @@ def unlabelled(page: str) -> list[int]:
 
 
 def places(root: Path) -> list[Place]:
-    """The tagged places of all Python files of a directory."""
+    """The tagged places of the library and of the examples, in a copy of the repository."""
     return [
         place
-        for path in sorted(root.rglob("*.py"))
-        for place in places_of(path.read_text(encoding="utf-8"), path.relative_to(root.parent).as_posix())
+        for directory in ("latentem", "examples")
+        for path in sorted((root / directory).rglob("*.py"))
+        for place in places_of(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix())
     ]
 
 
