@@ -1,4 +1,5 @@
-# Everything here needs Python 3.11 or later and nothing else: each target makes its own environment.
+# Everything here needs Python 3.11 or later and nothing else: each target makes its own environment. Only lint and
+# site-test ask for node and npm too, for the script of the page.
 PYTHON ?= python3
 VENV := .venv
 QUICK := $(addprefix tests/,test_rules.py test_protocol.py test_bound.py test_books.py test_stop.py test_summary.py test_chunks.py test_table.py)
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --editable
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo quick test wheel pythons lint docs site site-serve bench fuzz clean
+.PHONY: demo quick test site-test wheel pythons lint docs site site-serve bench fuzz clean
 
 demo: $(VENV)/.core
 	$(BIN)/latentem demo
@@ -19,6 +20,11 @@ quick: lint $(VENV)/.test
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
+# The pages in a real browser. It installs what it needs where it can, and says what is missing where it cannot.
+site-test: $(VENV)/.browser node_modules/.done
+	.ci/browser
+	$(BIN)/python -m pytest -n auto --dist worksteal tests/site
+
 # All tests of what a user installs: the wheel, in an environment of its own; TESTS are arguments of pytest.
 wheel:
 	.ci/wheel $(PYTHON) $(TESTS)
@@ -27,10 +33,11 @@ wheel:
 pythons:
 	.ci/pythons $(TESTS)
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint node_modules/.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	npm run --silent lint
 
 docs: $(VENV)/.docs
 	$(BIN)/python docs/figures/faithful.py
@@ -57,13 +64,20 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build dist docs/gallery
+	rm -rf $(VENV) node_modules build dist docs/gallery
 
 $(VENV)/.core: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) .
 	touch $@
 
-$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.core
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.bench $(VENV)/.browser: $(VENV)/.%: $(VENV)/.core
 	$(INSTALL) ".[$*]"
+	touch $@
+
+# What checks the script of the page, and what the tests of the pages ask whether these are accessible.
+node_modules/.done: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing, which checks latentem/teaching/page/page.js: install node 20 \
+	or later with npm (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	npm ci --silent --no-audit --no-fund
 	touch $@

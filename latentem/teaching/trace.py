@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, final, overload
 
 import attrs
@@ -13,10 +14,12 @@ from latentem.answers import marginals
 from latentem.arrays import Array
 from latentem.core import Event, LatentModel, e_step
 from latentem.engine import Serial
+from latentem.engine.blas import one_thread
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.run import Status
 from latentem.tables import Categories
 from latentem.teaching.lines import Line, Tangent
+from latentem.teaching.page import contents, document, frame, writable
 
 Kind = Literal["start", "E", "M"]
 _NAN = float("nan")
@@ -154,6 +157,44 @@ class Trace(Sequence[Frame]):
         if isinstance(line, str):
             line = self._towards_next(frame) if line == "next" else Line.along(self.model, frame.q_params, line)
         return Tangent.of(self.model, line, e_step(self.model, frame.q_params, self._placed()), self._placed(), points)
+
+    @own_arithmetic
+    def page(
+        self,
+        path: str | Path | None = None,
+        *,
+        questions: Mapping[int, str] | None = None,
+        truth: Any = None,
+        columns: Sequence[int | str] | None = None,
+        lines: Sequence[str] | None = None,
+    ) -> str | None:
+        """The trace as one HTML page that needs nothing else: data, bound and tangent, half step by half step.
+
+        Args:
+            path: The file to write; None returns the text of the page.
+            questions: Texts by half step. Before that half step the page asks, and hides it until its reader asks for
+                the answer.
+            truth: Parameters that the data were drawn from, to be drawn faintly; None where they are not known.
+            columns: Which columns of the data to show, by name or number, at most 8; None shows the first ones.
+            lines: Names of lines to show the tangent along, as `tangent` takes them; None chooses a few.
+
+        Raises:
+            ValueError, TypeError: a question is for no half step, or a column or a line is not there; or the truth is
+                no parameters of this model.
+            OSError: the file cannot be written.
+        """
+        target = None if path is None else writable(path)
+        with one_thread():
+            text = document(contents(self, questions, truth, columns, lines))
+        if target is None:
+            return text
+        target.write_text(text, encoding="utf-8")
+        return None
+
+    def _repr_html_(self) -> str:
+        text = self.page()
+        assert text is not None
+        return frame(text)
 
     def _with_q(self, index: int) -> Frame:
         frame = self[index]
