@@ -74,13 +74,15 @@ def _moved(study: Study, frame: Frame) -> str:
     """What an M half moved, the centre that moved most, and by how much."""
     blocks = [block.name.split(".")[-1] for block in study.trace.model.blocks()]
     moving = _listed(list(dict.fromkeys(blocks)))
-    what = f"{moving[0].upper()}{moving[1:]} {'move' if len(blocks) > 1 else 'moves'} to where Q is largest; q stays"
+    verb = "moves" if len(blocks) == 1 and not moving.endswith("s") else "move"
+    best = "Q is largest; q stays" if frame.distortion is None else "J is least; the labels stay"
+    what = f"{moving[0].upper()}{moving[1:]} {verb} to where {best}"
     q_at = study.q_at(frame)
     if study.shapes is None or q_at is None:
         return f"{what}."
     before, after = study.shapes[q_at], study.shapes[study.at(frame)]
     steps = after.centres - before.centres
-    if not np.isfinite(steps).any():
+    if not (np.abs(steps) > 0).any():
         return f"{what}."
     spread = np.nanstd(study.x[:, study.shown], axis=0)
     j, c = np.unravel_index(int(np.nanargmax(np.abs(steps) / np.where(spread > 0, spread, 1.0))), steps.shape)
@@ -94,9 +96,9 @@ def _moved(study: Study, frame: Frame) -> str:
 def _e_gain(study: Study, i: int, frame: Frame) -> str:
     if frame.distortion is not None:
         return _fall(study, i, frame)
-    if math.isnan(frame.gain):
-        return f"A = Q + H is {nats(frame.bound)}."
     name, level = _raised(study, frame)
+    if math.isnan(frame.gain):
+        return f"{name} is {level}."
     evidence = "; the log likelihood stays" if frame.log_evidence is not None else ""
     return f"{name} rises by {_gained(frame.gain, frame)} to {level}{evidence}."
 

@@ -55,6 +55,7 @@ def contents(
         "heading": heading(study),
         "notes": _notes(study, seen, along),
         "noun": model.noun,
+        "exact": model.inference.exact,
         "hard": trace[-1].distortion is not None,
         "temperature": model.inference.temperature,
         "masses": MASSES,

@@ -97,7 +97,7 @@ function widened([low, high], share = 0.06) {
 
 // Charts: an SVG with axes, and a part inside them that clips what is drawn.
 
-function chart({ width, height, em, x, y, xName, yName, told, whole = false, bare = false }) {
+function chart({ width, height, em, x, y, lowest = y[0], xName, yName, told, whole = false, bare = false }) {
   const marks = bare ? [] : ticks(...y, Math.max(2, Math.floor(height / (3.2 * em))));
   const wide = Math.max(1, ...marks.map(([, text]) => text.length));
   const left = bare ? 0.5 * em : (0.56 * wide + 0.8) * em;
@@ -110,7 +110,7 @@ function chart({ width, height, em, x, y, xName, yName, told, whole = false, bar
   const area = drawn("svg", { x: left, y: top, ...inner });
   const text = (words, px, py, anchor, kind) =>
     svg.append(drawn("text", { x: px, y: py, "text-anchor": anchor, class: kind }, words));
-  for (const [value, words] of marks) {
+  for (const [value, words] of marks.filter(([at]) => at >= lowest)) {
     const py = top + sy(value);
     svg.append(drawn("line", { x1: left, x2: left + inner.width, y1: py, y2: py, class: "grid" }));
     text(words, left - 0.4 * em, py + 0.33 * em, "end", "tick");
@@ -405,7 +405,16 @@ function stripSpace(trace, look) {
     const strip = rows.labelled ? 0.16 * (high - low) : 0;
     const told = `${space.names[column]} over time, and below it the probabilities of the states.`;
     const y = [low - strip, high];
-    const plot = chart({ ...size, x: [-0.5, rows.count - 0.5], y, xName: "time", yName: space.names[column], told });
+    const lowest = low;
+    const plot = chart({
+      ...size,
+      x: [-0.5, rows.count - 0.5],
+      y,
+      lowest,
+      xName: "time",
+      yName: space.names[column],
+      told,
+    });
     const path = [];
     for (let n = 0; n < rows.count; n++) path.push([plot.sx(n), plot.sy(rows.x(n, column))]);
     plot.area.append(line(path, { class: "series" }));
@@ -741,7 +750,7 @@ function tangentSpace(trace) {
     plot.area.append(drawn("path", { d: MARKS.o(px, py, 0.42 * size.em), fill: trace.halves.E, class: "mark now" }));
     if (trace.tangents.lines[state.line].name === "next" && state.frame.kind === "M") {
       const end = plot.sx(1);
-      const next = across.findIndex((value) => value >= end);
+      const next = across.findIndex((value) => value >= end - 0.5);
       if (next > 0) {
         const t = (end - across[next - 1]) / (across[next] - across[next - 1]);
         const height = under[next - 1] + t * (under[next] - under[next - 1]);
@@ -766,8 +775,10 @@ function tangentSpace(trace) {
     const found = curve(state);
     if (state.frame.q === null) return "There is no q yet, and so no A: the first E half gives both.";
     if (!found) return "No curve: there is no next M half, or nothing to move on this line.";
-    const meet = Math.abs(found.apart) < 5e-5 ? "touch" : `are ${nats(found.apart)} nats apart`;
-    return `At ${short(found.here)}, where q was made, the two ${meet}. Elsewhere A is below: whatever raises A from there raises the log likelihood.`;
+    const at = `At ${short(found.here)}, where q was made, the two`;
+    if (Math.abs(found.apart) >= 5e-5)
+      return `${at} are ${nats(found.apart)} nats apart, for q is not the posterior: A may rise where the log likelihood falls.`;
+    return `${at} touch. Elsewhere A is below: whatever raises A from there raises the log likelihood.`;
   }
   return { picture, told, apart: (state) => curve(state)?.apart ?? null };
 }
@@ -968,10 +979,12 @@ function page(trace, el, alone) {
     element("div", { class: "panels" }, ...panels.map(({ node }) => node)),
     element("section", { class: "parameters" }, element("h2", {}, "Parameters"), values),
     element("details", { class: "numbers" }, element("summary", {}, "All numbers"), numbers),
-    trace.notes.length ? element("ul", { class: "notes" }, ...trace.notes.map((note) => element("li", {}, note))) : "",
     film,
+    trace.notes.length ? element("ul", { class: "notes" }, ...trace.notes.map((note) => element("li", {}, note))) : "",
   );
   el.classList.add("latentem-page");
+  el.style.setProperty("--e", trace.halves.E);
+  el.style.setProperty("--m", trace.halves.M);
   el.classList.toggle("big", alone && new URLSearchParams(location.search).has("big"));
 
   function panel(kind, words, choices, fill) {
@@ -981,10 +994,11 @@ function page(trace, el, alone) {
     return { node: element("section", { class: `panel ${kind}` }, head, figure, foot), draw: () => fill(figure, foot) };
   }
 
-  function size(figure, aspect, most = 40) {
+  function size(figure, aspect, most = 40, share = 0.4) {
     const em = Number.parseFloat(getComputedStyle(figure).fontSize);
     const width = Math.max(15 * em, figure.clientWidth || 40 * em);
-    return { width, height: Math.round(Math.min(aspect * width, most * em)), em };
+    const high = el.classList.contains("big") ? Math.max(12 * em, share * window.innerHeight) : most * em;
+    return { width, height: Math.round(Math.min(aspect * width, most * em, high)), em };
   }
 
   function dataPanel() {
@@ -1002,7 +1016,7 @@ function page(trace, el, alone) {
     }
     const words = trace.space.kind === "loadings" ? "Loadings" : "Data";
     return panel("data", words, choices, (figure, foot) => {
-      figure.replaceChildren(space.picture(state, size(figure, space.aspect, 34)));
+      figure.replaceChildren(space.picture(state, size(figure, space.aspect, 34, 0.5)));
       foot.replaceChildren(legend());
     });
   }
@@ -1057,14 +1071,19 @@ function page(trace, el, alone) {
     if (!tangent) return null;
     const words = trace.tangents.lines.map((one) => one.words);
     const choice = chooser("along", words, 0, (i) => set("line", i));
-    return panel("tangent", "A touches the log likelihood", [choice], (figure, foot) => {
-      const picture = tangent.picture(state, size(figure, 0.55, 22));
-      const text = element("p", { class: "words" }, tangent.told(state));
-      const key = (kind, words_) =>
-        element("li", {}, element("span", { class: `key ${kind}`, "aria-hidden": "true" }), words_);
-      figure.replaceChildren(picture ?? element("p", { class: "empty" }, "No picture here."));
-      foot.replaceChildren(element("ul", { class: "legend" }, key("l", "log likelihood"), key("A", "A(·, q)")), text);
-    });
+    return panel(
+      "tangent",
+      trace.exact ? "A touches the log likelihood" : "A under the log likelihood",
+      [choice],
+      (figure, foot) => {
+        const picture = tangent.picture(state, size(figure, 0.55, 22));
+        const text = element("p", { class: "words" }, tangent.told(state));
+        const key = (kind, words_) =>
+          element("li", {}, element("span", { class: `key ${kind}`, "aria-hidden": "true" }), words_);
+        figure.replaceChildren(picture ?? element("p", { class: "empty" }, "No picture here."));
+        foot.replaceChildren(element("ul", { class: "legend" }, key("l", "log likelihood"), key("A", "A(·, q)")), text);
+      },
+    );
   }
 
   function splitPanel() {
@@ -1136,7 +1155,7 @@ function page(trace, el, alone) {
         title(frame),
         ...shown.map((key) => (key === "gain" ? gained : nats)(books[key][i])),
       ]);
-    const found = table(["half step", "", ...shown.map((key) => words[key] ?? key)], rows);
+    const found = table(["half step", "what", ...shown.map((key) => words[key] ?? key)], rows);
     found.tBodies[0].rows[state.at].setAttribute("aria-current", "step");
     return found;
   }

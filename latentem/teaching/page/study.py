@@ -112,9 +112,12 @@ class Study:
     @cached_property
     def lengths(self) -> Labels | None:
         """How many rows each unit has, shape (units,); None where each row is one."""
-        found = [chunk.lengths if isinstance(chunk, Chunk) else None for chunk in self.trace.chunks]
-        there = [lengths for lengths in found if lengths is not None]
-        return np.concatenate(there) if len(there) == len(found) else None
+        return np.concatenate([chunk.lengths for chunk in self.trace.chunks]) if self.chained else None
+
+    @property
+    def chained(self) -> bool:
+        """Whether the rows are those of sequences."""
+        return all(isinstance(chunk, Chunk) and chunk.lengths is not None for chunk in self.trace.chunks)
 
     @cached_property
     def kept(self) -> Labels:
@@ -157,6 +160,8 @@ class Study:
             Unavailable: the model does not say it.
         """
         described = self.trace.model.describe(params, statistics)
+        if "loading" in described:
+            raise Unavailable("its rows are those of a table of factors")
         if "centre" in described:  # of a cluster, which has no width
             centres = np.asarray(described["centre"])[:, self.shown]
             return Shape(centres, None, np.full(len(centres), np.inf))

@@ -21,6 +21,8 @@ _MOST = 84
 """Curves on a page at most, unless lines are asked for by name: each is 220 bytes, and 40 ms of work on small data."""
 _ROWS = 50_000_000
 """Rows that all curves together may look at, likewise."""
+_CHAINED = 50
+"""A row in a sequence takes as long as so many others."""
 _LOGARITHMIC = ("covariances", "noise", "variance", "variances")
 """Fields that are measured in their logarithm."""
 
@@ -71,7 +73,8 @@ def refuse_unknown(study: Study, asked: Any) -> None:
 
 
 def _affordable(study: Study, count: int) -> int:
-    of_size, of_time = _MOST // max(1, count), _ROWS // max(1, count * 2 * _POINTS * study.rows)
+    each = study.rows * (_CHAINED if study.chained else 1)
+    of_size, of_time = _MOST // max(1, count), _ROWS // max(1, count * 2 * _POINTS * each)
     return max(1 if of_time else 0, min(_LINES, of_size, of_time))
 
 
