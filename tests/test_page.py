@@ -199,10 +199,12 @@ class Half:
         return 0.0
 
 
+NOISE = lem.Uniform(FAITHFUL.min(axis=0), FAITHFUL.max(axis=0))
 KINDS = {
     "rug": (lem.Mixture(lem.Gaussian(), 2), FAITHFUL[:, 1:], {}),
     "counts": (lem.Mixture(lem.Poisson(), 2), deaths(), {}),
     "plane": (lem.KMeans(3), FAITHFUL, {}),
+    "noise": (lem.Mixture(lem.Assorted(lem.Gaussian(), NOISE), 2), FAITHFUL, {}),
     "strip": (lem.HiddenMarkov(lem.Poisson(), 2), [deaths()[:40], deaths()[900:950]], {}),
     "loadings": (lem.FactorAnalysis(2), np.column_stack([lem.datasets.iris()] * 2) + np.eye(150, 8), {}),
     "none": (Coin(), np.array([[3.0], [5.0]]), {"start": 0.3}),
@@ -214,7 +216,7 @@ def test_every_model_has_a_page(kind):
     """Each kind of model has its data space; a user's own, which describes nothing, has books, words and a table."""
     model, data, options = KINDS[kind]
     page = contents(lem.record(model, data, steps=2, **options), lines=[])
-    assert page["space"]["kind"] == {"counts": "rug"}.get(kind, kind)
+    assert page["space"]["kind"] == {"counts": "rug", "noise": "plane"}.get(kind, kind)
     assert len(page["frames"]) == len(page["books"]["A"]) >= 4
     assert all(frame["told"] and page["reasons"][frame["why"]] for frame in page["frames"][1:])
     assert all(len(table) > 1 for table in page["parameters"])
@@ -243,6 +245,9 @@ def test_captions_say_what_a_half_step_gained_and_why_it_could_not_lose():
     assert f"J falls by {run[1].distortion - run[2].distortion:.4g} to {run[2].distortion:.6g}." in told
 
 
+OTHER = MODEL.params([0.5, 0.5], [[0.0, 0, 0], [1, 1, 1]], [np.eye(3)] * 2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -256,6 +261,7 @@ def test_captions_say_what_a_half_step_gained_and_why_it_could_not_lose():
         ({"lines": ["components.sd[0]"]}, "is no number in these parameters"),
         ({"lines": "next"}, "give a list of names"),
         ({"truth": 3}, "3 was given: parameters of"),
+        ({"truth": OTHER}, "truth was given as parameters that these data cannot have come from"),
     ],
 )
 def test_what_no_page_can_show_is_refused(options, message):

@@ -112,8 +112,10 @@ def _fields(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 def _together(array: Any, size: int | None) -> str:
     """Which numbers of a field hang together, told by how many of them its block says are free; None is of no block."""
-    rows, free = array.size // array.shape[-1] if array.ndim else 1, size if size is not None else -1
-    if array.ndim and array.shape[-1] > 1 and free <= array.size - rows:
+    if not array.ndim or array.shape[-1] < 2:
+        return ""
+    rows, free = array.size // array.shape[-1], size if size is not None else -1
+    if free <= array.size - rows:
         if (array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=1e-9):
             return "shares"
         if array.ndim > 1 and array.shape[-1] == array.shape[-2] and np.array_equal(array, np.swapaxes(array, -1, -2)):

@@ -285,3 +285,10 @@ def test_the_script_is_a_widget(visit):
         [base64.b64encode(script.encode()).decode(), one, other],
     )
     assert drawn == ["GaussianMixture(2)", "KMeans(4)"]
+
+
+def test_what_does_not_move_is_drawn(visit):
+    """Rows that are all alike, whose log likelihood stays but for rounding, have pictures without an error."""
+    run = lem.record(lem.Mixture(lem.Poisson(), 2), np.full((9, 1), 3), steps=1)
+    opened = visit(run.page(), "#2")
+    assert opened.page.locator(".bound svg svg").count() == 3

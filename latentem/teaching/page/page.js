@@ -81,17 +81,18 @@ function ticks(low, high, count) {
   const raw = (high - low) / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((one) => one >= raw * 0.999);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(i * step);
+  const first = Math.ceil(low / step - 1e-9);
+  const every = Array.from({ length: count + 2 }, (_, i) => (first + i) * step);
+  const found = every.filter((value) => value <= high + 1e-9 * step);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return found.map((value) => {
-    const plain = Math.abs(value) < 1e6 && digits < 7;
+    const plain = Math.abs(value) < 1e6 && digits < 11;
     return [value, signed(plain ? (value || 0).toFixed(digits) : value.toExponential(2))];
   });
 }
 
 function widened([low, high], share = 0.06) {
-  const span = high - low || Math.abs(high) * 1e-9 || 1;
+  const span = Math.max(high - low, 1e-12 * Math.abs(high)) || 1; // less is rounding
   return [low - share * span, high + share * span];
 }
 
@@ -507,9 +508,9 @@ function loadingsSpace(trace, look) {
     const [a, b] = state.columns;
     const told = `Loadings of ${d} columns on factors ${a} and ${b}, in standard deviations of the columns.`;
     const names = { xName: `factor ${a}`, yName: `factor ${b}` };
-    const side = size.width;
-    const wide = (1.15 * size.width) / size.height;
-    const plot = chart({ ...size, width: side, x: [-wide, wide], y: [-1.15, 1.15], ...names, told });
+    const framed = (wide) => chart({ ...size, x: [-wide, wide], y: [-1.15, 1.15], ...names, told });
+    const { inner } = framed(1);
+    const plot = framed((1.15 * inner.width) / inner.height); // a circle is one
     const circle = Array.from({ length: 91 }, (_, i) => [Math.cos((i * Math.PI) / 45), Math.sin((i * Math.PI) / 45)]);
     const placed = ([px, py]) => [plot.sx(px), plot.sy(py)];
     plot.area.append(line(circle.map(placed), { class: "axisline" }));

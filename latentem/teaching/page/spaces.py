@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import chdtri, fdtri
 
 from latentem.arrays import Array
-from latentem.core import Unavailable
+from latentem.core import Degenerate, Unavailable
 from latentem.teaching.page.packing import fine, levels, shares
 from latentem.teaching.page.study import Shape, Study
 
@@ -25,7 +25,7 @@ _COUNTS = 200
 
 def space(study: Study, truth: Any) -> dict[str, Any]:
     """The data space of a trace, by the first of the kinds that can show it; "none", and why, where none can."""
-    true = None if truth is None else (truth, study.statistics_at(truth))
+    true = None if truth is None else (truth, _statistics(study, truth))
     why = ""
     for kind in _KINDS:
         try:
@@ -34,6 +34,19 @@ def space(study: Study, truth: Any) -> dict[str, Any]:
         except Unavailable as error:
             why = str(error)
     return {"kind": "none", "why": why}
+
+
+def _statistics(study: Study, truth: Any) -> Any:
+    """The statistics at the truth.
+
+    Raises:
+        ValueError: it is none for these data.
+    """
+    try:
+        return study.statistics_at(truth)
+    except (ValueError, Degenerate) as error:
+        what = f"truth was given as parameters that these data cannot have come from ({error})"
+        raise ValueError(f"{what}: give parameters of {study.trace.model!r} for rows like these, or None") from None
 
 
 def _loadings(study: Study, truth: Any) -> dict[str, Any] | None:

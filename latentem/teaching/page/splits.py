@@ -23,7 +23,7 @@ def splits(study: Study) -> list[dict[str, Any]]:
     """
     k = _labels(study)
     choices: list[tuple[str, str, Choice]] = []
-    if k is not None:
+    if k is not None and k > 1:
         uniform = np.full(k, 1 / k)
         choices.append(
             (f"1/{k} each", "uniform: every label as probable as the others, whatever the row", _same(uniform))
@@ -31,7 +31,8 @@ def splits(study: Study) -> list[dict[str, Any]]:
         if k > 2:
             first = np.where(np.arange(k) < 2, 0.5, 0.0)
             words = "every row half in the first component and half in the second"
-            choices.append((", ".join(["1/2", "1/2", *["0"] * (k - 2)]), words, _same(first)))
+            name = "1/2, 1/2, 0" if k == 3 else "1/2, 1/2, 0, ..."
+            choices.append((name, words, _same(first)))
         choices.append(("hard", "each row, or path, wholly at the most probable label", _hard))
     found = [{"name": name, "words": words, "books": _books(study, ask)} for name, words, ask in choices]
     found.append({"name": "stale", "words": "q of one step before, at the parameters of now", "books": _stale(study)})

@@ -165,15 +165,16 @@ class Study:
         if "centre" in described:  # of a cluster, which has no width
             centres = np.asarray(described["centre"])[:, self.shown]
             return Shape(centres, None, np.full(len(centres), np.inf))
+        _, family, own = self.trace.model.as_mixture(params, statistics)
         try:
-            _, family, own = self.trace.model.as_mixture(params, statistics)
-            family, own = family.marginal(own, self.shown, self.width)
-            return Shape(*family.elliptical(own))
+            seen, its = family.marginal(own, self.shown, self.width)
+            return Shape(*seen.elliptical(its))
         except Unavailable:
-            wide = [values for values in described.values() if np.shape(values)[1:] == (self.width,)]
-            if not wide:
+            middles = ("mean", "direction", *(("rate",) if family.discrete else ()))  # 1 / rate is a mean elsewhere
+            found = [described[name] for name in middles if np.shape(described.get(name, ()))[1:] == (self.width,)]
+            if not found:
                 raise
-            return Shape(np.asarray(wide[0])[:, self.shown], None, np.full(len(wide[0]), np.inf))
+            return Shape(np.asarray(found[0])[:, self.shown], None, np.full(len(found[0]), np.inf))
 
 
 def _rows(chunk: Any) -> Array:
