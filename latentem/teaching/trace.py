@@ -19,7 +19,6 @@ from latentem.numerics.arithmetic import own_arithmetic
 from latentem.run import Status
 from latentem.tables import Categories
 from latentem.teaching.lines import Line, Tangent
-from latentem.teaching.page import contents, document, frame, writable
 
 Kind = Literal["start", "E", "M"]
 _NAN = float("nan")
@@ -183,6 +182,8 @@ class Trace(Sequence[Frame]):
                 no parameters of this model.
             OSError: the file cannot be written.
         """
+        from latentem.teaching.page import contents, document, writable  # whose colours are those of pictures of traces
+
         target = None if path is None else writable(path)
         with one_thread():
             text = document(contents(self, questions, truth, columns, lines))
@@ -192,6 +193,8 @@ class Trace(Sequence[Frame]):
         return None
 
     def _repr_html_(self) -> str:
+        from latentem.teaching.page import frame
+
         text = self.page()
         assert text is not None
         return frame(text)

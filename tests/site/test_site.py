@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import latentem as lem
+from latentem.teaching import page
 
 ROOT = Path(__file__).parents[2]
 FAITHFUL = lem.datasets.old_faithful()
@@ -262,9 +263,9 @@ def test_it_works_in_the_frame_of_a_notebook(visit):
 
 def test_the_script_is_a_widget(visit):
     """Its default export draws what a model has under "trace", and draws anew when that is set anew."""
-    folder = Path(lem.teaching.page.__file__).parent
+    folder = Path(page.__file__).parent
     script = (folder / "page.js").read_text(encoding="utf-8")
-    one, other = (lem.teaching.page.contents(trace_of(name), lines=["next"]) for name in ("full", "k-means"))
+    one, other = (page.contents(trace_of(name), lines=["next"]) for name in ("full", "k-means"))
     opened = visit("<!doctype html><title>a notebook</title><h1>cell</h1>", ready="h1")
     drawn = opened.page.evaluate(
         """async ([script, one, other]) => {
