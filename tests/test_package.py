@@ -14,7 +14,7 @@ import latentem as lem
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-OURS = {"all", "test", "lint", "docs", "bench"}
+OURS = {"all", "test", "browser", "lint", "docs", "bench"}
 
 
 def python(code, **options):

@@ -29,7 +29,7 @@ def _caption(study: Study, i: int, frame: Frame) -> tuple[str, str]:
         told = ["There are parameters, and no q yet.", _level("The log likelihood is", frame.log_evidence)]
     elif frame.kind == "E":
         told = [_relabelled(study, frame), _e_gain(study, i, frame)]
-        why = _why_e(study)
+        why = _why_e(study, frame)
     else:
         told = [_moved(study, frame), _m_gain(study, i, frame)]
         why = _why_m(study, frame)
@@ -133,11 +133,11 @@ def _fall(study: Study, i: int, frame: Frame) -> str:
     return f"J falls by {fall if abs(fall) > 1e-12 * abs(before) else 0.0:.4g} to {frame.distortion:.6g}."
 
 
-def _why_e(study: Study) -> str:
+def _why_e(study: Study, frame: Frame) -> str:
     inference = study.trace.model.inference
     if "E" not in inference.audited:
         return "This half may lose: q is not the best one, such as a draw."
-    if inference.exact:
+    if inference.exact and frame.log_evidence is not None:
         return "It cannot lose: KL is never below 0, and the posterior alone makes it 0: A touches the log likelihood."
     if not inference.smooth:
         return "It cannot lose: a label changes only where another one is better."

@@ -1042,30 +1042,25 @@ function page(trace, el, alone) {
 
   function boundPanel() {
     const close = element("input", { type: "checkbox", change: (event) => set("close", event.target.checked) });
+    const level = bound.evidence ? "The bound under the log likelihood" : "The bound";
+    const heading = trace.hard ? "J, which both halves lower" : level;
     const choice = element("label", { class: "chooser" }, close, element("span", {}, "close up"));
-    return panel(
-      "bound",
-      trace.hard ? "J, which both halves lower" : "The bound under the log likelihood",
-      [choice],
-      (figure, foot) => {
-        figure.replaceChildren(bound.picture(state, size(figure, 0.5, 20)));
-        const key = (kind, words) =>
-          element("li", {}, element("span", { class: `key ${kind}`, "aria-hidden": "true" }), words);
-        const halves = trace.hard
-          ? ["after an assignment", "after a refit"]
-          : ["A after an E half", "A after an M half"];
-        const list = [key("E", halves[0]), key("M", halves[1])];
-        if (bound.evidence && !trace.hard) list.push(key("l", "log likelihood"), key("KL", "KL, the gap"));
-        const pair = element("div", { class: "pair" });
-        foot.replaceChildren(element("ul", { class: "legend" }, ...list), pair);
-        if (trace.hard) return;
-        for (const book of ["Q", "H"]) {
-          const half = element("div", { class: "figure" });
-          pair.append(half);
-          half.append(bound.book(book, state, size(half, 0.42, 11)));
-        }
-      },
-    );
+    return panel("bound", heading, [choice], (figure, foot) => {
+      figure.replaceChildren(bound.picture(state, size(figure, 0.5, 20)));
+      const key = (kind, words) =>
+        element("li", {}, element("span", { class: `key ${kind}`, "aria-hidden": "true" }), words);
+      const halves = trace.hard ? ["after an assignment", "after a refit"] : ["A after an E half", "A after an M half"];
+      const list = [key("E", halves[0]), key("M", halves[1])];
+      if (bound.evidence && !trace.hard) list.push(key("l", "log likelihood"), key("KL", "KL, the gap"));
+      const pair = element("div", { class: "pair" });
+      foot.replaceChildren(element("ul", { class: "legend" }, ...list), pair);
+      if (trace.hard) return;
+      for (const book of ["Q", "H"]) {
+        const half = element("div", { class: "figure" });
+        pair.append(half);
+        half.append(bound.book(book, state, size(half, 0.42, 11)));
+      }
+    });
   }
 
   function tangentPanel() {
@@ -1091,11 +1086,16 @@ function page(trace, el, alone) {
     if (trace.hard && !trace.splits.length) return null;
     const words = ["that of the run", ...trace.splits.map((one) => one.name)];
     const choice = chooser("q", words, 0, (i) => set("q", i));
-    return panel("split", "The log likelihood, split by q", [choice], (figure, foot) => {
-      const picture = split.picture(state, size(figure, 0.5, 20));
-      figure.replaceChildren(picture ?? "");
-      foot.replaceChildren(split.ledger(state), element("p", { class: "words" }, split.words(state)));
-    });
+    return panel(
+      "split",
+      bound.evidence ? "The log likelihood, split by q" : "The bound, split into Q and H",
+      [choice],
+      (figure, foot) => {
+        const picture = split.picture(state, size(figure, 0.5, 20));
+        figure.replaceChildren(picture ?? "");
+        foot.replaceChildren(split.ledger(state), element("p", { class: "words" }, split.words(state)));
+      },
+    );
   }
 
   // What changes
