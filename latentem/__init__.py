@@ -27,6 +27,7 @@ from latentem import (
     teaching,
     testing,
     transform,
+    uncertainty,
     variants,
 )
 from latentem.bound import lower_bound
@@ -135,7 +136,7 @@ __all__ += ["record"]
 __all__ += ["show_versions"]
 # Rooms
 __all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "plot", "posterior", "report", "run"]
-__all__ += ["teaching", "testing", "transform", "variants"]
+__all__ += ["teaching", "testing", "transform", "uncertainty", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 

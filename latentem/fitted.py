@@ -10,7 +10,8 @@ from attrs import field, frozen
 
 from latentem import saved
 from latentem.answers import Answers, P, each
-from latentem.core import Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
+from latentem.core import Engine, Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
+from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, log_evidence
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.report import Summary, fit_page, frame
@@ -18,6 +19,8 @@ from latentem.run import Ending, History, StartReport, Status
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger, Turn
 from latentem.tables import Categories, admitted
+from latentem.uncertainty import Subject, Uncertainty, uncertainty_of
+from latentem.uncertainty.uncertainty import checked
 
 
 @final
@@ -166,6 +169,47 @@ class Fit(Answers[P]):
         if "inertia" not in figures:
             raise Unavailable(f"{type(self.model).__name__} has no inertia: it is a figure of KMeans")
         return figures["inertia"]
+
+    @own_arithmetic
+    def uncertainty(
+        self,
+        data: Any,
+        method: str = "information",
+        *,
+        level: float = 0.95,
+        replications: int | None = None,
+        weights: Any = None,
+        allowed: Any = None,
+        engine: Engine | None = None,
+        rng: Any = 0,
+    ) -> Uncertainty:
+        """Standard errors, intervals and the covariance of all free numbers in the parameters.
+
+        Args:
+            data: What was fitted.
+            method: "information", the curvature of the log likelihood; or the same fit to other data: "weighted" (rows
+                that weigh as a Dirichlet has it), "nonparametric" (units drawn with replacement), "parametric" (units
+                drawn from the fit), or "jackknife" (each unit left out in turn).
+            level: The probability of the intervals.
+            replications: How many other data there are, at least 2; None: 1000. The other two methods have none.
+            weights: As for `fit`.
+            allowed: As for `fit`.
+            engine: As for `fit`; `Processes()` where replications are short.
+            rng: As for `fit`; replication i depends on it and on i alone.
+
+        Raises:
+            TypeError, ValueError: an option or the data cannot be used, the data are others than those of the fit, or
+                the method is not for this model or this fit; what is told at once has cost one pass at most.
+            Degenerate: fewer than two replications can be used.
+        """
+        level = checked(level, 0.95)
+        if engine is not None and not isinstance(engine, Engine):
+            raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
+        given = admitted(self.model, data, weights, allowed)
+        chunks = given.model.chunks(given.data, given.weights, given.allowed)
+        subject = Subject(self.model, self.params, self.expectation, self.events, chunks, engine, level)
+        with one_thread():
+            return uncertainty_of(subject, method, replications, rng)
 
     def summary(self) -> Summary:
         """What the fit came to, as a value that prints, and that is HTML, Markdown, LaTeX or a dict when asked."""

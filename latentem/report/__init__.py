@@ -1,6 +1,6 @@
 """Reports: a fit in words, tables and pages, and what there is to see while it runs."""
 
-from latentem.report.frame import frame
+from latentem.report.frame import frame, table_of
 from latentem.report.journal import Journal, watched_by
 from latentem.report.pages import fit_page, hand_out
 from latentem.report.progress import Progress
@@ -9,4 +9,16 @@ from latentem.report.words import counted, gain, number, table
 
 hand_out()
 
-__all__ = ["Journal", "Progress", "Summary", "counted", "fit_page", "frame", "gain", "number", "table", "watched_by"]
+__all__ = [
+    "Journal",
+    "Progress",
+    "Summary",
+    "counted",
+    "fit_page",
+    "frame",
+    "gain",
+    "number",
+    "table",
+    "table_of",
+    "watched_by",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -54,6 +54,22 @@ def advance(
     finally:
         for run in runs.values():
             run.close()
+
+
+def passes(tasks: Sequence[Task], data: Placed[Any]) -> list[Any]:
+    """The totals of several tasks over the data, by one look at them.
+
+    Raises:
+        Degenerate: the first in which one of them ended.
+    """
+    totals: dict[int, Any] = {}
+
+    def asked(i: int) -> Any:
+        totals[i] = yield tasks[i]
+
+    for error in advance(data, {i: asked(i) for i in range(len(tasks))}).values():
+        raise error
+    return [totals[i] for i in range(len(tasks))]
 
 
 @final

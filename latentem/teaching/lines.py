@@ -13,7 +13,7 @@ from attrs import frozen
 
 from latentem.arrays import Array, vector
 from latentem.core import Degenerate, Expectation, LatentModel, Placed, log_likelihood
-from latentem.teaching.named import Number, find, numbers
+from latentem.uncertainty.named import Number, find, numbers
 
 Model = LatentModel[Any, Any, Any, Any]
 _DEPTH = 4.0

@@ -38,11 +38,11 @@ class Number:
     def name(self) -> str:
         """Such as "components.means[0, 1]"."""
         place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
-        return ".".join(map(str, self.path)) + place
+        return (".".join(map(str, self.path)) or "params") + place
 
     @property
     def value(self) -> float:
-        return float(np.asarray(get(self.params, self.path))[self.index])
+        return value_in(self.params, self)
 
     def changed(self, value: float) -> Any:
         """The parameters with this number at a value, and those that depend on it.
@@ -59,6 +59,11 @@ class Number:
         else:
             array[self.index] = value
         return put(self.params, self.path, array if isinstance(field, np.ndarray) else float(array))
+
+
+def value_in(params: Any, number: Number) -> float:
+    """The value that other parameters of the same model have where a number is."""
+    return float(np.asarray(get(params, number.path))[number.index])
 
 
 def _put_share(row: Any, at: int, value: float) -> None:
@@ -90,7 +95,7 @@ def _put_entry(matrix: Any, at: tuple[int, ...], value: float) -> None:
 def numbers(model: Model, params: Any) -> Iterator[Number]:
     """All numbers in parameters, in the order of their fields; of a symmetric matrix one of each pair."""
     sizes = {block.path: block.size(params) for block in model.blocks()}
-    for path, field in _fields(params, ()):
+    for path, field in fields_of(params):
         array = np.asarray(field)
         together = _together(array, sizes.get(path))
         for index in np.ndindex(array.shape):
@@ -98,27 +103,29 @@ def numbers(model: Model, params: Any) -> Iterator[Number]:
                 yield Number(params, path, index, together)
 
 
-def _fields(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def fields_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The fields of a value that hold real numbers, each with its path, in their order."""
     if isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
         yield path, value
     elif attrs.has(type(value)):
         for part in attrs.fields(type(value)):
             if part.init:
-                yield from _fields(getattr(value, part.name), (*path, part.name))
+                yield from fields_of(getattr(value, part.name), (*path, part.name))
     elif isinstance(value, tuple):
         for i, part in enumerate(value):
-            yield from _fields(part, (*path, i))
+            yield from fields_of(part, (*path, i))
 
 
 def _together(array: Any, size: int | None) -> str:
     """Which numbers of a field hang together, told by how many of them its block says are free; None is of no block."""
-    if not array.ndim or array.shape[-1] < 2:
-        return ""
-    rows, free = array.size // array.shape[-1], size if size is not None else -1
-    if free <= array.size - rows:
-        if (array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=1e-9):
+    free = size if size is not None else array.size + 1
+    if array.ndim and array.shape[-1] > 1:
+        d, rows = array.shape[-1], array.size // array.shape[-1]
+        sums = (array >= 0).all() and np.allclose(array.sum(axis=-1), 1, rtol=0, atol=1e-9)
+        if sums and free <= array.size - rows:
             return "shares"
-        if array.ndim > 1 and array.shape[-1] == array.shape[-2] and np.array_equal(array, np.swapaxes(array, -1, -2)):
+        square = array.ndim > 1 and array.shape[-2] == d and np.array_equal(array, np.swapaxes(array, -1, -2))
+        if square and free <= rows * (d + 1) // 2:
             return "matrix"
     return ""
 

@@ -1,0 +1,18 @@
+"""Standard errors and intervals of what was estimated."""
+
+from latentem.uncertainty.by_information import ByInformation
+from latentem.uncertainty.by_replication import ByBootstrap, ByJackknife, ByReplication
+from latentem.uncertainty.methods import uncertainty_of
+from latentem.uncertainty.subject import Subject
+from latentem.uncertainty.uncertainty import Estimate, Uncertainty
+
+__all__ = [
+    "ByBootstrap",
+    "ByInformation",
+    "ByJackknife",
+    "ByReplication",
+    "Estimate",
+    "Subject",
+    "Uncertainty",
+    "uncertainty_of",
+]

@@ -1,0 +1,1 @@
+"""Coordinates of parameters in which all that is near is allowed."""
