@@ -55,8 +55,13 @@ ITS_OWN = "it has its own, and asks for that of what it wraps where it needs to 
 REFUSED = "only a family's own check asks, of itself"
 SLOW = "its densities have no fast form"
 REASONS = {
-    **{(cls, name): OTHER_Q for cls in (lem.Hard, lem.Tempered, lem.Sampled) for name in ("labels", "expectation")},
-    **{(cls, "m_step"): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior)},
+    **{
+        (cls, name): OTHER_Q
+        for cls in (lem.Hard, lem.Tempered, lem.Sampled)
+        for name in ("labels", "expectation", "abreast")
+    },
+    **{(cls, name): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior) for name in ("m_step", "abreast")},
+    (lem.KMeans, "abreast"): OTHER_Q,
     **{
         (lem.KMeans, name): ITS_OWN
         for name in (

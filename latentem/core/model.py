@@ -133,6 +133,19 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         """Figures of its own that a fit should report, by name; K-means has its inertia."""
         return {}
 
+    def abreast(self, params: P, chunk: X, weightings: Any, steps: int = 1) -> Sequence[P] | None:
+        """Parameters that some steps of EM lead to, for each of several weightings of the units, all at a time.
+
+        They need not be exact, for runs go on from them. None: the model knows no faster way than one after the other.
+
+        Args:
+            params: Where all of them begin.
+            chunk: The data.
+            weightings: Weights of the units, shape (weightings, units).
+            steps: How many steps.
+        """
+        return None
+
     # How a fit begins, and how it is repaired.
 
     def clusters(self) -> Clustering | None:

@@ -16,6 +16,7 @@ from latentem.data import Rows, even_rows, split
 from latentem.family import Family
 from latentem.family.base import brief
 from latentem.kernel import Kernel, fused
+from latentem.model.abreast import abreast
 from latentem.model.components import ComponentModel, Kernels, a_family, kernel_at, number_of
 from latentem.model.reseeding import reseeded
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, log_of, refuse_off_simplex
@@ -139,6 +140,12 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         """How many of n rows a chunk has."""
         width = max(self.k, d)
         return even_rows(n, max(256, _SMALL // width), max(256, _LARGE // width))
+
+    def abreast(
+        self, params: MixtureParams, chunk: Rows, weightings: Array, steps: int = 1
+    ) -> Sequence[MixtureParams] | None:
+        found = abreast(self.family, self._prior, (params.weights, params.components), chunk, weightings, steps)
+        return None if found is None else [MixtureParams(*each) for each in found]
 
     def log_evidence(self, params: MixtureParams, chunk: Rows) -> Array:
         log_weights, chunk = log_of(params.weights), self._as_chunk(chunk)

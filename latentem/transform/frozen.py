@@ -203,6 +203,9 @@ class Frozen(SamePosterior[P]):
                 left.append(block.holding(components))
         return left
 
+    def abreast(self, params: Any, chunk: Any, weightings: Any, steps: int = 1) -> None:
+        return None  # the model inside would move what is held
+
     def first(self, statistics: Any) -> Any:
         return self._written(self.inner.first(statistics))
 

@@ -40,6 +40,9 @@ class WithPrior(SamePosterior[P]):
     def blocks(self) -> Sequence[Block[Any, Any]]:
         return [self._informed(block) for block in self.inner.blocks()]
 
+    def abreast(self, params: Any, chunk: Any, weightings: Any, steps: int = 1) -> None:
+        return None  # the model inside knows nothing of the prior
+
     def first(self, statistics: Any) -> Any:
         return self.inner.first(statistics + self.pseudo)
 

@@ -132,6 +132,9 @@ class SamePosterior(Transformed[P]):
     def labels(self, params: P, chunk: Any) -> Any:
         return self.inner.labels(params, chunk)
 
+    def abreast(self, params: P, chunk: Any, weightings: Any, steps: int = 1) -> Sequence[P] | None:
+        return self.inner.abreast(params, chunk, weightings, steps)
+
     def expectation(self, params: P, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
         return self.inner.expectation(params, chunk, cache)
 

@@ -24,7 +24,7 @@ def uncertainty_of(subject: Subject, method: str, replications: int | None, rng:
     """Standard errors of what is asked about, by the method of a name.
 
     Raises:
-        TypeError, ValueError: there is no such method, it is not for this subject, or the data are not those of the fit.
+        TypeError, ValueError: there is no such method, it is not for this subject, or the data are others.
         Degenerate: fewer than two replications can be used.
     """
     if not isinstance(method, str) or method not in METHODS:

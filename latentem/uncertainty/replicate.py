@@ -36,6 +36,8 @@ _ALIKE = 0.5
 """Cosine between the memberships in a component and in that of a replication, at least, for them to be one."""
 _TOGETHER = 16
 """Replications that share one look at data that are costly to read."""
+_LED = 40
+"""Plain steps that replications take together, before each goes on by itself."""
 _BATCHES = 4
 """Batches of replications for each that an engine computes at a time: some end sooner than others."""
 
@@ -87,13 +89,23 @@ class Job:
 
     @own_arithmetic
     def batch(self, chunks: Sequence[Any], numbers: Sequence[int]) -> list[Replicate]:
-        """Replications of these numbers on data in memory, one after the other."""
-        return [self._one(chunks, number) for number in numbers]
+        """Replications of these numbers on data in memory, one after the other, from where all were led together."""
+        begins = self._led(chunks, numbers)
+        return [self._one(chunks, number, begin) for number, begin in zip(numbers, begins, strict=True)]
 
-    def _one(self, chunks: Sequence[Any], number: int) -> Replicate:
+    def _led(self, chunks: Sequence[Any], numbers: Sequence[int]) -> Sequence[Any]:
+        """Where each run begins: at the fit, or some plain steps ahead, where the model takes them for all at once."""
+        found = None
+        if len(chunks) == 1:
+            weights = [self.resampling.weights(number, 0, chunks[0]) for number in numbers]
+            if all(each is not None for each in weights):
+                found = self.model.abreast(self.params, chunks[0], np.array(weights), _LED)
+        return [self.params] * len(numbers) if found is None else found
+
+    def _one(self, chunks: Sequence[Any], number: int, begin: Any) -> Replicate:
         data = InOrder([self.resampling.chunk(number, i, chunk) for i, chunk in enumerate(chunks)])
         try:
-            state = self.runner.run(self.model, self.params, data)
+            state = self.runner.run(self.model, begin, data)
             if (found := self._sound(state)).params is None:
                 return found
             same = tree_sum(memberships(self.model, self.params, state.params, chunk) for chunk in chunks)

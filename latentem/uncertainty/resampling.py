@@ -66,6 +66,10 @@ class Resampling(abc.ABC):
     def chunk(self, number: int, i: int, chunk: Any) -> Any:
         """Chunk i of the replication of this number, made from the chunk of the data."""
 
+    def weights(self, number: int, i: int, chunk: Any) -> Array | None:
+        """The weights that the units of chunk i have in it, shape (units,); None where not only the weights differ."""
+        return None
+
     def refuse(self, chunk: Any) -> None:
         """Refuse data, of which this is a chunk, that cannot be resampled so.
 
@@ -85,22 +89,34 @@ class Resampling(abc.ABC):
         return np.random.default_rng(np.random.SeedSequence(self.seed.entropy, spawn_key=key))
 
 
+class Reweighting(Resampling):
+    """Other weights of the same units."""
+
+    __slots__ = ()
+
+    def chunk(self, number: int, i: int, chunk: Any) -> Any:
+        return evolve(chunk, weight=self.weights(number, i, chunk))
+
+    @abc.abstractmethod
+    def weights(self, number: int, i: int, chunk: Any) -> Array: ...
+
+
 @final
 @frozen(eq=False)
-class DirichletWeights(Resampling):
+class DirichletWeights(Reweighting):
     """The Bayesian bootstrap (Rubin, 1981): Dirichlet weights, which sum to as much as the data count."""
 
     seed: np.random.SeedSequence
     masses: Masses
 
-    def chunk(self, number: int, i: int, chunk: Any) -> Any:
+    def weights(self, number: int, i: int, chunk: Any) -> Array:
         # Shares of the chunks, then shares within each: together a Dirichlet, whatever the chunks are.
         weight = unit_weight(chunk)
         own_shares = self.rng(number, i).gamma(np.ones(len(chunk)) if weight is None else weight)
         total = own_shares.sum()
         if not total > 0:
-            return evolve(chunk, weight=own(own_shares))
-        return evolve(chunk, weight=own(own_shares * (self._share(number, i) / total)))
+            return own(own_shares)
+        return own(own_shares * (self._share(number, i) / total))
 
     def _share(self, number: int, i: int) -> float:
         weights = self.masses.weights
@@ -112,20 +128,20 @@ class DirichletWeights(Resampling):
 
 @final
 @frozen(eq=False)
-class WithReplacement(Resampling):
+class WithReplacement(Reweighting):
     """The bootstrap of Efron (1979): as many units as there are, drawn with replacement."""
 
     seed: np.random.SeedSequence
     masses: Masses
 
-    def chunk(self, number: int, i: int, chunk: Any) -> Any:
+    def weights(self, number: int, i: int, chunk: Any) -> Array:
         weight, weights = unit_weight(chunk), self.masses.weights
         count = self.masses.count
         if len(weights) > 1:
             count = int(self.rng(number).multinomial(count, weights / weights.sum())[i])
         shares = np.full(len(chunk), 1 / len(chunk)) if weight is None else weight / (weight.sum() or 1.0)
         drawn = self.rng(number, i).multinomial(count, shares) if count else np.zeros(len(chunk))
-        return evolve(chunk, weight=own(drawn.astype(np.float64)))
+        return own(drawn.astype(np.float64))
 
     def refuse(self, chunk: Any) -> None:
         super().refuse(chunk)
@@ -134,7 +150,7 @@ class WithReplacement(Resampling):
 
 @final
 @frozen(eq=False)
-class LeftOut(Resampling):
+class LeftOut(Reweighting):
     """The jackknife (Quenouille, 1956; Tukey, 1958): all units but one, which is that of the replication's number.
 
     Attributes:
@@ -150,14 +166,13 @@ class LeftOut(Resampling):
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "begins", tuple(int(b) for b in np.cumsum(self.masses.units) - self.masses.units))
 
-    def chunk(self, number: int, i: int, chunk: Any) -> Any:
+    def weights(self, number: int, i: int, chunk: Any) -> Array:
         at = number - self.begins[i]
-        if not 0 <= at < len(chunk):
-            return chunk
         weight = unit_weight(chunk)
         left = np.ones(len(chunk)) if weight is None else weight.copy()
-        left[at] = max(left[at] - 1, 0.0)
-        return evolve(chunk, weight=own(left))
+        if 0 <= at < len(chunk):
+            left[at] = max(left[at] - 1, 0.0)
+        return own(left)
 
     def refuse(self, chunk: Any) -> None:
         super().refuse(chunk)
