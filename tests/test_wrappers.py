@@ -138,6 +138,7 @@ def of_model(model, params):
         "params": params,
         "chunk": chunk,
         "data": X,
+        "weightings": np.ones((1, len(chunk))),
         "statistics": model.statistics(chunk, model.posterior(params, chunk)),
         "chunks": [chunk],
         "held": frozenset(),

@@ -25,10 +25,12 @@ Model = LatentModel[Any, Any, Any, Any]
 FALL = 0.5
 """Nats by which Q falls on either side within one unit of a coordinate."""
 _SEARCHES = 80
-_PUSH = 0.01
+_PUSH = 0.002
 """The step of the parameters at which passes are taken, in such units."""
 _ONE_SIDED = 10.0
 """How much more Q may fall on one side than on the other: at an edge of the parameters it falls on one only."""
+_RISES = 1e-3
+"""Nats by which Q rises to one side at parameters that are no maximum, at least."""
 _TOGETHER = 64
 """Passes that share one look at the data, at most: each keeps its statistics."""
 _UNDETERMINED = 1e-5
@@ -164,7 +166,8 @@ def in_units(model: Model, free: Free, statistics: Any) -> Free:
     lengths, edges = [], []
     for i in range(free.chart.size):
         length, there, back = _unit(lambda step, i=i: falls(free.chart, i, step))  # type: ignore[misc]
-        if not max(there, back) <= _ONE_SIDED * max(min(there, back), 0.0):
+        # Where it rises to one side, that is no edge: the parameters are no maximum, which is said later.
+        if not (min(there, back) < -_RISES or max(there, back) <= _ONE_SIDED * min(there, back)):
             edges.append(i)
         lengths.append(length)
     if edges:
