@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, final
 
 import attrs
@@ -107,13 +107,13 @@ def fields_of(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """The fields of a value that hold real numbers, each with its path, in their order."""
     if isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f"):
         yield path, value
+    elif isinstance(value, Iterable) and not isinstance(value, str | np.ndarray):  # parts by their numbers
+        for i, part in enumerate(value):
+            yield from fields_of(part, (*path, i))
     elif attrs.has(type(value)):
         for part in attrs.fields(type(value)):
             if part.init:
                 yield from fields_of(getattr(value, part.name), (*path, part.name))
-    elif isinstance(value, tuple):
-        for i, part in enumerate(value):
-            yield from fields_of(part, (*path, i))
 
 
 def _together(array: Any, size: int | None) -> str:
