@@ -19,7 +19,9 @@ from latentem.run import Ending, History, StartReport, Status
 from latentem.run.audit import Pass
 from latentem.run.ledger import Ledger, Turn
 from latentem.tables import Categories, admitted
-from latentem.uncertainty import Subject, Uncertainty, uncertainty_of
+from latentem.uncertainty import Uncertainty
+from latentem.uncertainty.methods import uncertainty_of
+from latentem.uncertainty.subject import Subject
 from latentem.uncertainty.uncertainty import checked
 
 

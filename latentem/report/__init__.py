@@ -1,6 +1,6 @@
 """Reports: a fit in words, tables and pages, and what there is to see while it runs."""
 
-from latentem.report.frame import frame, table_of
+from latentem.report.frame import frame
 from latentem.report.journal import Journal, watched_by
 from latentem.report.pages import fit_page, hand_out
 from latentem.report.progress import Progress
@@ -19,6 +19,5 @@ __all__ = [
     "gain",
     "number",
     "table",
-    "table_of",
     "watched_by",
 ]

@@ -2,8 +2,6 @@
 
 from latentem.uncertainty.by_information import ByInformation
 from latentem.uncertainty.by_replication import ByBootstrap, ByJackknife, ByReplication
-from latentem.uncertainty.methods import uncertainty_of
-from latentem.uncertainty.subject import Subject
 from latentem.uncertainty.uncertainty import Estimate, Uncertainty
 
 __all__ = [
@@ -12,7 +10,5 @@ __all__ = [
     "ByJackknife",
     "ByReplication",
     "Estimate",
-    "Subject",
     "Uncertainty",
-    "uncertainty_of",
 ]

@@ -12,7 +12,6 @@ from typing import Any, final
 
 import numpy as np
 from attrs import frozen
-from scipy.linalg import LinAlgError, cholesky, eigh, solve_triangular
 
 from latentem.arrays import Array
 from latentem.core import Degenerate, LatentModel, Placed, e_half
@@ -117,15 +116,15 @@ def resolved(complete: Array, lost: Array) -> Resolved:
         ValueError: the complete information is not positive definite.
     """
     try:
-        root = cholesky(complete, lower=True)
-    except LinAlgError:
+        root = np.linalg.cholesky(complete)
+    except np.linalg.LinAlgError:
         raise ValueError(
             "the complete information is not positive definite: the parameters are no maximum of an M-step; fit on, "
             "or hold what the data do not determine"
         ) from None
-    white = solve_triangular(root, solve_triangular(root, lost, lower=True).T, lower=True)
-    missing, vectors = eigh((white + white.T) / 2)
-    return Resolved(missing, solve_triangular(root, vectors, lower=True, trans="T"))
+    white = np.linalg.solve(root, np.linalg.solve(root, lost).T)
+    missing, vectors = np.linalg.eigh((white + white.T) / 2)
+    return Resolved(missing, np.linalg.solve(root.T, vectors))
 
 
 def lost_information(model: Model, chart: Chart, data: Placed[Any]) -> Array:

@@ -8,7 +8,6 @@ from typing import Any, final
 
 import numpy as np
 from attrs import frozen
-from scipy.optimize import linear_sum_assignment
 
 from latentem.arrays import Array
 from latentem.core import (
@@ -242,6 +241,8 @@ def matched(same: Array) -> bool:
     """Whether each component is that of the same number: in the best assignment, and by its members."""
     if not same.shape[1]:
         return True
+    from scipy.optimize import linear_sum_assignment  # which takes as long to load as the library itself
+
     table, mine, theirs = same[:-2], same[-2], same[-1]
     _, partners = linear_sum_assignment(table, maximize=True)
     alike = np.diagonal(table) >= _ALIKE * np.sqrt(mine * theirs)

@@ -12,8 +12,9 @@ from scipy.special import ndtri
 
 from latentem.arrays import Array, own
 from latentem.core import Event, Value
-from latentem.report import counted, table, table_of
+from latentem.report import counted, table
 from latentem.report import html as pieces
+from latentem.report.frame import table_of
 from latentem.uncertainty.coordinates.scales import Scale
 
 _SHOWN = 60
