@@ -156,7 +156,7 @@ def test_replications_that_do_not_count_are_counted():
     used = len(found.params)
     assert used < 30
     assert found.notes == (f"{used} of 30 replications count",)
-    assert any("left out" in event.message for event in found.events)
+    assert any(event.kind == "lost" and "left out" in event.message for event in found.events)
 
 
 def test_sequences_are_drawn_whole():
@@ -212,7 +212,7 @@ def test_what_cannot_be_is_refused(kind, words, arguments):
 
 
 def test_what_a_model_lacks_is_refused():
-    """Fractions of rows cannot be drawn, known labels not be drawn anew, and bare chunks take no weights."""
+    """Fractions of rows cannot be drawn, known labels not be drawn anew, nor columns that no model is of."""
     weights = np.full(80, 0.5)
     half = lem.fit(MODEL, ONE, weights=weights)
     for method in ("nonparametric", "jackknife", "parametric"):

@@ -12,6 +12,7 @@ from subjects import FAITHFUL, deaths
 
 import latentem as lem
 from latentem.core import Block
+from latentem.uncertainty.named import find, numbers
 
 TIGHT = lem.remaining_below(1e-18)
 RNG = np.random.default_rng(0)
@@ -223,6 +224,43 @@ def test_functions_of_parameters_by_the_delta_method():
     np.testing.assert_allclose(gap.standard_errors[0] ** 2, c[i, i] + c[j, j] - 2 * c[i, j], rtol=1e-8)
 
 
+def test_names_of_matrices_and_parts():
+    """A matrix of two columns has three numbers and stays symmetric, and the parts of a product have theirs."""
+    fit = lem.fit(lem.GaussianMixture(1), FAITHFUL)
+    entry = find(fit.model, fit.params, "covariances[0, 1, 0]")
+    covariance = entry.changed(10.0).components.covariances[0]
+    assert np.array_equal(covariance, covariance.T)
+    assert len([one for one in numbers(fit.model, fit.params) if one.path[-1] == "covariances"]) == 3
+    product = lem.Mixture(lem.Product(lem.Gaussian().on(0), lem.Exponential().on(1)), 1)
+    found = lem.fit(product, FAITHFUL).uncertainty(FAITHFUL)
+    assert {name.rpartition("[")[0] for name in found.names} == {
+        "components.0.means",
+        "components.0.covariances",
+        "components.1",
+    }
+    np.testing.assert_allclose(
+        found["1[0, 0]"].standard_error, found["1[0, 0]"].estimate / np.sqrt(len(FAITHFUL)), rtol=1e-6
+    )
+
+
+def test_bare_chunks_are_only_for_the_information():
+    """A chunk that is a bare array takes no weights: bootstraps say so, and name the method that does without."""
+    fit = lem.fit(Linkage(), ANIMALS, start=0.5)
+    for method in ("weighted", "nonparametric", "jackknife"):
+        with pytest.raises(lem.Unavailable, match=r'take no weights.*method="information"'):
+            fit.uncertainty(ANIMALS, method)
+    with pytest.raises(lem.Unavailable, match="has no sample"):
+        fit.uncertainty(ANIMALS, "parametric")
+
+
+def test_data_in_a_file(tmp_path):
+    """A file that is read chunk by chunk gives the errors of the table in memory."""
+    np.save(tmp_path / "rows.npy", FAITHFUL)
+    fit = lem.fit(lem.GaussianMixture(2), FAITHFUL)
+    read = fit.uncertainty(tmp_path / "rows.npy")
+    np.testing.assert_allclose(read.covariance, fit.uncertainty(FAITHFUL).covariance, rtol=1e-5, atol=1e-9)
+
+
 def test_what_is_held_has_no_error():
     """Held blocks and components are not among the names, and the others are as if theirs were known."""
     model = lem.GaussianMixture(2, weights=lem.Fixed([0.4], components=[0]), means=lem.Fixed())
@@ -243,7 +281,7 @@ def test_numbers_at_an_edge_are_said_and_left_out():
     assert fit.params.components[j, 0] > 1 - 1e-12
     found = fit.uncertainty(x)
     assert f"components[{j}, 0]" not in found.names
-    assert [event.kind for event in found.events] == ["unidentified"]
+    assert [event.kind for event in found.events] == ["edge"]
     assert f"components[{j}, 0]" in found.events[0].message
     assert np.isfinite(found.covariance).all()
 
@@ -287,5 +325,5 @@ def test_a_fit_that_is_no_maximum_is_said_or_refused():
     ends = lem.fit(lem.GaussianMixture(2), FAITHFUL)
     near = lem.GaussianMixture(2).params([0.6, 0.4], ends.params.components.means, ends.params.components.covariances)
     events = lem.Fit.of(ends.model, near, FAITHFUL).uncertainty(FAITHFUL).events
-    assert [event.kind for event in events] == ["gap"]
+    assert [event.kind for event in events] == ["unconverged"]
     assert "has not converged" in events[0].message

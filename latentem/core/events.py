@@ -10,7 +10,19 @@ from attrs import evolve, frozen
 from latentem.core.additive import Value
 
 Kind = Literal[
-    "floor", "empty", "coincident", "reseeded", "lifted", "separated", "gap", "unidentified", "held", "unobserved"
+    "floor",
+    "empty",
+    "coincident",
+    "reseeded",
+    "lifted",
+    "separated",
+    "gap",
+    "unidentified",
+    "held",
+    "unobserved",
+    "edge",
+    "unconverged",
+    "lost",
 ]
 
 
@@ -25,7 +37,8 @@ class Event:
             a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity),
             "gap" (the books of the model contradict one another), "unidentified" (the data do not determine all
             parameters), "held" (parameters are held at what a random start drew), "unobserved" (the rows of a
-            component lack a column).
+            component lack a column); of standard errors "edge" (numbers at the edge of what they may be),
+            "unconverged" (the parameters are no maximum), "lost" (replications that do not count).
         message: What was seen, in words.
         remedy: What can be done about it.
         component: Number of the component, or None where it concerns them all.

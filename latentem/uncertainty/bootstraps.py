@@ -86,7 +86,7 @@ class Replication(Method):
             (why["slow"], "did not converge, and count as they are", "fit a model that the data determine better"),
         ]
         found = [
-            Event("gap", f"{n} of {len(ends)} replications {what.format(was='was' if n == 1 else 'were')}", remedy)
+            Event("lost", f"{n} of {len(ends)} replications {what.format(was='was' if n == 1 else 'were')}", remedy)
             for n, what, remedy in told
             if n
         ]

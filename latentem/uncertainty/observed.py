@@ -65,7 +65,7 @@ def _by_information(subject: Subject, free: Free, solved: Resolved, score: Any, 
     if (left := float(score @ spread @ score / 2)) > _UNSOLVED:
         events.append(
             Event(
-                "gap",
+                "unconverged",
                 f"the fit has not converged: the objective is {left:.2g} nats below its maximum, so that standard "
                 "errors are those of another place",
                 "fit on, from start=fit.params, with a stop rule that asks for more",

@@ -210,7 +210,7 @@ def edge(names: Sequence[str]) -> Event:
     """The event that numbers are at the edge of what they may be."""
     one = len(names) == 1
     return Event(
-        "unidentified",
+        "edge",
         f"{listed(names)} {'is' if one else 'are'} at the edge of what is allowed, or not determined by the data: "
         f"no standard error is known, and those of the others take {'it' if one else 'them'} for known",
         "use a bootstrap, or a prior that keeps parameters off their edges",
