@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from latentem.arrays import Array, own
-from latentem.core import Block, Expectation, LatentModel, Placed, get, put, unit_weight
+from latentem.core import Block, Expectation, LatentModel, Placed, Unavailable, get, put, unit_weight
 from latentem.core.block import Path
 from latentem.run.together import passes
 from latentem.uncertainty.coordinates.chart import Free, made_free
@@ -74,6 +74,7 @@ def as_counted(model: Model, free: Free, statistics: Any, data: Placed[Any]) -> 
     numbers, as with loadings, which may be turned, the coordinates stay: what is not determined is found later.
 
     Raises:
+        Unavailable: a block with too few free numbers is no array.
         TypeError, ValueError: the chunks take no weights.
     """
     for block in model.blocks():
@@ -89,7 +90,12 @@ def as_counted(model: Model, free: Free, statistics: Any, data: Placed[Any]) -> 
         mine = [strand for strand in free.chart.strands if _within(strand, block)]
         left, spread, _ = np.linalg.svd(tangents / (np.abs(tangents).max(axis=0) + _TINY), full_matrices=False)
         rank = int((spread > _RANK * spread[0]).sum())
-        if sum(strand.size for strand in mine) > wanted >= rank and isinstance(get(params, block.path), np.ndarray):
+        if sum(strand.size for strand in mine) > wanted >= rank:
+            if not isinstance(get(params, block.path), np.ndarray):
+                raise Unavailable(
+                    f"{block.name} has {wanted} free numbers, and no array to move them in, so that there is no "
+                    'information of it: use method="weighted", or divide the block into one for each array'
+                )
             # those of which the field moves evenly in all its directions
             even = tuple(_mixed(ahead, factors) for factors in (left[:, :rank] / spread[:rank]).T)
             through = ThroughMStep(block.path, (), model, params, statistics, even)
