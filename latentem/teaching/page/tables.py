@@ -8,8 +8,8 @@ import numpy as np
 
 from latentem.core import Expectation
 from latentem.report.components import grid, parameters
-from latentem.teaching.named import numbers
 from latentem.teaching.page.study import Study
+from latentem.uncertainty.named import numbers
 
 _OF_Q = ("expected rows", "rows")
 _NUMBERS = 40

@@ -11,9 +11,9 @@ import numpy as np
 from latentem.arrays import Array
 from latentem.core import Unavailable
 from latentem.teaching.lines import lines
-from latentem.teaching.named import find
 from latentem.teaching.page.packing import levels
 from latentem.teaching.page.study import Study
+from latentem.uncertainty.named import find
 
 _POINTS = 27
 _LINES = 4
