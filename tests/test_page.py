@@ -225,7 +225,7 @@ def test_every_model_has_a_page(kind):
         heights = unpacked(page["space"]["heights"])[-1].sum(axis=0)
         assert np.allclose(heights, params.weights, rtol=0, atol=0.02)  # nearly all of their probability is on the page
     if kind == "none":
-        assert page["parameters"][0] == [["parameter", "value"], ["value", "0.3"]]
+        assert page["parameters"][0] == [["parameter", "value"], ["params", "0.3"]]
         assert "l" not in page["books"]
         assert page["tangents"]["lines"] == []
 
