@@ -33,6 +33,7 @@ from latentem import (
 from latentem.bound import lower_bound
 from latentem.core import Additive, Block, Degenerate, Engine, Event, LatentModel, Unavailable, log_likelihood
 from latentem.data import Rows, Sequences
+from latentem.discriminant import Discriminant
 from latentem.engine import Dask, Processes, Serial, Threads
 from latentem.family import (
     ALL_STRUCTURES,
@@ -56,6 +57,8 @@ from latentem.family import (
     MixtureOf,
     Multinomial,
     NegativeBinomial,
+    Noise,
+    Noisy,
     PointMass,
     Poisson,
     PoissonRegression,
@@ -106,13 +109,14 @@ __version__ = "0.1.0"
 # To fit, and to judge a fit
 __all__ = ["ConvergenceWarning", "Fit", "fit", "load", "log_likelihood", "lower_bound"]
 # Models
-__all__ += ["ConcomitantMixture", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "Mixture"]
+__all__ += ["ConcomitantMixture", "Discriminant", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans"]
+__all__ += ["Mixture"]
 # Families, for the models that have components
 __all__ += ["Bernoulli", "Binomial", "Categorical", "Exponential", "Gamma", "Gaussian", "Geometric", "LinearRegression"]
 __all__ += ["LogNormal", "LogisticRegression", "Multinomial", "NegativeBinomial", "Poisson", "PoissonRegression"]
 __all__ += ["Student", "VonMisesFisher", "Weibull"]
 # Families made of families
-__all__ += ["Assorted", "MixtureOf", "PointMass", "Product", "Uniform", "ZeroInflated"]
+__all__ += ["Assorted", "MixtureOf", "Noise", "Noisy", "PointMass", "Product", "Uniform", "ZeroInflated"]
 # Structures of covariances
 __all__ += ["ALL_STRUCTURES", "Diagonal", "Full", "Spherical", "Structure", "Tied", "TiedWithin", "structure"]
 # Priors, and values that are held

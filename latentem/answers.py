@@ -118,12 +118,17 @@ class Answers(abc.ABC, Generic[P]):
         """q(z) for these data, as one value."""
         return self.model.posterior(self.params, self.model.chunk(self._bare(data)))
 
-    def predict(self, data: Any) -> Labels:
-        """The most probable component of each row, shape (n,).
+    def predict(self, data: Any) -> Any:
+        """The most probable component of each row, shape (n,): its number, or the name of its class.
 
         Of sequences: for each row the state that the most probable path (Viterbi) has there, which need not be the
         most probable state of the row; that is `predict_proba(data).argmax(axis=1)`.
         """
+        labels, classes = self.labels(data), self.model.classes
+        return labels if classes is None else np.asarray(classes)[labels]
+
+    def labels(self, data: Any) -> Labels:
+        """The number of the most probable component of each row, shape (n,), also where `predict` gives a name."""
         return np.concatenate(self._each(self.model.labels, data))
 
     def decode(self, data: Any) -> list[Labels]:
@@ -183,7 +188,7 @@ class Answers(abc.ABC, Generic[P]):
             Unavailable: the latents are no labels, or the model has no `log_evidence`.
         """
         chunks = self.model.chunks(self._bare(data))
-        return joint(self.model, self.params, chunks, self.predict(data) if labels is None else labels)
+        return joint(self.model, self.params, chunks, self.labels(data) if labels is None else labels)
 
     @own_arithmetic
     def score(self, data: Any) -> float:

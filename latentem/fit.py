@@ -131,6 +131,7 @@ def fit(
     with one_thread(), _shown(progress, model, chunks, runs, runner) as shown:
         try:
             _check(model, chunks, placed)
+            model = model.settled(placed)
         except (ColumnError, RowError) as error:
             if given.columns is None or error.column is None:
                 raise

@@ -75,7 +75,8 @@ class Fit(Answers[P]):
             Degenerate: some row is impossible under these parameters.
         """
         given = admitted(model, data, weights, allowed)
-        model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
+        chunks = given.model.chunks(given.data, given.weights, given.allowed)
+        model = given.model.settled(InOrder(chunks))
         model.check_params(params)
         expectation = tree_sum(each(model.expectation, params, chunks))
         state = Ledger(model, passes=1).record(Turn("start", Pass.of(model, params, expectation)))

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
-from latentem.arrays import plain_int
-from latentem.family import AbsoluteFloor, Floor, Full, Gaussian, InverseWishart, Structure
+from latentem.arrays import Array, plain_int
+from latentem.core import Placed
+from latentem.data import Rows
+from latentem.family import (
+    AbsoluteFloor,
+    Box,
+    Family,
+    Floor,
+    Full,
+    Gaussian,
+    InverseWishart,
+    Noise,
+    Noisy,
+    NoisyParams,
+    Structure,
+)
 from latentem.model import Mixture, MixtureParams, PseudoCounts
 from latentem.transform import Fixed, Frozen
 from latentem.transform.transformed import Model, SamePosterior
@@ -32,6 +47,11 @@ def _fixed(value: Any) -> Fixed | None:
     raise TypeError(f"{value!r} was given: to hold a field at a value, give Fixed(value)")
 
 
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @final
 @frozen(repr=False)
 class GaussianMixture(SamePosterior[MixtureParams]):
@@ -43,6 +63,9 @@ class GaussianMixture(SamePosterior[MixtureParams]):
         weights: `Fixed(value)` or `Fixed.uniform()` to hold them; None estimates them.
         means: `Fixed(value)`, or `Fixed(value, components=[0])` to hold some; None estimates them.
         covariances: Likewise; held for some components only where they are not tied.
+        noise: True for one component more, the last, of noise for outlying rows: a constant density, one over the
+            volume of the box that bounds the data. A number is the volume, of a box of those proportions;
+            `Noise(low, high)` or `Uniform(low, high)` is the box. A fit's own model has the box in it.
         prior: `Floor(eps)`, `InverseWishart(scale, dof)`, `PseudoCounts(count)`, several in a tuple, or
             None for plain maximum likelihood. Pseudo-counts alone leave the floor where it is.
 
@@ -56,6 +79,15 @@ class GaussianMixture(SamePosterior[MixtureParams]):
     means: Fixed | None = field(default=None, converter=_fixed)
     covariances: Fixed | None = field(default=None, converter=_fixed)
     prior: Prior | tuple[Prior, ...] = field(factory=Floor)
+    noise: bool | float | Box = field(default=False, converter=_plain)
+
+    @noise.validator
+    def _a_noise(self, attribute: Any, value: Any) -> None:
+        if isinstance(value, bool | Box) or (isinstance(value, int | float) and 0 < value < math.inf):
+            return
+        raise ValueError(
+            f"noise was given as {value!r}: give True, a volume above 0, Noise(low, high) or Uniform(low, high)"
+        )
 
     def __attrs_post_init__(self) -> None:
         if (self.means and self.means.equal) or (self.covariances and self.covariances.equal):
@@ -73,16 +105,32 @@ class GaussianMixture(SamePosterior[MixtureParams]):
         if len(counts) > 1 or len(rest) > 1:
             raise ValueError(f"prior was given as {self.prior!r}: give at most one for weights and one for covariances")
         covariances = rest[0] if rest else Floor()
-        mixture = Mixture(Gaussian(self.structure, covariances), self.k, counts[0] if counts else None)
+        family: Family[Any, Any] = Gaussian(self.structure, covariances)
+        if self.noisy:
+            family = Noisy(family, self.noise if isinstance(self.noise, Box) else None)
+        mixture = Mixture(family, self.k + self.noisy, counts[0] if counts else None)
         named = {"weights": self.weights, "means": self.means, "covariances": self.covariances}
         held = {name: fixed for name, fixed in named.items() if fixed is not None}
         return Frozen(mixture, held) if held else mixture
+
+    @property
+    def noisy(self) -> bool:
+        """Whether one component more, the last, is noise."""
+        return self.noise is not False
+
+    def settled(self, data: Placed[Any]) -> GaussianMixture:
+        if not self.noisy or isinstance(self.noise, Box):
+            return self
+        ends = data.each(_ends)
+        low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+        volume = None if isinstance(self.noise, bool) else float(self.noise)
+        return evolve(self, noise=Noise.around(low, high, volume))
 
     def params(self, weights: Any, means: Any, covariances: Any) -> MixtureParams:
         """Parameters given by hand, checked at once.
 
         Args:
-            weights: Shape (k,).
+            weights: Shape (k,), or (k + 1,) with noise, whose weight is the last.
             means: Shape (k, d).
             covariances: (k, d, d) full, (k, d) diagonal, (k,) spherical; (d, d), (d,) or () if tied.
 
@@ -91,6 +139,15 @@ class GaussianMixture(SamePosterior[MixtureParams]):
         """
         if np.ndim(means) == 2 and len(means) != self.k:
             raise ValueError(f"{len(means)} means were given: the model has {self.k} components")
-        params = MixtureParams(weights, Gaussian(self.structure).params(means, covariances))
+        components = Gaussian(self.structure).params(means, covariances)
+        params = MixtureParams(weights, NoisyParams(components) if self.noisy else components)
         self.check_params(params)
         return params
+
+
+def _ends(chunk: Rows) -> tuple[Array, Array]:
+    """The least and the largest value of each column among the rows that count, infinite where there is none."""
+    x = chunk.x[chunk.row_weight > 0]
+    missing = np.isnan(x)
+    low = np.where(missing, np.inf, x).min(axis=0, initial=np.inf)
+    return low, np.where(missing, -np.inf, x).max(axis=0, initial=-np.inf)

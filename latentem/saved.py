@@ -18,7 +18,7 @@ from latentem.run.audit import Books
 if TYPE_CHECKING:
     from latentem.fitted import Fit
 
-_ROOMS = ("core", "family", "fitted", "kmeans", "model", "recipes", "run", "transform")
+_ROOMS = ("core", "discriminant", "family", "fitted", "kmeans", "model", "recipes", "run", "transform")
 """Where classes stand whose values may be in a file: none of these reads a file or starts a process when it is made."""
 
 _ROUNDING = 1e-8

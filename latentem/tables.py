@@ -63,8 +63,10 @@ def admitted(model: Model, data: Any, weights: Any, allowed: Any) -> Admitted:
     if (files := _files(data)) and (named := header(files[0])) is not None:
         names, beside = wanted(model), (weights, allowed)
         seen = [name for name in named if name not in beside] if names is None else names
-        text = takes_text(model, seen) or None
-        data = source(data, columns=names, weights=weights, allowed=allowed, categorical=text)
+        text: dict[str, Any] = dict.fromkeys(takes_text(model, seen))
+        if isinstance(allowed, str) and model.classes is not None and isinstance(model.classes[0], str):
+            text[allowed] = model.classes
+        data = source(data, columns=names, weights=weights, allowed=allowed, categorical=text or None)
         weights = allowed = None
     elif (found := found_source(data, weights, allowed)) is not None:
         data, weights, allowed = found, None, None
@@ -109,12 +111,13 @@ def _of_frames(model: Model, data: Any, frames: Sequence[Frame], weights: Any, a
         return _largest([_column(frame, kept[i], categories[i]) for frame in frames])
 
     model = bound(model, Header(kept, categories, largest))
-    for name, what in zip(given, ("weights: give numbers of at least 0", _LABELS), strict=True):
-        if name in others and first.is_text(first.columns.index(name)):
+    named = model.classes is not None
+    for name, what in zip(given, ("weights: give numbers of at least 0", None if named else _LABELS), strict=True):
+        if what and name in others and first.is_text(first.columns.index(name)):
             raise TypeError(f"column {name!r} holds text, and was given as {what}")
     weights, allowed = (
         read(first.columns.index(name)) if name in others else name
-        for name, read in zip(given, (first.numbers, first.labels), strict=True)
+        for name, read in zip(given, (first.numbers, first.values if named else first.labels), strict=True)
     )
     if not any(categories) and all(frame.columns == kept for frame in frames):
         return Admitted(model, data, weights, allowed, kept)  # the reader of tables does the rest
@@ -178,10 +181,11 @@ def _answers(fit: Any, data: Any) -> Mapping[str, Any]:
     """What a fit says of each row, by the name of the column; what its model does not say is left out."""
     columns: dict[str, Any] = {}
     with suppress(Unavailable):
-        labels = columns["label"] = fit.predict(data)
+        labels, classes = fit.labels(data), fit.model.classes
+        columns["label"] = labels if classes is None else np.asarray(classes)[labels]
         shares = fit.predict_proba(data)
         columns["probability"] = shares[np.arange(len(labels)), labels]
-        columns |= {f"responsibility_{j}": shares[:, j] for j in range(shares.shape[1])}
+        columns |= {f"responsibility_{name}": shares[:, j] for j, name in enumerate(classes or range(shares.shape[1]))}
     with suppress(Unavailable):
         density = fit.score_samples(data)
         rows = len(columns["label"]) if columns else len(density)

@@ -33,6 +33,7 @@ FAMILIES = [
     (lem.Assorted(GAUSSIAN, GAUSSIAN, POINT), lem.family.Parts([*ALONE, POINT.params()]), GAPS),
     (lem.ZeroInflated(GAUSSIAN), lem.family.ZeroInflatedParams(np.array([0.1, 0.2]), NORMAL), GAPS),
     (lem.MixtureOf(GAUSSIAN, 1), lem.family.MixtureOfParams(np.ones((2, 1)), NORMAL), GAPS),
+    (lem.Noisy(GAUSSIAN, lem.Noise([0, 0], [9, 99])), lem.family.NoisyParams(NORMAL), GAPS),
     (lem.LogNormal(), GAUSSIAN.params(np.log(NORMAL.means), COVARIANCES / 100), X),
 ]
 STRUCTURES = [
@@ -47,6 +48,7 @@ TRANSFORMERS = [
     (lem.Tempered(INNER, 0.5), lem.Mixture),
     (lem.Sampled(INNER), lem.Mixture),
     (lem.GaussianMixture(2), lem.Mixture),
+    (lem.Discriminant(("a", "b")), lem.Mixture),
     (lem.KMeans(2), lem.Hard),
 ]
 
@@ -73,7 +75,9 @@ REASONS = {
     **{(cls, "cells"): REFUSED for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated)},
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
     **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.MixtureOf, lem.ZeroInflated)},
-    (lem.MixtureOf, "kernel"): SLOW,
+    **{(cls, "kernel"): SLOW for cls in (lem.MixtureOf, lem.Noisy)},
+    (lem.GaussianMixture, "settled"): "what it takes from data is the region of its own noise",
+    **{(lem.Discriminant, name): ITS_OWN for name in ("classes", "noun")},
     **{(cls, "elliptical"): "its densities are of another shape" for cls in (lem.MixtureOf, lem.ZeroInflated)},
     (lem.LogNormal, "elliptical"): "its densities are of another shape",
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
@@ -133,7 +137,8 @@ def of_family(wrapper, params, x):
 
 
 def of_model(model, params):
-    chunk = model.chunk(X)
+    classes = getattr(model, "classes", None)
+    chunk = model.chunk(X, allowed=None if classes is None else np.array(classes)[np.arange(len(X)) % 2])
     return {
         "params": params,
         "chunk": chunk,

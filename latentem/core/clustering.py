@@ -16,6 +16,11 @@ class Clustering(Protocol):
         ...
 
     @property
+    def background(self) -> int:
+        """How many of them, the last ones, are noise: a start draws no places for these."""
+        ...
+
+    @property
     def location(self) -> Path:
         """Path of the block that says where the components are."""
         ...

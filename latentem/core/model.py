@@ -115,6 +115,11 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         """The reader's word for a row of the table of `describe`: a component, a state, a factor."""
         return "component"
 
+    @property
+    def classes(self) -> Sequence[Any] | None:
+        """Names of the labels, where these are known classes: `predict` gives them. None: labels are numbers."""
+        return None
+
     def describe(self, params: P, statistics: S) -> Mapping[str, Any]:
         """The columns of a table of components: names to arrays of shape (k,) or (k, d); empty if there are none."""
         return {}
@@ -147,6 +152,14 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         return None
 
     # How a fit begins, and how it is repaired.
+
+    def settled(self, data: Placed[X]) -> LatentModel[X, R, S, P]:
+        """This model with what it takes from the data and does not learn, such as the region of noise.
+
+        Raises:
+            ValueError: they do not say it.
+        """
+        return self
 
     def clusters(self) -> Clustering | None:
         """How labels of rows become statistics, where the units carry labels; None where they do not."""

@@ -71,6 +71,12 @@ def series_numbers(data: Any, what: str) -> Any:
     return data if found is None or not isinstance(found, _narwhals().Series) else _numbers(found, what)
 
 
+def series_values(data: Any) -> list[Any]:
+    """The values of a column, of another library or not, as they are, None where one of another library is missing."""
+    found = _narwhal(data)
+    return list(data if found is None or not isinstance(found, _narwhals().Series) else found.to_list())
+
+
 def _narwhals() -> Any:
     return optional("narwhals.stable.v2", "tables")
 
@@ -160,6 +166,10 @@ class Frame(Value):
             row = int((labels != np.rint(labels)).argmax())
             raise ValueError(f"the label of row {row} is {labels[row]}: labels are whole numbers")
         return labels.astype(np.int64)
+
+    def values(self, i: int) -> list[Any]:
+        """Column i as it is, None where a value is missing."""
+        return list(self._series(i).to_list())
 
     def is_text(self, i: int) -> bool:
         """Whether column i holds categories or strings."""

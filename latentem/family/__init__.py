@@ -5,9 +5,10 @@ from latentem.family.categorical import Categorical, Multinomial
 from latentem.family.composite.assorted import Assorted
 from latentem.family.composite.inflated import ZeroInflated, ZeroInflatedParams
 from latentem.family.composite.mixture_of import MixtureOf, MixtureOfParams
+from latentem.family.composite.noisy import Noisy, NoisyParams
 from latentem.family.composite.on import Part
 from latentem.family.composite.parts import Parts
-from latentem.family.composite.point_mass import PointMass, Uniform
+from latentem.family.composite.point_mass import Box, Noise, PointMass, Uniform
 from latentem.family.composite.product import Product
 from latentem.family.directional import VonMisesFisher, VonMisesFisherParams
 from latentem.family.discrete import Bernoulli, Binomial, Geometric, Poisson
@@ -59,6 +60,7 @@ __all__ = [
     "Assorted",
     "Bernoulli",
     "Binomial",
+    "Box",
     "CanonicalRegression",
     "Categorical",
     "Coefficients",
@@ -88,6 +90,9 @@ __all__ = [
     "Multinomial",
     "NegativeBinomial",
     "NegativeBinomialParams",
+    "Noise",
+    "Noisy",
+    "NoisyParams",
     "Part",
     "Parts",
     "PointMass",

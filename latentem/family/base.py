@@ -31,6 +31,7 @@ class Family(Learnable[S, P]):
             beside a point mass, for the two do not compare.
         takes: In words, what a value may be; for messages.
         kind: The class of its parameters.
+        background: How many of the components, the last ones, are noise, which lies nowhere.
         codes: How many categories a column of text may hold, which `fit` codes 0, 1, ...; 0 where values are numbers.
     """
 
@@ -39,6 +40,7 @@ class Family(Learnable[S, P]):
     discrete: ClassVar[bool | None] = None
     takes: ClassVar[str] = "what its support holds"
     kind: ClassVar[type] = object
+    background: ClassVar[int] = 0
     codes: ClassVar[int] = 0
 
     @abc.abstractmethod

@@ -91,6 +91,11 @@ class KMeans(Transformed[MixtureParams]):
         return ("components", "means")
 
     @property
+    def background(self) -> int:
+        """No cluster is noise."""
+        return 0
+
+    @property
     def hard(self) -> bool:
         return True
 

@@ -107,6 +107,11 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
         """
 
     @property
+    def background(self) -> int:
+        """How many of the components, the last ones, are noise."""
+        return self.family.background
+
+    @property
     def hard(self) -> bool:
         return False
 

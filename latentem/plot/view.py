@@ -14,6 +14,7 @@ from latentem.arrays import Array, Labels
 from latentem.core import Chunk, Unavailable
 from latentem.family import Family
 from latentem.fitted import Fit
+from latentem.report.components import called as names_of
 from latentem.tables import recognised
 
 LEVEL = re.compile(r"P\(x(\d+) = (\d+)\)")
@@ -147,7 +148,7 @@ def labelled(fit: Fit[Any], data: Any, rows: Rows | None = None) -> tuple[Labels
     responsibilities = np.asarray(fit.predict_proba(data))
     if rows is not None and len(rows.x) != len(responsibilities):
         raise Unavailable(f"it has {len(responsibilities)} labels for {len(rows.x)} rows")
-    return np.asarray(fit.predict(data)), responsibilities
+    return np.asarray(fit.labels(data)), responsibilities
 
 
 def words(fit: Fit[Any], column: int) -> tuple[str, ...] | None:
@@ -156,8 +157,10 @@ def words(fit: Fit[Any], column: int) -> tuple[str, ...] | None:
 
 
 def called(fit: Fit[Any], j: int) -> str:
-    """What component j is called: "component 0", "state 0"."""
-    return f"{fit.model.noun} {j}"
+    """What component j is called: "component 0", "state 0", "noise"; a class by its name."""
+    clusters = fit.model.clusters()
+    name = names_of(fit.model, j + 1 if clusters is None else clusters.k)[j]
+    return f"{fit.model.noun} {name}" if name == str(j) else name
 
 
 def called_each(fit: Fit[Any], seen: Components) -> list[str]:

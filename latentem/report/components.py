@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from attrs import frozen
@@ -69,11 +69,20 @@ def parameters(described: Mapping[str, Array]) -> tuple[Parameter, ...]:
     return (*alone, *(parameter for i in sorted(of_column) for parameter in of_column[i]))
 
 
+def called(model: Any, k: int) -> tuple[str, ...]:
+    """What a table calls k components: by their classes, or else by their numbers; and noise "noise"."""
+    names = tuple(map(str, range(k) if model.classes is None else model.classes))
+    clusters = model.clusters()
+    behind = 0 if clusters is None else clusters.background
+    return (*names[: k - behind], *["noise"] * behind)
+
+
 def grid(
     found: Sequence[Parameter],
     columns: Sequence[str] | None,
     noun: str = "component",
     categories: Categories | None = None,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[list[str]], int]:
     """The components as rows of cells under a header, and how many columns of the data are left out.
 
@@ -85,10 +94,11 @@ def grid(
         columns: Names of the data columns, or None.
         noun: What a component is called.
         categories: Of each data column its words in the order of their codes, or None.
+        names: What each component is called; None: its number.
     """
     shown = sorted({parameter.column for parameter in found if parameter.column is not None})
     kept = {None, *shown[:_COLUMNS]}
-    header, cells = [noun], [[str(j)] for j in range(len(found[0].values))]
+    header, cells = [noun], [[name] for name in names or map(str, range(len(found[0].values)))]
     for group in _together([parameter for parameter in found if parameter.column in kept]):
         name = " ± ".join(parameter.name for parameter in group)
         header.append(in_words(_told(name, group[0], categories), columns, categories))

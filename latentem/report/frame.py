@@ -34,7 +34,8 @@ def frame(summary: Summary, library: str | None = None) -> Any:
         raise Unavailable(f"{summary.model} describes no components, so that there is no table of them: see fit.params")
     make = maker()
     labels, count = unique_labels(summary), len(summary.parameters[0].values)
-    columns: dict[str, Any] = {summary.noun: list(range(count))}
+    numbered = summary.names == tuple(map(str, range(count)))
+    columns: dict[str, Any] = {summary.noun: list(range(count)) if numbered else list(summary.names)}
     for label, parameter in zip(labels, summary.parameters, strict=True):
         values = [float("nan") if value is None else value for value in parameter.values]
         columns[f"{label}'" if label == summary.noun else label] = values

@@ -10,7 +10,7 @@ from attrs import asdict, field, frozen
 
 from latentem.core import Event
 from latentem.report import markup
-from latentem.report.components import Parameter, grid, parameters
+from latentem.report.components import Parameter, called, grid, parameters
 from latentem.report.words import counted, number, table
 from latentem.run import Ending, Status, hits
 from latentem.run.audit import Books
@@ -29,6 +29,7 @@ class Summary:
         status: Why the run ended.
         steps: How many it took.
         noun: What a component is called.
+        names: What each component is called: its class, "noise", or its number.
         parameters: What the model describes of its components.
         params: The parameters as Python shows them, where the model describes none; else empty.
         bound: Q + H in nats.
@@ -53,6 +54,7 @@ class Summary:
     status: Status
     steps: int
     noun: str
+    names: tuple[str, ...]
     parameters: tuple[Parameter, ...] = field(repr=False)
     params: str = field(repr=False)
     bound: float
@@ -73,6 +75,7 @@ class Summary:
     def of(cls, fit: Any) -> Self:
         """The summary of a `Fit`."""
         described = fit.model.describe(fit.params, fit.expectation.statistics)
+        shown = parameters(described)
         step, known = fit.history[-1], fit.log_evidence
         judged = fit.model.inference.exact and known is not None and all(event.kind != "gap" for event in fit.events)
         reached, ended = hits(fit.starts, fit.objective, fit.observations)
@@ -84,7 +87,8 @@ class Summary:
             status=fit.status,
             steps=step.index,
             noun=fit.model.noun,
-            parameters=parameters(described),
+            names=called(fit.model, len(shown[0].values)) if shown else (),
+            parameters=shown,
             params="" if described else repr(fit.params),
             bound=step.bound,
             expected_log_joint=step.expected_log_joint,
@@ -142,6 +146,7 @@ class Summary:
         return {
             **known,
             **dict.fromkeys(nan),
+            "names": list(self.names),
             "columns": None if self.columns is None else list(self.columns),
             "categories": None if self.categories is None else [words and list(words) for words in self.categories],
             "status": {
@@ -171,7 +176,9 @@ class Summary:
     @property
     def cells(self) -> tuple[list[list[str]], int]:
         """The cells of the table of components, none where there is none, and how many data columns it leaves out."""
-        return grid(self.parameters, self.columns, self.noun, self.categories) if self.parameters else ([], 0)
+        return (
+            grid(self.parameters, self.columns, self.noun, self.categories, self.names) if self.parameters else ([], 0)
+        )
 
     @property
     def lines(self) -> list[str]:

@@ -22,6 +22,8 @@ Way = Callable[[Random], Any]
 """How the parameters of a start are drawn."""
 _FAR = 1e100
 """Values from which squares come near the end of floats, and below the inverse of which they vanish."""
+_NOISE = 0.1
+"""The share of every row that noise has at a start."""
 _SAMPLE, _FEWEST = 2**16, 2**12
 """Rows that a start is made on, at most; at least where units lie wholly in their clusters."""
 
@@ -51,6 +53,7 @@ class Seeder:
         else:
             self._pooled = data.total(partial(_evenly, base))
         self._seed = seed
+        self._places = base.k - base.background
         self._reference: Any = None
 
     @property
@@ -110,10 +113,12 @@ class Seeder:
         """Parameters from k-means++ on these rows, (n, ...), which stand for the rows of the data."""
         nearest = np.full(len(x), np.inf)
         labels = np.zeros(len(x), dtype=np.int64)
-        known = self._known()  # rows whose label is known give their component's centre; the others are drawn after it
+        known = self._known()[
+            : self._places
+        ]  # rows whose label is known give their component's centre; the others are drawn after it
         centres = [np.average(x[rows], axis=0, weights=self._weight[rows]) if len(rows) else None for rows in known]
-        distances = distances_to(x, self._base.k)
-        for j in sorted(range(self._base.k), key=lambda j: centres[j] is None):
+        distances = distances_to(x, self._places)
+        for j in sorted(range(self._places), key=lambda j: centres[j] is None):
             centre = centres[j]
             if centre is None:
                 # (eq: k-means-plus-plus)
@@ -139,15 +144,16 @@ class Seeder:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
         k, live = self._base.k, np.flatnonzero(self._weight)
         # (eq: random-groups)
+        k, live = self._places, np.flatnonzero(self._weight)
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space
         chosen = rng.permutation(live)[: k * size]
         labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
         if self._base.hard:
             own = self._base.clustered(Rows(self._x[chosen], np.full(len(chosen), each)), labels)
         else:
-            responsibilities = np.full((len(self._x), k), 1 / k)
+            responsibilities = beside_noise(self._base, np.full((len(self._x), k), 1 / k))
             weight = np.zeros(len(self._x))
-            responsibilities[chosen] = np.eye(k)[labels]
+            responsibilities[chosen] = beside_noise(self._base, np.eye(k)[labels])
             weight[chosen] = each
             own = statistics_of(self._base, self._chunks, self._restricted(responsibilities), weight)
         params = self._model.first(self._pooled)
@@ -172,7 +178,9 @@ class Seeder:
 
     def _clusters(self, labels: Labels) -> Any:
         if not self._base.hard:
-            return statistics_of(self._base, self._chunks, self._restricted(np.eye(self._base.k)[labels]))
+            return statistics_of(
+                self._base, self._chunks, self._restricted(beside_noise(self._base, np.eye(self._places)[labels]))
+            )
         if self._allowed is not None:
             labels = np.where(self._allowed[np.arange(len(labels)), labels], labels, self._allowed.argmax(axis=1))
         edges = np.cumsum([len(chunk.x) for chunk in self._chunks])
@@ -186,6 +194,12 @@ class Seeder:
         if self._base.hard:
             return own
         return own + (self._base.k / self._live) * self._pooled  # (eq: pooled-unit)
+
+
+def beside_noise(base: Clustering, table: Array) -> Array:
+    """Responsibilities of the components that have a place, (n, places), with a share for noise beside them, (n, k)."""
+    noise = base.background
+    return table if not noise else np.hstack([(1 - _NOISE) * table, np.full((len(table), noise), _NOISE / noise)])
 
 
 def _size(base: Clustering, data: Placed[Any]) -> int:

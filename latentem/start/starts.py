@@ -21,7 +21,7 @@ from latentem.core import Cache, Placed, row_count
 from latentem.engine import Serial
 from latentem.numerics.rng import children
 from latentem.run import Start
-from latentem.start.seeding import Model, Seeder, statistics_of
+from latentem.start.seeding import Model, Seeder, beside_noise, statistics_of
 
 _ROUNDING = 1e-9
 """How far a sum of responsibilities may be from one."""
@@ -94,6 +94,9 @@ def _given(model: Model, chunks: Placed[Any], start: Any) -> Any:
             f"start of shape {array.shape} and type {array.dtype} was given: give parameters, "
             f"whole-number labels of shape ({n},), or responsibilities of shape ({n}, {k})"
         )
+    places = k - clusters.background
+    if array.ndim == 1 and array.max() < places < k:  # where nobody says which rows are noise, all may be
+        array = beside_noise(clusters, np.eye(places)[array])
     weight = np.concatenate(chunks.each(attrgetter("row_weight")))
     counts = np.bincount(array, weight, k) if array.ndim == 1 else weight @ array
     if (counts == 0).any():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import evolve
 
 from latentem.core import Block, Cache, Clustering, Event, Expectation, Inference, LatentModel, Path, Placed
 
@@ -79,6 +81,10 @@ class Transformed(LatentModel[Any, Any, Any, P]):
     def noun(self) -> str:
         return self.inner.noun
 
+    @property
+    def classes(self) -> Sequence[Any] | None:
+        return self.inner.classes
+
     def diagnose(self, params: P, statistics: Any) -> Sequence[Event]:
         return self.inner.diagnose(params, statistics)
 
@@ -93,6 +99,10 @@ class Transformed(LatentModel[Any, Any, Any, P]):
 
     def figures(self, params: P, statistics: Any) -> Mapping[str, float]:
         return self.inner.figures(params, statistics)
+
+    def settled(self, data: Placed[Any]) -> Model:
+        inner = self.inner.settled(data)
+        return self if inner is self.inner else evolve(cast(Any, self), inner=inner)
 
     def clusters(self) -> Clustering | None:
         return self.inner.clusters()

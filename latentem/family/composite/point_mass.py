@@ -1,19 +1,20 @@
-"""Densities without free parameters: all mass at a point, and the same density all over a box."""
+"""Densities without free parameters: all mass at a point, and the same density all over a box or beyond it."""
 
 from __future__ import annotations
 
 import abc
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, frozen_array, own
-from latentem.core import Block
+from latentem.core import Block, ColumnError
 from latentem.family.base import Family, brief
+from latentem.family.columns import constant, seen
 from latentem.numerics.rng import generator
 
 
@@ -122,12 +123,9 @@ class PointMass(Constant):
         return np.tile(self.at, (len(labels), 1))
 
 
-@final
 @frozen
-class Uniform(Constant):
-    """A constant density over a box, and zero outside of it: for noise (Banfield and Raftery, 1993).
-
-    The box is given, as the range of all data may be, and is not estimated: it has no free parameters.
+class Box(Constant):
+    """A density that is constant over a box. The box is given and not estimated: it has no free parameters.
 
     Attributes:
         low: Lower ends, one a column, shape (d,); a number is one column.
@@ -142,11 +140,6 @@ class Uniform(Constant):
 
     discrete: ClassVar[bool | None] = False
 
-    @property
-    def takes(self) -> str:  # type: ignore[override]  # it depends on the box
-        """In words, what a row may be."""
-        return f"rows from {written(self.low)} to {written(self.high)}"
-
     def __attrs_post_init__(self) -> None:
         if self.low.shape != self.high.shape or not (self.low < self.high).all():
             raise ValueError(
@@ -154,13 +147,17 @@ class Uniform(Constant):
             )
 
     def __repr__(self) -> str:
-        return f"Uniform({written(self.low)}, {written(self.high)})"
+        return f"{type(self).__name__}({written(self.low)}, {written(self.high)})"
+
+    @abc.abstractmethod
+    def inside(self, x: Array) -> npt.NDArray[np.bool_]:
+        """Which values are where the density is, (n, d) -> (n, d)."""
 
     def logs(self, x: Array) -> Array:
         if x.shape[1] != len(self.low):
             raise ValueError(f"data with {x.shape[1]} columns were given: the box {self!r} has {len(self.low)}")
         missing = np.isnan(x)
-        inside = (((x >= self.low) & (x <= self.high)) | missing).all(axis=1)
+        inside = (self.inside(x) | missing).all(axis=1)
         # Half of each, since a width may be beyond the floats where its ends are not.
         log_widths = np.log(self.high / 2 - self.low / 2) + np.log(2)
         return np.where(inside, -np.where(missing, 0.0, log_widths).sum(axis=1), -np.inf)
@@ -168,11 +165,65 @@ class Uniform(Constant):
     def bounds(self) -> Mapping[str, Array]:
         return {"centre": self.low / 2 + self.high / 2, "half width": self.high / 2 - self.low / 2}
 
-    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Uniform, Array]:
-        return Uniform(self.low[list(columns)], self.high[list(columns)]), params
+    def marginal(self, params: Array, columns: tuple[int, ...], d: int) -> tuple[Self, Array]:
+        return type(self)(self.low[list(columns)], self.high[list(columns)]), params
 
     def sample(self, params: Array, labels: Labels, rng: Any) -> Array:
         return generator(rng).uniform(self.low, self.high, (len(labels), len(self.low)))
+
+
+@final
+@frozen(repr=False)
+class Uniform(Box):
+    """A constant density over a box, and zero outside of it.
+
+    The box, `low` to `high`, is given, and is not estimated: it has no free parameters.
+    """
+
+    @property
+    def takes(self) -> str:  # type: ignore[override]  # it depends on the box
+        """In words, what a row may be."""
+        return f"rows from {written(self.low)} to {written(self.high)}"
+
+    def inside(self, x: Array) -> npt.NDArray[np.bool_]:
+        return (x >= self.low) & (x <= self.high)
+
+
+@final
+@frozen(repr=False)
+class Noise(Box):
+    """The density of noise: one over the volume of a box, for rows outside of it too (Banfield and Raftery, 1993).
+
+    A row of later data that is farther out than all that were fitted is then noise, and not the nearest component's.
+    As a density it is proper over the box only, and draws are from there.
+    """
+
+    takes: ClassVar[str] = "any row"
+
+    def inside(self, x: Array) -> npt.NDArray[np.bool_]:
+        return np.ones(x.shape, dtype=bool)
+
+    @classmethod
+    def around(cls, low: Array, high: Array, volume: float | None = None) -> Self:
+        """That of the region of some data, or of a box about its centre and of its proportions, of this volume.
+
+        Args:
+            low: Least values of the columns, shape (d,).
+            high: Largest values, likewise.
+            volume: In the product of the columns' units; None: that of the region.
+
+        Raises:
+            ColumnError: a column has no width.
+        """
+        if (still := constant(low, high)).any():
+            column = int(still.argmax())
+            what = f"is constant{seen(low[column], high[column])}, and the region of the noise has no volume"
+            raise ColumnError(column, f"{what}: leave it out, or give noise=lem.Noise(low, high)")
+        if volume is None:
+            return cls(low, high)
+        centre, half = low / 2 + high / 2, high / 2 - low / 2
+        half = half * np.exp((np.log(volume) - (np.log(half) + np.log(2)).sum()) / len(half))
+        return cls(centre - half, centre + half)
 
 
 def at_row(x: Array, at: Array) -> npt.NDArray[np.bool_]:
