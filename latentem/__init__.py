@@ -20,6 +20,7 @@ from latentem import (
     datasets,
     engine,
     family,
+    judging,
     model,
     posterior,
     report,
@@ -139,8 +140,8 @@ __all__ += ["record"]
 # To report a defect
 __all__ += ["show_versions"]
 # Rooms
-__all__ += ["archive", "core", "data", "datasets", "engine", "family", "model", "plot", "posterior", "report", "run"]
-__all__ += ["teaching", "testing", "transform", "uncertainty", "variants"]
+__all__ += ["archive", "core", "data", "datasets", "engine", "family", "judging", "model", "plot", "posterior"]
+__all__ += ["report", "run", "teaching", "testing", "transform", "uncertainty", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 

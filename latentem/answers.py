@@ -207,6 +207,14 @@ class Answers(abc.ABC, Generic[P]):
         """The answers of a method for each chunk of the data."""
         return each(ask, self.params, self.model.chunks(self._bare(data)))
 
+    def _weighted(self, data: Any, weights: Any) -> Sequence[Any]:
+        """The chunks of data, with their weights."""
+        return self.model.chunks(self._checked(data), weights)
+
+    def _weight(self, data: Any, weights: Any) -> Array:
+        """How much each row of data counts, shape (n,)."""
+        return np.concatenate([chunk.row_weight for chunk in self._weighted(data, weights)])
+
     def _bare(self, data: Any) -> Any:
         """The data without weights: what a row weighs changes nothing about the row."""
         data = self._checked(data)

@@ -10,9 +10,10 @@ from attrs import field, frozen
 
 from latentem import saved
 from latentem.answers import Answers, P, each
-from latentem.core import Engine, Event, Expectation, InOrder, LatentModel, Unavailable, tree_sum
+from latentem.core import Engine, Event, Expectation, InOrder, LatentModel, Unavailable, log_likelihood, tree_sum
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, log_evidence
+from latentem.judging import Comparison, Diagnostics, Merged, comparable, mergeable
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.report import Summary, fit_page, frame
 from latentem.run import Ending, History, StartReport, Status
@@ -213,6 +214,62 @@ class Fit(Answers[P]):
         subject = Subject(self.model, self.params, self.expectation, self.events, chunks, engine, level)
         with one_thread():
             return uncertainty_of(subject, method, replications, rng)
+
+    @own_arithmetic
+    def merged(self, n: int, data: Any, *, weights: Any = None) -> Merged:
+        """Clusters made of several components each, n of them (Baudry et al., 2010); the density stays as it is.
+
+        The value labels rows, and has the entropy of the labels at each merge down to one cluster, from which an elbow
+        may say how many there are. Responsibilities of all rows are in memory meanwhile.
+
+        Args:
+            n: How many clusters; noise is none of them, and stays.
+            data: As for `fit`, best what was fitted.
+            weights: As for `fit`.
+
+        Raises:
+            ValueError: n is no number of clusters from 1 to that of the components.
+            Unavailable: labels are certain, or there are none.
+        """
+        mergeable(self, n)
+        return Merged.of(self, n, self.predict_proba(data), self._weight(data, weights))
+
+    @own_arithmetic
+    def compare(self, other: Fit[Any], data: Any, *, weights: Any = None) -> Comparison:
+        """This fit and another beside each other: likelihood ratio, agreement of labels, and rows whose label differs.
+
+        Args:
+            other: The other.
+            data: As for `fit`, best what both were fitted to.
+            weights: As for `fit`.
+
+        Raises:
+            TypeError: the other is no fit.
+            ValueError: the data are not for both.
+            Unavailable: one has no labels, or certain ones.
+        """
+        if not isinstance(other, Fit):
+            raise TypeError(f"other was given as {other!r}: give a Fit")
+        both: tuple[Fit[Any], Fit[Any]] = self, other
+        for fit in both:
+            comparable(fit)
+        one, two = (log_likelihood(fit.model, fit.params, fit._weighted(data, weights)) for fit in both)
+        labels = self.labels(data), other.labels(data)
+        return Comparison.of(both, (one, two), labels, (self._weight(data, weights), other._weight(data, weights)))
+
+    @own_arithmetic
+    def diagnostics(self, data: Any, *, weights: Any = None, rng: Any = 0) -> Diagnostics:
+        """How sure the labels are, on how many rows each component rests, and how much components overlap.
+
+        Args:
+            data: As for `fit`, best what was fitted.
+            weights: As for `fit`.
+            rng: For draws, from which overlaps of what is no Gaussian are computed.
+
+        Raises:
+            Unavailable: there are no labels, or the model does not say what its components look like.
+        """
+        return Diagnostics.of(self, self.predict_proba(data), self._weight(data, weights), rng)
 
     def summary(self) -> Summary:
         """What the fit came to, as a value that prints, and that is HTML, Markdown, LaTeX or a dict when asked."""

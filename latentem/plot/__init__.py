@@ -12,12 +12,15 @@ from latentem.plot.menu import available
 from latentem.plot.paths import states
 from latentem.plot.plane import classification, density, ellipses
 from latentem.plot.profiles import loadings, profile
+from latentem.plot.residuals import qq
 from latentem.plot.traces import filmstrip, inertia, tangent
 
 # What there is
 __all__ = ["available"]
 # Components, and the rows that they explain
 __all__ += ["classification", "components", "density", "ellipses", "loadings", "pairs", "profile", "states"]
+# How the data depart from the fit
+__all__ += ["qq"]
 # How sure the labels are
 __all__ += ["responsibilities", "uncertainty"]
 # How the fit came about

@@ -97,6 +97,7 @@ _ASKED: list[tuple[tuple[str, ...], Callable[[Fit[Any]], bool]]] = [
     (("ellipses",), _asked(lambda fit: first(fit, 2, ringed) is not None)),
     (("density",), _asked(lambda fit: first(fit, 2, _smooth) is not None)),
     (("components",), _asked(lambda fit: first(fit, 1, lambda seen: seen) is not None)),
+    (("qq",), _asked(lambda fit: first(fit, 1, lambda seen: seen.draw(8)) is not None)),
     (("classification", "pairs"), lambda fit: _labelled(fit, 2)),
     (("uncertainty", "responsibilities"), lambda fit: _labelled(fit, 1)),
     (("profile",), lambda fit: fit.model.noun != "factor" and _described(fit)),
