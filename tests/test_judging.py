@@ -134,6 +134,8 @@ def test_the_adjusted_rand_index_is_that_of_scikit_learn():
         counts = np.zeros((k, other))
         np.add.at(counts, (one, two), 1)
         assert adjusted_rand(counts) == pytest.approx(adjusted_rand_score(one, two))
+    assert adjusted_rand(np.eye(1)) == 1
+    assert adjusted_rand(counts / 8e3) == pytest.approx(adjusted_rand(np.round(counts * 1e6)), abs=1e-5)
 
 
 def test_a_tied_fit_is_nested_in_a_free_one(pair):

@@ -122,17 +122,20 @@ def adjusted_rand(counts: Array) -> float:
     """The adjusted Rand index of two labellings (Hubert and Arabie, 1985, equation 5).
 
     Pairs of rows that both put together, less what is expected by chance, over the most that there could be. 1 where
-    both have every row in one cluster, or each in its own. Pairs are counted by weight.
+    both have every row in one cluster, or each in its own. n rows are n (n - 1) / 2 pairs; weights that are no whole numbers
+    of rows are shares of many, and make n^2 / 2.
 
     Args:
         counts: How many rows, by weight, have label i in one and j in the other, shape (k, other k).
     """
+    itself = float((counts == np.rint(counts)).all())  # whether a row makes no pair with itself
 
     def pairs(numbers: Array) -> float:
-        return float((numbers * (numbers - 1)).sum() / 2)
+        return float((numbers * (numbers - itself)).sum() / 2)
 
     together, one, other = pairs(counts), pairs(counts.sum(axis=1)), pairs(counts.sum(axis=0))
-    chance = one * other / pairs(counts.sum(keepdims=True))
+    every = pairs(counts.sum(keepdims=True))
+    chance = one * other / every if every else 0.0
     most = (one + other) / 2
     return 1.0 if most == chance else (together - chance) / (most - chance)
 
