@@ -122,8 +122,8 @@ def adjusted_rand(counts: Array) -> float:
     """The adjusted Rand index of two labellings (Hubert and Arabie, 1985, equation 5).
 
     Pairs of rows that both put together, less what is expected by chance, over the most that there could be. 1 where
-    both have every row in one cluster, or each in its own. n rows are n (n - 1) / 2 pairs; weights that are no whole numbers
-    of rows are shares of many, and make n^2 / 2.
+    both have every row in one cluster, or each in its own. n rows are n (n - 1) / 2 pairs; weights that are no whole
+    numbers of rows are shares of many, and make n^2 / 2.
 
     Args:
         counts: How many rows, by weight, have label i in one and j in the other, shape (k, other k).

@@ -12,6 +12,7 @@ except ImportError as error:
 from sklearn.cluster import kmeans_plusplus
 
 from latentem.sklearn.base import Estimator
+from latentem.sklearn.discriminant import Discriminant
 from latentem.sklearn.factor import FactorAnalysis
 from latentem.sklearn.hidden_markov import HiddenMarkov
 from latentem.sklearn.kmeans import KMeans
@@ -19,5 +20,13 @@ from latentem.sklearn.latent import LatentEstimator
 from latentem.sklearn.minibatch import MiniBatchKMeans
 from latentem.sklearn.mixture import GaussianMixture
 
-__all__ = ["Estimator", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans", "LatentEstimator"]
+__all__ = [
+    "Discriminant",
+    "Estimator",
+    "FactorAnalysis",
+    "GaussianMixture",
+    "HiddenMarkov",
+    "KMeans",
+    "LatentEstimator",
+]
 __all__ += ["MiniBatchKMeans", "kmeans_plusplus"]
