@@ -133,6 +133,7 @@ def adjusted_rand(counts: Array) -> float:
     def pairs(numbers: Array) -> float:
         return float((numbers * (numbers - itself)).sum() / 2)
 
+    # (eq: adjusted-rand)
     together, one, other = pairs(counts), pairs(counts.sum(axis=1)), pairs(counts.sum(axis=0))
     every = pairs(counts.sum(keepdims=True))
     chance = one * other / every if every else 0.0

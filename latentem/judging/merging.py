@@ -221,6 +221,7 @@ def refuse_number(n: Any, most: int) -> None:
 
 def _gain(one: Array, other: Array, weight: Array) -> float:
     both = one + other
+    # (eq: merging)
     return float(weight @ (xlogy(both, both) - xlogy(one, one) - xlogy(other, other)))
 
 

@@ -54,6 +54,7 @@ def overlap(family: Family[Any, Any], params: Any, rng: Any = 0) -> Array:
 
 def _of_gaussians(mean: Array, covariance: Array, other_mean: Array, other: Array) -> float:
     """exp(-D), D = 1/8 a' S^-1 a + 1/2 log(|S| / sqrt(|S_i| |S_j|)), S the mean of the covariances."""
+    # (eq: overlap)
     both, apart = (covariance + other) / 2, mean - other_mean
     logs = [np.linalg.slogdet(matrix)[1] for matrix in (both, covariance, other)]
     distance = apart @ np.linalg.solve(both, apart) / 8 + (logs[0] - (logs[1] + logs[2]) / 2) / 2

@@ -113,9 +113,8 @@ class Seeder:
         """Parameters from k-means++ on these rows, (n, ...), which stand for the rows of the data."""
         nearest = np.full(len(x), np.inf)
         labels = np.zeros(len(x), dtype=np.int64)
-        known = self._known()[
-            : self._places
-        ]  # rows whose label is known give their component's centre; the others are drawn after it
+        # Rows whose label is known give their component's centre; the others are drawn after it.
+        known = self._known()[: self._places]
         centres = [np.average(x[rows], axis=0, weights=self._weight[rows]) if len(rows) else None for rows in known]
         distances = distances_to(x, self._places)
         for j in sorted(range(self._places), key=lambda j: centres[j] is None):
@@ -142,7 +141,6 @@ class Seeder:
 
     def groups(self, rng: Random) -> Any:
         """Means of disjoint random groups of d + 1 rows, with the data's own covariance and equal weights."""
-        k, live = self._base.k, np.flatnonzero(self._weight)
         # (eq: random-groups)
         k, live = self._places, np.flatnonzero(self._weight)
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space

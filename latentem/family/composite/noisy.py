@@ -121,7 +121,7 @@ class Noisy(Named, Family[NoisyStatistics, NoisyParams], Whole[NoisyStatistics, 
         return NoisyParams(**pieces)
 
     def log_joint(self, params: NoisyParams, statistics: NoisyStatistics) -> float:
-        return super().log_joint(params, statistics) + float(statistics.noise[0])
+        return super().log_joint(params, statistics) + float(statistics.noise[0])  # (eq: noise)
 
     def log_density(self, params: NoisyParams, x: Array) -> Array:
         return self.infer(params, x)[0]
