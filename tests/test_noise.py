@@ -78,6 +78,16 @@ def test_noise_is_fitted_as_by_hand(fit):
     assert fit.predict_proba(X) == pytest.approx(np.exp(joint - logsumexp(joint, axis=1)[:, None]), abs=1e-9)
 
 
+def test_no_noise_is_found_where_there_is_none():
+    """Of rows without outliers none is noise, and the fit is as good, and as sound, as one without it."""
+    rng = np.random.default_rng(2)
+    x = np.vstack([rng.uniform(0, 1, (100, 2)), rng.uniform(5, 6, (100, 2))])
+    fit, plain = (lem.fit(lem.GaussianMixture(2, noise=noise), x, n_starts=3) for noise in (True, False))
+    assert fit.params.weights[2] < 1e-9
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+    assert fit.events == ()
+
+
 def test_the_weight_of_noise_is_a_parameter_more(fit):
     """BIC counts the Gaussians' numbers and the weight of noise, and nothing for its region."""
     assert fit.n_parameters == lem.fit(lem.GaussianMixture(2), FAITHFUL).n_parameters + 1
@@ -227,5 +237,7 @@ def test_data_without_a_volume_are_refused_by_column():
     params = NOISY.params([0.5, 0.4, 0.1], [[4, 80], [2, 54]], [np.eye(2)] * 2)
     with pytest.raises(ValueError, match="takes its region from data"):
         NOISY.posterior(params, FAITHFUL)
+    with pytest.raises(ValueError, match="noise is beside all components"):
+        lem.MixtureOf(lem.Noisy(lem.Gaussian(), lem.Noise(0, 1)), 2)
     with pytest.raises(ValueError, match="columns were given: the box"):
         lem.fit(lem.GaussianMixture(2, noise=lem.Noise([0], [9])), FAITHFUL)

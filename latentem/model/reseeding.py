@@ -66,7 +66,9 @@ def reseeded(
         chunks: The data.
         remoteness: What orders rows as their log densities do, without a table of these; zero at their own centre.
     """
-    empty = np.flatnonzero(statistics.weights == 0).tolist()
+    empty = np.flatnonzero(
+        statistics.weights[: base.k - base.background] == 0
+    ).tolist()  # noise has no place to move to
     if not empty:
         return params, ()
     blocks = {block.path: block for block in model.blocks()}

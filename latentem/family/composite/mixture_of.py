@@ -132,6 +132,10 @@ class MixtureOf(Family[MixtureOfStatistics, MixtureOfParams], Whole[MixtureOfSta
     def _a_family(self, attribute: Any, value: Any) -> None:
         if not isinstance(value, Family):
             raise TypeError(f"MixtureOf was given {value!r}: give a Family, such as Gaussian()")
+        if value.background:
+            raise ValueError(
+                f"MixtureOf was given {value!r}: noise is beside all components, as in Noisy(MixtureOf(...))"
+            )
 
     @m.validator
     def _a_number(self, attribute: Any, value: Any) -> None:
