@@ -60,7 +60,7 @@ class Information:
     @property
     def observed(self) -> Array:
         """Observed information, shape (size, size)."""
-        return self.complete - self.lost
+        return self.complete - self.lost  # (eq: observed-information)
 
 
 @final
