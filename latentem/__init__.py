@@ -25,6 +25,7 @@ from latentem import (
     posterior,
     report,
     run,
+    selection,
     teaching,
     testing,
     transform,
@@ -95,6 +96,7 @@ from latentem.run import (
     seconds,
 )
 from latentem.saved import load
+from latentem.selection import cross_validate, grid, select, test_components
 from latentem.teaching import record
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
@@ -109,6 +111,8 @@ __version__ = "0.1.0"
 
 # To fit, and to judge a fit
 __all__ = ["ConvergenceWarning", "Fit", "fit", "load", "log_likelihood", "lower_bound"]
+# To choose among models
+__all__ += ["cross_validate", "grid", "select", "test_components"]
 # Models
 __all__ += ["ConcomitantMixture", "Discriminant", "FactorAnalysis", "GaussianMixture", "HiddenMarkov", "KMeans"]
 __all__ += ["Mixture"]
@@ -141,7 +145,7 @@ __all__ += ["record"]
 __all__ += ["show_versions"]
 # Rooms
 __all__ += ["archive", "core", "data", "datasets", "engine", "family", "judging", "model", "plot", "posterior"]
-__all__ += ["report", "run", "teaching", "testing", "transform", "uncertainty", "variants"]
+__all__ += ["report", "run", "selection", "teaching", "testing", "transform", "uncertainty", "variants"]
 
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 

@@ -6,32 +6,29 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence, Sized
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar, final
 
 from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
 from latentem.data import Chunks
-from latentem.engine import Threads
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.report import Journal, Progress, watched_by
-from latentem.run import EM, Acceleration, Anderson, Ending, Runner, State, Status, StopRule, remaining_below, run_all
+from latentem.run import Acceleration, Ending, Runner, State, Status, StopRule, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
-from latentem.run.runner import TRIAL_STEPS
 from latentem.saved import library, refuse_strangers
+from latentem.settings import ACCELERATE, MAX_STEPS, Settings
 from latentem.start.starts import starts
-from latentem.tables import admitted
+from latentem.tables import Admitted, admitted
 
 Model = LatentModel[Any, Any, Any, Any]
 P = TypeVar("P")
 _LOG = logging.getLogger(__name__)
-MAX_STEPS = 10_000
-ACCELERATE = Anderson()
 
 
 @final
@@ -97,49 +94,55 @@ def fit(
     """
     if not isinstance(model, LatentModel):
         raise TypeError(f"model was given as {model!r}: give a LatentModel, such as GaussianMixture(2)")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback was given as {callback!r}: give a function of a State, or None")
-    if not isinstance(progress, bool):
-        raise TypeError(f"progress was given as {progress!r}: give True or False")
-    if runner is None:
-        plain = TRIAL_STEPS if start is None and n_starts != 1 else 0
-        runner = EM(stop if stop is not None else remaining_below(), max_steps, accelerate, plain)
-    elif not isinstance(runner, Runner):
-        raise TypeError(f"runner was given as {runner!r}: give a way of running, such as Incremental(), or None")
-    elif stop is not None or max_steps != MAX_STEPS or accelerate is not ACCELERATE:
-        raise ValueError(f"stop, max_steps or accelerate was given beside {runner!r}: give them to the runner itself")
-    if engine is None:
-        engine = Threads()
-    elif not isinstance(engine, Engine):
-        raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")
-    given = admitted(model, data, weights, allowed)
+    settings = Settings.of(
+        start=start,
+        n_starts=n_starts,
+        stop=stop,
+        max_steps=max_steps,
+        runner=runner,
+        accelerate=accelerate,
+        engine=engine,
+        callback=callback,
+        progress=progress,
+        checkpoint=checkpoint,
+        rng=rng,
+    )
+    fitted = fit_admitted(admitted(model, data, weights, allowed), settings)
+    if not fitted.converged:
+        told = f"not converged: {fitted.status}; {fitted.status.advice}"
+        warnings.warn(told, ConvergenceWarning, stacklevel=3)
+    return fitted
+
+
+def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
+    """The fit of a model to data that have been let in, without a warning; what it raises, `fit` raises.
+
+    Args:
+        given: The model and the data.
+        settings: How it is made.
+    """
+    runner, engine, start = settings.runner, settings.engine, settings.start
+    n_starts, checkpoint, rng = settings.n_starts, settings.checkpoint, settings.rng
     model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
-    book = None
-    if checkpoint is not None:
-        known = {"data": sample(chunks), "start": start, "n_starts": n_starts, "rng": rng, "runner": runner}
-        book = Checkpoint(checkpoint, library(), refuse_strangers, model=model, **known)
+    book = book_of(model, chunks, settings)
     stood = None if book is None else book.read()
     if stood is not None and stood.outcome is not None:
         _LOG.info("the checkpoint %s holds the whole fit", checkpoint)
-        _warn(stood.outcome.status)
-        return stood.outcome
+        then: Fit[Any] = stood.outcome
+        return then
     if stood is not None:
         _LOG.info("a fit goes on from the checkpoint %s", checkpoint)
     placed = engine.place(chunks)
     runs = 1 if start is not None else n_starts
     # What parameters keep of themselves has the same bits here as wherever chunks are computed.
-    with one_thread(), _shown(progress, model, chunks, runs, runner) as shown:
-        try:
-            _check(model, chunks, placed)
+    with one_thread(), _shown(settings, model, chunks, runs) as shown:
+        check(given, chunks, placed)
+        with columns_by_name(given):
             model = model.settled(placed)
-        except (ColumnError, RowError) as error:
-            if given.columns is None or error.column is None:
-                raise
-            raise error.put(name=given.columns[error.column]) from None
         begins = starts(model, placed, start, n_starts, rng)
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
-        outcome = run_all(runner, model, begins, placed, callback, book, watched_by(journal, shown))
+        outcome = run_all(runner, model, begins, placed, settings.callback, book, watched_by(journal, shown))
         best, reports = outcome.best, outcome.reports
         if shown is not None:
             shown.ended(best)
@@ -147,7 +150,6 @@ def fit(
             journal.close(reports)
         evidence, status = None, best.status
         assert status is not None
-        _warn(status)
         try:
             evidence = log_evidence(model, best.params, placed)
         except KeyboardInterrupt:
@@ -182,30 +184,50 @@ def fit(
     return fitted
 
 
+def book_of(model: Model, chunks: Sequence[Any], settings: Settings) -> Checkpoint | None:
+    """The checkpoint of a fit, if it is to have one; what it was of is told apart by all that the answer depends on."""
+    if settings.checkpoint is None:
+        return None
+    known = {name: getattr(settings, name) for name in ("start", "n_starts", "rng", "runner")}
+    return Checkpoint(settings.checkpoint, library(), refuse_strangers, model=model, data=sample(chunks), **known)
+
+
 def _shown(
-    progress: bool, model: Model, chunks: Sequence[Any], runs: int, runner: Runner
+    settings: Settings, model: Model, chunks: Sequence[Any], runs: int
 ) -> AbstractContextManager[Progress | None]:
-    if not progress:
+    if not settings.progress:
         return nullcontext()
     edges = chunks.edges if isinstance(chunks, Chunks) else None
     if isinstance(chunks, list | tuple):
         edges = (0, *accumulate(map(row_count, chunks)))
-    rows = None if edges is None else edges[-1]
-    return Progress(repr(model), rows=rows, starts=runs, trial=runner.trial, runner=runner, edges=edges)
+    rows, runner = None if edges is None else edges[-1], settings.runner
+    title = repr(model) if settings.title is None else settings.title
+    return Progress(title, rows=rows, starts=runs, trial=runner.trial, runner=runner, edges=edges, on=settings.shown)
 
 
-def _warn(status: Status) -> None:
-    if not status.converged:
-        warnings.warn(f"not converged: {status}; {status.advice}", ConvergenceWarning, stacklevel=4)
+@contextmanager
+def columns_by_name(given: Admitted) -> Iterator[None]:
+    """Within, an error about a column says its name, if it has one."""
+    try:
+        yield
+    except (ColumnError, RowError) as error:
+        if given.columns is None or error.column is None:
+            raise
+        raise error.put(name=given.columns[error.column]) from None
 
 
-def _check(model: Model, chunks: Sequence[Any], placed: Placed[Any]) -> None:
-    """Refuse data that cannot be fitted. Chunks that are loaded on demand are looked at where they are loaded."""
+def check(given: Admitted, chunks: Sequence[Any], placed: Placed[Any]) -> None:
+    """Refuse data that cannot be fitted. Chunks that are loaded on demand are looked at where they are loaded.
+
+    Raises:
+        ValueError: the model cannot be fitted to them; the message names the column, if it has a name.
+    """
     for i, chunk in enumerate(chunks if isinstance(chunks, list | tuple) else ()):
         if isinstance(chunk, Sized) and not len(chunk):
             raise ValueError(f"chunk {i} has no rows: leave it out")
-    if isinstance(chunks, list | tuple) or not all(placed.each(partial(_sound_alone, model))):
-        model.check(chunks)
+    with columns_by_name(given):
+        if isinstance(chunks, list | tuple) or not all(placed.each(partial(_sound_alone, given.model))):
+            given.model.check(chunks)
 
 
 def _sound_alone(model: Model, chunk: Any) -> bool:

@@ -158,6 +158,28 @@ class Fit(Judged[P]):
         return self.n_parameters * float(np.log(self.observations)) - 2 * self._exact_log_likelihood("bic")
 
     @property
+    def icl(self) -> float:
+        """The integrated completed likelihood, BIC + 2 H with H the entropy of the labels: lower is better.
+
+        It asks that the labels be clear, too (docs/mathematics.md, "Criteria").
+
+        Raises:
+            Unavailable: the model has no BIC, or its latents are no labels.
+        """
+        return self.bic + 2 * self._label_entropy("icl")  # (eq: icl)
+
+    @property
+    def normalised_entropy(self) -> float:
+        """The entropy of the labels over its largest value, n log k: 0 where labels are certain, 1 where all are alike.
+
+        Raises:
+            Unavailable: the posterior is not exact, or the latents are no labels.
+        """
+        entropy, clusters = self._label_entropy("normalised_entropy"), self.model.clusters()
+        assert clusters is not None
+        return entropy / (self.observations * float(np.log(clusters.k))) if clusters.k > 1 else 0.0
+
+    @property
     def inertia(self) -> float:
         """Sum of squared distances to the assigned centres, for K-means.
 
@@ -193,10 +215,23 @@ class Fit(Judged[P]):
     def __str__(self) -> str:
         return Summary.of(self).text()
 
+    def _label_entropy(self, what: str) -> float:
+        """H of the labels in nats, without that of what else is hidden."""
+        self._refuse_inexact(what)
+        if self.model.clusters() is None:
+            raise Unavailable(
+                f"{type(self.model).__name__} has no {what}: its latents are no labels of components, or it does not "
+                "say so in clusters()"
+            )
+        return self.expectation.entropy - self.expectation.hidden
+
     def _exact_log_likelihood(self, what: str) -> float:
+        self._refuse_inexact(what)
+        return self.log_likelihood
+
+    def _refuse_inexact(self, what: str) -> None:
         if not self.model.inference.exact:
             raise Unavailable(
                 f"{type(self.model).__name__} has no {what}: it needs an exact posterior, and this model's is not; "
                 "fit the model without Hard, Tempered or Sampled"
             )
-        return self.log_likelihood

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,36 +11,32 @@ from typing import Any
 import latentem as lem
 from latentem import report
 from latentem.command import files
-from latentem.command.models import STRUCTURES, fitted, model
+from latentem.command.models import STRUCTURES, model, options
 from latentem.command.table import given
+from latentem.selection import Contender
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit each candidate, print them from the best BIC to the worst, and save the best."""
+    """Fit each candidate, print them from the best to the worst, and save the best."""
     structures = _structures(arguments)
     if arguments.save is not None:
         files.check_file(arguments.save, "--save", Path(arguments.file))
     with given(arguments, categorical=arguments.categorical) as table:
-        data = table.loaded()
-        tried = list(_candidates(arguments, structures, data))
-    tried.sort(key=lambda one: math.inf if one[1] is None else one[1].bic)
-    best = tried[0][1]
-    if best is None:
-        raise ValueError(f"none of the {len(tried)} candidates could be fitted; the first: {tried[0][2]}")
+        x, weights = table.loaded()
+        names = product(arguments.components, structures)
+        models = [model(arguments.model, k, name, x, arguments.categorical) for k, name in names]
+        how = options(arguments)
+        found = lem.select(models, x, weights=weights, criterion=arguments.criterion, strict=False, **how)
+    if arguments.json:
+        print(json.dumps([_described(one) for one in found.ranked], indent=2, ensure_ascii=False))
+    else:
+        print(_table(found))
+    best = found.best
     if arguments.save is not None:
         best.save(arguments.save)
-    if arguments.json:
-        print(json.dumps([_described(*one) for one in tried], indent=2, ensure_ascii=False))
-        return 0
-    rows = [["model", "BIC", "AIC", "log likelihood", "parameters", "ended"]]
-    for made, fit, reason in tried:
-        figures = [""] * 4
-        if fit is not None:
-            figures = [report.number(figure) for figure in (fit.bic, fit.aic, fit.log_likelihood)]
-            figures.append(str(fit.n_parameters))
-        rows.append([repr(made), *figures, reason])
-    print(report.table(rows), best, sep="\n\n")
-    return 0
+    if not arguments.json:
+        print("", best, sep="\n")
+    return 130 if found.interrupted else 0
 
 
 def _structures(arguments: argparse.Namespace) -> list[str | None]:
@@ -57,25 +51,19 @@ def _structures(arguments: argparse.Namespace) -> list[str | None]:
     return list(dict.fromkeys(names))
 
 
-def _candidates(
-    arguments: argparse.Namespace, structures: list[str | None], data: Any
-) -> Iterator[tuple[Any, lem.Fit[Any] | None, str]]:
-    """Each model with its fit and how that ended; one that cannot be fitted to the data does not stop the others."""
-    for k, structure in product(arguments.components, structures):
-        made = model(arguments.model, k, structure, data[0], arguments.categorical)
-        try:
-            fit = fitted(made, data, arguments, warn=False)
-        except (ValueError, lem.Degenerate) as error:
-            yield made, None, " ".join(str(error).split())
-            continue
-        if fit.status.ending is lem.run.Ending.INTERRUPTED:
-            raise KeyboardInterrupt
-        notes = [f"{len(fit.events)} events"] if fit.events else []
-        yield made, fit, "; ".join(["converged" if fit.converged else "not converged", *notes])
+def _table(found: lem.selection.Selection) -> str:
+    rows = [["model", "BIC", "AIC", "ICL", "log likelihood", "parameters", "ended"]]
+    for one in found.ranked:
+        figures = [one.bic, one.aic, one.icl, one.log_likelihood]
+        count = "" if one.n_parameters is None else str(one.n_parameters)
+        told = ["" if figure is None else report.number(figure) for figure in figures]
+        rows.append([one.name, *told, count, one.status])
+    return report.table(rows)
 
 
-def _described(made: Any, fit: lem.Fit[Any] | None, reason: str) -> dict[str, Any]:
-    if fit is None:
-        return {"model": repr(made), "error": reason}
-    figures = {"bic": fit.bic, "aic": fit.aic, "log_likelihood": fit.log_likelihood, "n_parameters": fit.n_parameters}
-    return {"model": repr(made), **figures, "converged": fit.converged, "events": len(fit.events)}
+def _described(one: Contender) -> dict[str, Any]:
+    if one.fit is None:
+        return {"model": one.name, "error": one.reason}
+    figures = {name: getattr(one, name) for name in ("bic", "aic", "icl", "log_likelihood", "n_parameters")}
+    ended = {"converged": one.fit.converged, "clean": one.clean, "events": len(one.events)}
+    return {"model": one.name, **figures, **ended}

@@ -54,18 +54,22 @@ def _mixed(name: str, k: int, structure: str | None, numeric: Sequence[str], cat
     return lem.Mixture(lem.Product(*parts, lem.Categorical().on(*categorical)), k)
 
 
-def fitted(made: Model, data: tuple[Any, Any], arguments: argparse.Namespace, warn: bool = True) -> lem.Fit[Any]:
-    """The fit of a model to numbers and their weights; `warn`: a warning is one line on the standard error."""
+def fitted(made: Model, data: tuple[Any, Any], arguments: argparse.Namespace) -> lem.Fit[Any]:
+    """The fit of a model to numbers and their weights; a warning is one line on the standard error."""
     x, weights = data
-    options = {
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", lem.ConvergenceWarning)
+        fit = lem.fit(made, x, weights=weights, **options(arguments))
+    for warning in caught:
+        print("latentem: warning:", " ".join(str(warning.message).split()), file=sys.stderr)
+    return fit
+
+
+def options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options of `fit`, and of `select`, that the command line has."""
+    return {
         "n_starts": arguments.starts,
         "rng": arguments.seed,
         "max_steps": arguments.max_steps,
         "progress": arguments.progress,
     }
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", lem.ConvergenceWarning)
-        fit = lem.fit(made, x, weights=weights, **options)
-    for warning in caught if warn else ():
-        print("latentem: warning:", " ".join(str(warning.message).split()), file=sys.stderr)
-    return fit

@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
     _fit(command("fit", "Fit a mixture to the columns of a file.", fitting.run))
     _predict(command("predict", "Label the rows of a file by a fit that was saved.", predicting.run))
-    _select(command("select", "Fit mixtures of several sizes and structures, and rank them by BIC.", choosing.run))
+    _select(command("select", "Fit mixtures of several sizes and structures, and rank them.", choosing.run))
     _show(command("show", "Show a fit that was saved.", showing.run))
     command("demo", "Watch EM at work on the Old Faithful geyser, step by step.", demo.run)
     return whole
@@ -103,6 +103,7 @@ def _select(command: argparse.ArgumentParser) -> None:
     add("--components", type=_span, required=True, metavar="K-L", help="how many components, from K to L")
     add("--model", choices=[name for name in MODELS if name != "kmeans"], default="gaussian", help="default: gaussian")
     add("--structures", metavar="A,B", help=f"of {', '.join(STRUCTURES)}; default: all")
+    add("--criterion", choices=["bic", "icl", "aic"], default="bic", help="what they are ranked by; default: bic")
     add("--categorical", type=_names, default=[], metavar="A,B", help="columns of categories, in words or numbers")
     add("--weights", metavar="A", help="the column that says how often each row counts")
     _runs(command)

@@ -20,8 +20,8 @@ class Expectation(Additive, Generic[S]):
         statistics: Expected sufficient statistics.
         entropy: H[q] in nats.
         observations: How much the data count: the sum of the weights of the units.
-        hidden: Of the entropy, the part that a temperature leaves alone: that of what is hidden given the labels.
-            Where there is no temperature, 0 will do.
+        hidden: Of the entropy, the part of what is hidden given the labels: a temperature leaves it alone, and the
+            integrated completed likelihood leaves it out. Where only labels are hidden it is 0.
     """
 
     statistics: S

@@ -40,6 +40,8 @@ class Inference:
 
     def tempered(self, expectation: Expectation[Any]) -> float:
         """The entropy as the objective weighs it, in nats: temperature x H, the hidden H taken once."""
+        if self.temperature == 1.0:
+            return expectation.entropy  # to the last bit
         # (eq: tempered)
         return self.temperature * (expectation.entropy - expectation.hidden) + expectation.hidden
 

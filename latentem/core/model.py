@@ -16,7 +16,7 @@ from latentem.core.events import Event, Unavailable
 from latentem.core.expectation import Expectation
 from latentem.core.inference import EXACT, Inference
 from latentem.core.learnable import Learnable
-from latentem.core.posterior import HasLabels, Posterior
+from latentem.core.posterior import HasLabels, HasPower, Posterior
 
 X = TypeVar("X")
 R = TypeVar("R", bound=Posterior)
@@ -79,7 +79,9 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
             )
         # (eq: expected-log-joint)
         statistics = self.statistics(chunk, posterior)
-        return Expectation(statistics, posterior.entropy(), observations(chunk))
+        entropy = posterior.entropy()
+        hidden = entropy - posterior.latent_entropy() if isinstance(posterior, HasPower) else 0.0
+        return Expectation(statistics, entropy, observations(chunk), hidden)
 
     # What a model may say.
 

@@ -5,6 +5,7 @@ settings of matplotlib.
 """
 
 from latentem.plot.certainty import responsibilities, uncertainty
+from latentem.plot.choice import criteria
 from latentem.plot.course import history, starts
 from latentem.plot.lines import components
 from latentem.plot.matrix import pairs
@@ -27,3 +28,5 @@ __all__ += ["responsibilities", "uncertainty"]
 __all__ += ["history", "starts"]
 # What a recording shows
 __all__ += ["filmstrip", "inertia", "tangent"]
+# What a selection shows
+__all__ += ["criteria"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # matplotlib is loaded when something is drawn, and not befor
     from matplotlib.legend import Legend
 
 _FEW = 12
-"""So many entries a legend has at most: a longer one would be a picture of its own."""
+"""So many entries most legends have at most: a longer one would be a picture of its own."""
 
 
 def on(ax: Any, size: tuple[float, float] | None = None) -> Axes:
@@ -44,16 +44,17 @@ def plain(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def legend(ax: Axes, title: str | None = None, least: int = 2) -> None:
+def legend(ax: Axes, title: str | None = None, least: int = 2, most: int = _FEW) -> None:
     """Say what is what, beside the picture where its Figure makes room for it; one that is there already stays.
 
     Args:
         ax: The picture.
         title: Above the entries.
         least: From how many entries on there is one.
+        most: Up to how many.
     """
     handles, _ = ax.get_legend_handles_labels()
-    if not least <= len(handles) <= _FEW or ax.get_legend() is not None:
+    if not least <= len(handles) <= most or ax.get_legend() is not None:
         return
     figure = ax.get_figure(root=True)
     roomy = figure is not None and figure.get_layout_engine() is not None

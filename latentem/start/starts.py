@@ -50,8 +50,7 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
     data = chunks if isinstance(chunks, Placed) else Serial().place(chunks)
     if start is not None:
         return [Start("given", partial(_given, model, data, start))]
-    if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
-        raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
+    check_count(n_starts)
     clusters = model.clusters()
     if clusters is None:
         seeds = [int(child.generate_state(1)[0]) for child in children(rng, int(n_starts))]
@@ -61,6 +60,12 @@ def starts(model: Model, chunks: Placed[Any] | Sequence[Any], start: Any, n_star
     seeder = Seeder(model, clusters, data, seeds_of[0])
     turns = zip(cycle(seeder.ways), seeds_of, strict=False)
     return [Start(name, partial(seeder.start, make, child)) for (name, make), child in turns]
+
+
+def check_count(n_starts: Any) -> None:
+    """Refuse with a ValueError what is no number of starts."""
+    if isinstance(n_starts, bool) or not isinstance(n_starts, int | np.integer) or n_starts < 1:
+        raise ValueError(f"n_starts was given as {n_starts!r}: give a whole number of starts, at least 1")
 
 
 def _guessed(model: Model, data: Placed[Any], seed: int) -> Any:
