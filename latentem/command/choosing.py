@@ -11,7 +11,7 @@ from typing import Any
 import latentem as lem
 from latentem import report
 from latentem.command import files
-from latentem.command.models import STRUCTURES, model, options
+from latentem.command.models import BY_NAME, STRUCTURES, model, options
 from latentem.command.table import given
 from latentem.selection import Contender
 
@@ -45,9 +45,11 @@ def _structures(arguments: argparse.Namespace) -> list[str | None]:
             return [None]
         return list(STRUCTURES) if arguments.model == "gaussian" else [None]
     names = [name.strip() for name in arguments.structures.split(",")]
+    if names == ["all"]:
+        return list(lem.ALL_STRUCTURES)
     for name in names:
-        if name not in STRUCTURES:
-            raise ValueError(f"--structures holds {name!r}: choose from {', '.join(STRUCTURES)}")
+        if name not in BY_NAME:
+            raise ValueError(f"--structures holds {name!r}: choose from {', '.join(BY_NAME)}, or give all")
     return list(dict.fromkeys(names))
 
 

@@ -20,6 +20,9 @@ STRUCTURES = {
     "tied-diagonal": lem.Tied(lem.Diagonal()),
     "tied-spherical": lem.Tied(lem.Spherical()),
 }
+"""The structures in words."""
+BY_NAME = {**STRUCTURES, **lem.ALL_STRUCTURES}
+"""The structures in words, or by the three letters for volume, shape and orientation."""
 
 
 def model(name: str, k: int, structure: str | None, data: Any = None, categorical: Sequence[str] = ()) -> Model:
@@ -28,7 +31,7 @@ def model(name: str, k: int, structure: str | None, data: Any = None, categorica
     Args:
         name: One of `MODELS`.
         k: How many components.
-        structure: One of `STRUCTURES`; None: full.
+        structure: One of `BY_NAME`; None: full.
         data: The table, where some columns hold categories.
         categorical: Names of these columns.
 
@@ -38,7 +41,7 @@ def model(name: str, k: int, structure: str | None, data: Any = None, categorica
     if categorical:
         return _mixed(name, k, structure, [name for name in data.columns if name not in categorical], categorical)
     if name == "gaussian":
-        return lem.GaussianMixture(k, structure=STRUCTURES[structure or "full"])
+        return lem.GaussianMixture(k, structure=BY_NAME[structure or "full"])
     if structure is not None:
         raise ValueError(f"--structure was given with --model {name}: it is for --model gaussian")
     return lem.KMeans(k) if name == "kmeans" else lem.Mixture(lem.Poisson(), k)
@@ -49,7 +52,7 @@ def _mixed(name: str, k: int, structure: str | None, numeric: Sequence[str], cat
         raise ValueError("--categorical was given with --model kmeans, to which categories have no distance")
     if structure is not None and (name != "gaussian" or not numeric):
         raise ValueError("--structure was given where nothing is Gaussian: leave it out")
-    kinds: dict[str, Any] = {"gaussian": lem.Gaussian(STRUCTURES[structure or "full"]), "poisson": lem.Poisson()}
+    kinds: dict[str, Any] = {"gaussian": lem.Gaussian(BY_NAME[structure or "full"]), "poisson": lem.Poisson()}
     parts = [kinds[name].on(*numeric)] if numeric else []
     return lem.Mixture(lem.Product(*parts, lem.Categorical().on(*categorical)), k)
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, final
 
 import latentem as lem
 from latentem.command import choosing, demo, files, fitting, predicting, showing
-from latentem.command.models import MODELS, STRUCTURES
+from latentem.command.models import BY_NAME, MODELS, STRUCTURES
 from latentem.data.readers.reader import optional
 
 EXAMPLES = """\
@@ -79,7 +79,7 @@ def _fit(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--components", type=partial(_at_least, 1), required=True, metavar="K", help="how many components, or clusters")
     add("--model", choices=MODELS, default="gaussian", help="default: gaussian")
-    add("--structure", choices=list(STRUCTURES), help="covariances of the Gaussians; default: full")
+    add("--structure", choices=list(BY_NAME), help="covariances of the Gaussians; default: full")
     add("--categorical", type=_names, default=[], metavar="A,B", help="columns of categories, in words or numbers")
     add("--weights", metavar="A", help="the column that says how often each row counts")
     add("--out", type=Path, metavar="DIR", help=f"write {', '.join(files.FILES)} there")
@@ -102,7 +102,11 @@ def _select(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--components", type=_span, required=True, metavar="K-L", help="how many components, from K to L")
     add("--model", choices=[name for name in MODELS if name != "kmeans"], default="gaussian", help="default: gaussian")
-    add("--structures", metavar="A,B", help=f"of {', '.join(STRUCTURES)}; default: all")
+    add(
+        "--structures",
+        metavar="A,B",
+        help=f"of {', '.join(BY_NAME)}; or all, for the fourteen; default: {', '.join(STRUCTURES)}",
+    )
     add("--criterion", choices=["bic", "icl", "aic"], default="bic", help="what they are ranked by; default: bic")
     add("--categorical", type=_names, default=[], metavar="A,B", help="columns of categories, in words or numbers")
     add("--weights", metavar="A", help="the column that says how often each row counts")
