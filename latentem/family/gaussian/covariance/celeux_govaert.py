@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import final
 
@@ -17,9 +16,10 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array
+from latentem.family.gaussian.covariance.axes import AxesLoss, EqualVolume, OwnVolumes
 from latentem.family.gaussian.covariance.diagonal import Diagonal
 from latentem.family.gaussian.covariance.full import Full
-from latentem.family.gaussian.covariance.rotations import Parts, axes_of, common_axes, variances_along
+from latentem.family.gaussian.covariance.rotations import axes_of, common_axes, variances_along
 from latentem.family.gaussian.covariance.spherical import Spherical
 from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.covariance.tied import Tied
@@ -151,44 +151,17 @@ class CommonAxes(Oriented):
     __slots__ = ()
 
     def estimate(self, own: Array, count: Array, current: Array, floor: Array) -> Array:
-        share, low = count / count.sum(), np.broadcast_to(floor, own.shape[1:2])
-        loss = partial(self.loss, share, count, low)
-        # While no floor is felt, two axes can be turned by a formula; where one is, Newton's steps go on alone.
-        before, pooled = axes_of(current), axes_of(np.tensordot(share, own, axes=1)[None])
-        plane = partial(self.plane, share, low)
-        found = common_axes(own, loss, plane, before)
-        if loss(variances_along(own, pooled))[0] < loss(variances_along(own, found))[0]:
-            found = common_axes(own, loss, plane, pooled)
-        return _turned(self.along(variances_along(own, found), count, low), np.broadcast_to(found, own.shape))
-
-    def loss(self, share: Array, count: Array, floor: Array, variances: Array) -> Parts:
-        """The least that variances along axes lose, and its slopes: those at the best ones, which are held."""
-        best = self.along(variances, count, floor)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = float(share @ (np.log(best) + np.where(best > 0, variances / best, 0.0)).sum(axis=1))
-            slopes = share[:, None] / best
-            free = np.where(best > floor, slopes / np.where(variances > 0, variances, 1.0), 0.0)
-        return value, slopes, self.curvatures(variances, free)
-
-    def curvatures(self, variances: Array, free: Array) -> Array:
-        """How the slopes change with the variances, (k, d, d), those at a floor not at all: here, each by itself."""
-        return -free[:, :, None] * np.eye(free.shape[1])
+        low: Array = np.broadcast_to(floor, own.shape[1:2])
+        loss = self.loss(count, low)
+        found = common_axes(own, loss, axes_of(current))
+        pooled = axes_of(np.tensordot(loss.share, own, axes=1)[None])
+        if loss.value(variances_along(own, pooled)) < loss.value(variances_along(own, found)):
+            found = common_axes(own, loss, pooled)
+        return _turned(loss.best(variances_along(own, found)), np.broadcast_to(found, own.shape))
 
     @abc.abstractmethod
-    def plane(self, share: Array, floor: Array, one: Array, other: Array, others: Array) -> Array:
-        """The part of the loss, up to a rising function, that variances along two axes, (..., k), change.
-
-        Args:
-            share: Of the rows, (k,).
-            floor: The least variances, (d,), all the same.
-            one: Along the one axis.
-            other: Along the other.
-            others: Along the axes that stay, (k, d - 2).
-        """
-
-    @abc.abstractmethod
-    def along(self, variances: Array, count: Array, floor: Array) -> Array:
-        """The best variances along the axes, (k, d), beside own ones, (k, d)."""
+    def loss(self, count: Array, floor: Array) -> AxesLoss:
+        """What axes lose, for components with these counts, (k,), above a floor, (d,)."""
 
 
 @final
@@ -199,19 +172,8 @@ class EVE(CommonAxes):
     def size(self, k: int, d: int) -> int:
         return 1 + k * (d - 1) + d * (d - 1) // 2
 
-    def along(self, variances: Array, count: Array, floor: Array) -> Array:
-        return equal_volume(variances, count, floor)
-
-    def plane(self, share: Array, floor: Array, one: Array, other: Array, others: Array) -> Array:
-        # As if there were no floor; what it leads to is judged by the loss, which knows it.
-        power = 1 / (others.shape[1] + 2)
-        return np.asarray((one * other) ** power @ (share * np.exp(power * np.log(others).sum(axis=1))))
-
-    def curvatures(self, variances: Array, free: Array) -> Array:
-        # The volume that all share moves with the slope, which is none where this matters: at the end.
-        inverse = np.where(free > 0, 1 / np.where(variances > 0, variances, 1.0), 0.0)
-        weight = (free * variances**2).max(axis=1) / np.maximum((free > 0).sum(axis=1), 1)
-        return super().curvatures(variances, free) + weight[:, None, None] * inverse[:, :, None] * inverse[:, None, :]
+    def loss(self, count: Array, floor: Array) -> AxesLoss:
+        return EqualVolume(count, floor)
 
 
 @final
@@ -222,12 +184,8 @@ class VVE(CommonAxes):
     def size(self, k: int, d: int) -> int:
         return k * d + d * (d - 1) // 2
 
-    def along(self, variances: Array, count: Array, floor: Array) -> Array:
-        return np.maximum(variances, floor)
-
-    def plane(self, share: Array, floor: Array, one: Array, other: Array, others: Array) -> Array:
-        low, high = np.maximum(one, floor[0]), np.maximum(other, floor[0])
-        return np.asarray((np.log(low * high) + one / low + other / high) @ share)
+    def loss(self, count: Array, floor: Array) -> AxesLoss:
+        return OwnVolumes(count, floor)
 
 
 def _eigenvalues(covariances: Array) -> Array:

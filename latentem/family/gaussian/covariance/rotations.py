@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
 from latentem.arrays import Array, Labels
 
-Parts = tuple[float, Array, Array]
-Loss = Callable[[Array], Parts]
-"""From variances along axes, (k, d): what they lose, its slopes, (k, d), and its curvatures, (k, d, d)."""
-Plane = Callable[[Array, Array, Array], Array]
+
+class Loss(Protocol):
+    """A loss of variances along axes, (k, d), that knows its slopes."""
+
+    def value(self, variances: Array) -> float:
+        """What they lose."""
+        ...
+
+    def slopes(self, variances: Array) -> tuple[Array, Array]:
+        """How the loss changes with each, (k, d), and how these slopes do, (k, d, d)."""
+        ...
+
+    def in_plane(self, one: Array, other: Array, rest: Array) -> Array:
+        """The part of it that a rotation of two axes changes, up to a rising function.
+
+        Args:
+            one: Variances along the one axis, (..., k).
+            other: Along the other, (..., k).
+            rest: Sums of the logs of those along the axes that stay, (..., k).
+        """
+        ...
+
+
 _ROUNDS, _STEPS = 50, 100
 _SETTLED = 1e-15
 _TINY = float(np.finfo(float).tiny)
@@ -38,7 +57,7 @@ def _variances(turned: Array) -> Array:
     return np.maximum(turned.diagonal(axis1=1, axis2=2), 0.0)
 
 
-def common_axes(own: Array, loss: Loss, plane: Plane, axes: Array) -> Array:
+def common_axes(own: Array, loss: Loss, axes: Array) -> Array:
     """Axes along which variances lose least, from given ones on: Newton's steps, and rotations of two axes at a time.
 
     Newton's are quick near the end; where they have ended, a rotation of two axes, which sees all angles, may lead on.
@@ -46,23 +65,17 @@ def common_axes(own: Array, loss: Loss, plane: Plane, axes: Array) -> Array:
     Args:
         own: Covariances, (k, d, d).
         loss: What variances along axes lose.
-        plane: The part of it that a rotation of two axes changes, up to a rising function: of the variances along the
-            two, (..., k) each, and those along the others, (k, d - 2).
         axes: Where to begin.
     """
     if len(axes) == 1:
         return axes
-    value = loss(variances_along(own, axes))[0]
+    value = loss.value(variances_along(own, axes))
     for _ in range(_ROUNDS):
-        turned, after = _newton(own, loss, axes, value)
-        swept = _swept(own, plane, turned)
-        if swept is not turned and (further := loss(variances_along(own, swept))[0]) < after:
-            turned, after = swept, further
-        if not after < value:
+        axes, value = _newton(own, loss, axes, value)
+        turned = _turned(own, loss, axes)
+        if turned is None or not (after := loss.value(variances_along(own, turned))) < value:
             return axes
-        gained, axes, value = value - after, turned, after
-        if gained <= _SETTLED * own.shape[1]:
-            return axes
+        axes, value = turned, after
     return axes
 
 
@@ -76,7 +89,7 @@ def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, f
     pairs, planes = _planes(d)
     for _ in range(_STEPS):
         turned = axes.T @ own @ axes
-        _, first, second = loss(_variances(turned))
+        first, second = loss.slopes(_variances(turned))
         moved = np.zeros((len(own), d, len(pairs)))  # of the variances, by each angle
         entries = 2 * turned[:, pairs[:, 0], pairs[:, 1]]
         moved[:, pairs[:, 0], np.arange(len(pairs))] = -entries
@@ -98,7 +111,7 @@ def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, f
         while True:
             half = np.tensordot(step / 2, planes, axes=1)
             other = axes @ np.linalg.solve(np.eye(d) - half, np.eye(d) + half)  # Cayley's rotation
-            after = loss(variances_along(own, other))[0]
+            after = loss.value(variances_along(own, other))
             if after < value or np.abs(step).max() < 1e-12:
                 break
             step /= 2
@@ -120,25 +133,28 @@ def _planes(d: int) -> tuple[Labels, Array]:
     return pairs, planes
 
 
-def _swept(own: Array, plane: Plane, axes: Array) -> Array:
-    """The axes after the best of some rotations of each pair of them, where that gains; else the axes themselves.
+def _turned(own: Array, loss: Loss, axes: Array) -> Array | None:
+    """The axes after that of some rotations of two of them which gains most; None where none gains.
 
     A rotation by psi / 2 leaves the trace 2 m and the determinant of two axes. Their variances become m + x and m - x,
     the product of these det + y^2: x = delta cos psi + h sin psi and y = h cos psi - delta sin psi, where h is the
     covariance and 2 delta the difference.
     """
-    turned, cos, sin = axes.T @ own @ axes, np.cos(_ANGLES)[:, None], np.sin(_ANGLES)[:, None]
-    for p, q in combinations(range(len(axes)), 2):
-        a, b, h = turned[:, p, p], turned[:, q, q], turned[:, p, q]
-        delta, det = (a - b) / 2, np.maximum(a * b - h * h, 0.0)
-        x, y = delta * cos + h * sin, h * cos - delta * sin
-        large = np.maximum((a + b) / 2 + np.abs(x), _TINY)
-        others = np.maximum(np.delete(turned.diagonal(axis1=1, axis2=2), [p, q], axis=1), _TINY)
-        found = plane(large, np.maximum((det + y * y) / large, _TINY), others)
-        at = int(found.argmin())
-        if found[at] < found[_NO_TURN]:
-            c, s = np.cos(_ANGLES[at] / 2), np.sin(_ANGLES[at] / 2)
-            axes = axes.copy()
-            axes[:, [p, q]] = axes[:, [p, q]] @ np.array([[c, -s], [s, c]])
-            turned = axes.T @ own @ axes
+    turned, (pairs, _) = axes.T @ own @ axes, _planes(len(axes))
+    p, q = pairs.T
+    cos, sin = np.cos(_ANGLES)[:, None, None], np.sin(_ANGLES)[:, None, None]
+    a, b, h = (turned[:, i, j].T for i, j in ((p, p), (q, q), (p, q)))  # (pairs, k)
+    delta, det = (a - b) / 2, np.maximum(a * b - h * h, 0.0)
+    x, y = delta * cos + h * sin, h * cos - delta * sin
+    large = np.maximum((a + b) / 2 + np.abs(x), _TINY)
+    logs = np.log(np.maximum(turned.diagonal(axis1=1, axis2=2), _TINY))  # (k, d)
+    rest = logs.sum(axis=1) - logs[:, p].T - logs[:, q].T
+    found = loss.in_plane(large, np.maximum((det + y * y) / large, _TINY), rest)  # (angles, pairs)
+    gained = found[_NO_TURN] - found
+    at, pair = np.unravel_index(int(gained.argmax()), gained.shape)
+    if not gained[at, pair] > _SETTLED * np.abs(found[_NO_TURN, pair]):
+        return None
+    c, s = np.cos(_ANGLES[at] / 2), np.sin(_ANGLES[at] / 2)
+    axes = axes.copy()
+    axes[:, pairs[pair]] = axes[:, pairs[pair]] @ np.array([[c, -s], [s, c]])
     return axes
