@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from independent import jacobian_rank
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.decomposition import PCA
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
 
@@ -443,6 +443,27 @@ def test_the_table_has_a_line_for_each_factor():
 
 
 # What can go wrong.
+
+
+def test_a_heywood_case_comes_to_its_floor():
+    """On iris one noise variance is best at zero: the run ends at its floor, at scipy's best, and says so."""
+    x = lem.datasets.iris()[:, :4]
+    fit = lem.fit(lem.FactorAnalysis(1), x, n_starts=1, max_steps=1500)
+    assert fit.converged
+    assert [(event.kind, event.column) for event in fit.events] == [("floor", 2)]
+    scatter, d = np.cov(x.T, bias=True), x.shape[1]
+
+    def lost(values):
+        implied = np.outer(values[:d], values[:d]) + np.diag(np.exp(values[d:]))
+        log_det = np.linalg.slogdet(implied)[1]
+        return 0.5 * (d * np.log(2 * np.pi) + log_det + np.trace(np.linalg.solve(implied, scatter)))
+
+    wide = np.log(np.diag(scatter))
+    bounds = [(None, None)] * d + [(low, None) for low in wide + np.log(1e-8)]
+    guess = [*(np.linalg.eigh(scatter)[1][:, -1] * 2), *(wide + np.log(0.1))]
+    guess[d + 2] = wide[2] + np.log(1e-4)
+    best = min(optimize.minimize(lost, guess, method=method, bounds=bounds).fun for method in ("L-BFGS-B", "SLSQP"))
+    assert fit.objective / len(x) >= -best - 1e-7
 
 
 def test_an_active_floor_is_an_event_that_names_the_column():

@@ -134,23 +134,36 @@ class Acceleration(abc.ABC):
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
         if memory.departing:
-            with np.errstate(all="ignore"):
-                found, share = self._within_reach(model, at, last.image + memory.strides * last.residual, last)
-            if found is None or not found.ascent > 0:
-                return None, evolve(memory.failed(INFEASIBLE), strides=_FIRST_STRIDES)
-            return found, evolve(memory, strides=share * memory.strides)
+            return self._ahead(model, memory, at)
         memory = _measured(model, memory)
         products = np.array([[memory.products[i.number, j.number] for j in memory.points] for i in memory.points])
         products = (products + products.T) / 2  # i along j, and j along i, are the same to first order
+        shrinking = False
         with np.errstate(all="ignore"):
             for number, statistics in enumerate(self.candidates(memory.points, products, memory.failures)):
+                shrinking = True
                 found, _ = self._within_reach(model, at, statistics, last)
                 if found is None:
                     continue
                 if not found.ascent > 0:  # towards a saddle
                     break
                 return found, memory if number else memory.learnt(found.ascent / movement)
-        return None, memory.failed(INFEASIBLE)
+        # Towards a boundary a step shrinks as 1 / steps, by no more than its metric changes: no end is in sight.
+        return (
+            (None, memory.failed(INFEASIBLE)) if shrinking else self._ahead(model, evolve(memory, departing=True), at)
+        )
+
+    def _ahead(self, model: Model, memory: Memory, at: Pass) -> tuple[Leap | None, Memory]:
+        """The leap by strides of the newest plain step, within reach, and the memory with as many as it took."""
+        last = memory.points[-1]
+        with np.errstate(all="ignore"):
+            found, share = self._within_reach(model, at, last.image + memory.strides * last.residual, last)
+            if share < 1:  # made anew from the number that is kept, so that a run taken up again finds these bits
+                memory = evolve(memory, strides=share * memory.strides)
+                found = found and _leap(model, at, last.image + memory.strides * last.residual, last)
+        if found is None or not found.ascent > 0:
+            return None, evolve(memory.failed(INFEASIBLE), strides=_FIRST_STRIDES)
+        return found, memory
 
     def _within_reach(self, model: Model, at: Pass, statistics: Any, last: Point) -> tuple[Leap | None, float]:
         """The leap to these statistics, or to a share of the way there that the trust region allows, and that share.
