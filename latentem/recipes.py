@@ -25,6 +25,7 @@ from latentem.family import (
     NoisyParams,
     Structure,
 )
+from latentem.family.columns import natural_number
 from latentem.model import Mixture, MixtureParams, PseudoCounts
 from latentem.transform import Fixed, Frozen
 from latentem.transform.transformed import Model, SamePosterior
@@ -90,6 +91,8 @@ class GaussianMixture(SamePosterior[MixtureParams]):
         )
 
     def __attrs_post_init__(self) -> None:
+        if not natural_number(self.k):
+            raise ValueError(f"k was given as {self.k!r}: give a whole number of components, at least 1")
         if (self.means and self.means.equal) or (self.covariances and self.covariances.equal):
             raise ValueError("Fixed.uniform() was given for means or covariances: only weights can be uniform")
         self.inner.blocks()

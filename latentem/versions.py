@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
-_OURS = frozenset({"all", "test", "lint", "docs", "bench"})
+_OURS = frozenset({"all", "test", "browser", "lint", "docs", "bench"})
 """Extras that bring no door of the library: those of its makers, and the sum of the others."""
 
 

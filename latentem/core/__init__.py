@@ -10,6 +10,7 @@ from latentem.core.chunk import (
     place_of,
     row_count,
     rows_that_count,
+    unit_lengths,
     unit_weight,
     unweighted,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "row_count",
     "rows_that_count",
     "tree_sum",
+    "unit_lengths",
     "unit_weight",
     "unweighted",
     "watched_passes",

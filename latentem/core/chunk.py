@@ -94,6 +94,11 @@ def observations(chunk: Any) -> float:
     return float(len(chunk) if counted is None else counted)
 
 
+def unit_lengths(chunk: Any) -> Any:
+    """How many rows each unit has, shape (units,); None: each is one row, or has no rows."""
+    return getattr(chunk, "lengths", None)
+
+
 def rows_that_count(chunk: Any) -> int:
     """How many rows have a weight above zero; where rows have none, how many units there are."""
     weight = getattr(chunk, "row_weight", None)

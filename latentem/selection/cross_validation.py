@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from latentem.arrays import EQUAL, Array, Labels, own
-from latentem.core import Degenerate, InOrder, LatentModel, Unavailable, evidence_of, unit_weight
+from latentem.core import Degenerate, InOrder, LatentModel, Unavailable, evidence_of, unit_lengths, unit_weight
 from latentem.fit import check, fit_admitted
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
@@ -130,7 +130,7 @@ def _kept(data: Any, which: Any) -> Any:
 
 def _sizes(chunk: Any) -> tuple[Array, Array]:
     """How many observations each unit is, and how often it counts, shapes (units,)."""
-    weight, lengths = unit_weight(chunk), getattr(chunk, "lengths", None)
+    weight, lengths = unit_weight(chunk), unit_lengths(chunk)
     sizes = np.ones(len(chunk)) if lengths is None else np.asarray(lengths, dtype=np.float64)
     return sizes, np.ones(len(chunk)) if weight is None else np.asarray(weight)
 
