@@ -60,7 +60,7 @@ class GaussianMixture(SamePosterior[MixtureParams]):
 
     Attributes:
         k: Number of components.
-        structure: `Full()`, `Diagonal()`, `Spherical()`, or `Tied` of one of them.
+        structure: `Full()`, `Diagonal()`, `Spherical()`, `Tied` of one of them, or one by its name, `structure("VEV")`.
         weights: `Fixed(value)` or `Fixed.uniform()` to hold them; None estimates them.
         means: `Fixed(value)`, or `Fixed(value, components=[0])` to hold some; None estimates them.
         covariances: Likewise; held for some components only where they are not tied.

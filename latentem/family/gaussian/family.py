@@ -34,7 +34,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
     the missing ones are latent (Ghahramani and Jordan, 1994; Little and Rubin, 2019, ch. 11).
 
     Attributes:
-        structure: `Full()`, `Diagonal()`, `Spherical()`, or `Tied` of one of them.
+        structure: `Full()`, `Diagonal()`, `Spherical()`, `Tied` of one of them, or one by its name, `structure("VEV")`.
         prior: `Floor(eps)`, `InverseWishart(scale, dof)`, or None for plain maximum likelihood.
     """
 
