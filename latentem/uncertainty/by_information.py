@@ -8,7 +8,6 @@ import numpy as np
 from attrs import evolve, frozen
 
 from latentem.arrays import Array, own
-from latentem.core import Event
 from latentem.numerics.differences import jacobian
 from latentem.uncertainty.coordinates.chart import Chart
 from latentem.uncertainty.coordinates.scales import Plain, Scale
@@ -33,12 +32,6 @@ class ByInformation(Uncertainty):
         asymmetry: How far what was computed is from symmetric: about the relative error of the information.
     """
 
-    model: str
-    observations: float
-    names: tuple[str, ...]
-    estimates: Array
-    level: float
-    events: tuple[Event, ...]
     chart: Chart
     spread: Array
     loose: Array

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import abc
 from typing import Any, Self, final
 
 import numpy as np
 from attrs import evolve, frozen
 
 from latentem.arrays import Array, own
-from latentem.core import Event
 from latentem.uncertainty.coordinates.scales import Plain, Scale
 from latentem.uncertainty.uncertainty import Function, Uncertainty, checked, named, normal_interval
 
 
+@frozen(eq=False, repr=False)
 class ByReplication(Uncertainty):
     """Numbers of the same fit to other data.
 
@@ -24,8 +23,6 @@ class ByReplication(Uncertainty):
         params: Those of each replication that counts, its components those of the fit.
         values: The numbers in each, shape (b, m).
     """
-
-    __slots__ = ()
 
     way: str
     tally: str
@@ -48,27 +45,15 @@ class ByReplication(Uncertainty):
             raise ValueError("the function is not finite at some replication: it has no standard error")
         return self._of(names, estimates, values)
 
-    @abc.abstractmethod
     def _of(self, names: tuple[str, ...], estimates: Array, values: Array) -> Self:
         """The same replications with other numbers."""
+        return evolve(self, names=names, estimates=estimates, values=values)
 
 
 @final
 @frozen(eq=False, repr=False)
 class ByBootstrap(ByReplication):
     """The spread of the replications: their covariance, and intervals between their percentiles."""
-
-    model: str
-    observations: float
-    names: tuple[str, ...]
-    estimates: Array
-    level: float
-    events: tuple[Event, ...]
-    way: str
-    tally: str
-    fitted: Any
-    params: tuple[Any, ...]
-    values: Array
 
     @property
     def covariance(self) -> Array:
@@ -78,9 +63,6 @@ class ByBootstrap(ByReplication):
     def interval(self, level: float | None = None) -> Array:
         level = checked(level, self.level)
         return own(np.quantile(self.values, [(1 - level) / 2, (1 + level) / 2], axis=0).T)
-
-    def _of(self, names: tuple[str, ...], estimates: Array, values: Array) -> Self:
-        return evolve(self, names=names, estimates=estimates, values=values)
 
 
 @final
@@ -93,17 +75,6 @@ class ByJackknife(ByReplication):
         scales: On which scale each number has its interval.
     """
 
-    model: str
-    observations: float
-    names: tuple[str, ...]
-    estimates: Array
-    level: float
-    events: tuple[Event, ...]
-    way: str
-    tally: str
-    fitted: Any
-    params: tuple[Any, ...]
-    values: Array
     times: Array
     scales: tuple[Scale, ...]
 

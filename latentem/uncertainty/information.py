@@ -164,7 +164,7 @@ def in_units(model: Model, free: Free, statistics: Any) -> Free:
 
     lengths, edges = [], []
     for i in range(free.chart.size):
-        length, there, back = _unit(lambda step, i=i: falls(free.chart, i, step))  # type: ignore[misc]
+        length, there, back = _unit(lambda step, i=i: falls(free.chart, i, step))  # type: ignore[misc]  # the default keeps this i
         # Where it rises to one side, that is no edge: the parameters are no maximum, which is said later.
         if not (min(there, back) < -_RISES or max(there, back) <= _ONE_SIDED * min(there, back)):
             edges.append(i)

@@ -42,6 +42,7 @@ class Estimate:
     high: float
 
 
+@frozen(eq=False, repr=False)
 class Uncertainty(Value):
     """Standard errors, intervals and the covariance of numbers, each by its name: `found["weights[0]"]`.
 
@@ -53,8 +54,6 @@ class Uncertainty(Value):
         level: The probability of the intervals.
         events: What a reader should know.
     """
-
-    __slots__ = ()
 
     model: str
     observations: float
