@@ -1,4 +1,4 @@
-"""Run the benchmarks and write docs/benchmarks.md and its picture: `python -m benchmarks [--quick] [--out docs]`."""
+"""Run the benchmarks and write docs/benchmarks.md and its picture: `python -m benchmarks [SECTION ...] [--quick]`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,43 @@ import argparse
 import datetime
 from pathlib import Path
 
-from benchmarks import fits, kmeans, memory, others, passes
+from benchmarks import costs, crawling, fits, kmeans, others, passes, small, sweeps
 from benchmarks.measure import Machine
+from benchmarks.page import Page
 from benchmarks.picture import draw
-from benchmarks.report import Report
+
+SECTIONS = {
+    "small-steps": small.STEPS,
+    "small-fits": small.FITS,
+    "crawling": crawling.SECTION,
+    "passes": passes.SECTION,
+    "fits": fits.SECTION,
+    "others": others.SECTION,
+    "costs": costs.SECTION,
+    "sweeps": sweeps.SECTION,
+    "kmeans": kmeans.SECTION,
+}
+"""In the order of the page; K-means takes longest."""
 
 
 def main() -> None:
-    """Measure everything, print as it comes, and write it down."""
+    """Measure the sections asked for, print as it comes, and write it down where all were asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"only these, printed: {', '.join(SECTIONS)}")
     parser.add_argument("--quick", action="store_true", help="the first sizes only, in about a minute")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="where benchmarks.md is written")
     given = parser.parse_args()
-    few = slice(0, 2 if given.quick else None)
-    machine = Machine.measured()
-    report = Report(machine, datetime.date.today().isoformat())
-    for one in passes.passes(machine, passes.SIZES[few]):
-        report.add_pass(one)
-    for race in fits.races(dict(list(fits.PROBLEMS.items())[few])):
-        report.add_race(race)
-    for what, whom, ratio in others.rivals():
-        report.add_rival(what, whom, ratio)
-    report.memory = memory.in_memory()
-    sweeps = {along: passes.sweep(along) for along in ("n", "d", "k")}
-    given.out.mkdir(exist_ok=True)
-    for one_clustering in kmeans.clusterings(kmeans.SIZES[few]):
-        report.add_clustering(one_clustering)
-        (given.out / "benchmarks.md").write_text(report.text(sweeps))  # the largest take long: what is there is kept
-        draw(report, sweeps, given.out / "benchmarks.png")
-    print(f"written: {given.out / 'benchmarks.md'} and benchmarks.png")
+    if unknown := set(given.sections) - set(SECTIONS):
+        parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")
+    page = Page(Machine.measured(), datetime.date.today().isoformat())
+    for name in given.sections or SECTIONS:
+        print(f"\n{SECTIONS[name].title}", flush=True)
+        for row in page.measure(SECTIONS[name], given.quick):
+            print(row, flush=True)
+        if not given.sections:  # what is there is kept, should a later section not come to its end
+            given.out.mkdir(exist_ok=True)
+            (given.out / "benchmarks.md").write_text(str(page))
+            draw(page, given.out / "benchmarks.png")
 
 
 if __name__ == "__main__":

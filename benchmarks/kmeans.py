@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from attrs import frozen
 from sklearn.cluster import KMeans
 
 import latentem as lem
-from benchmarks.measure import Ratio, in_turn
+from benchmarks.measure import Machine, in_turn
+from benchmarks.page import Row, Section
 
 SIZES = [
     (1_000_000, 2, 8),
@@ -24,38 +24,17 @@ MOST, WORK = 300, 2 * 10**11
 """Iterations, and rows x columns x clusters x iterations: where none has come to rest by then, all are timed so far."""
 
 
-@frozen
-class Clustering:
-    """What was measured at one size.
-
-    Attributes:
-        size: Rows, columns, clusters.
-        apart: Whether the clusters are well apart.
-        single: Whether the rows are float32.
-        steps: Iterations to the end.
-        ratio: Seconds of scikit-learn over ours, as `fit` does it, with threads.
-        forked: The same with forked processes.
-    """
-
-    size: tuple[int, int, int]
-    apart: bool
-    single: bool
-    steps: int
-    ratio: Ratio
-    forked: Ratio
-
-
-def clusterings(sizes: list[tuple[int, int, int]] = SIZES) -> Iterator[Clustering]:
+def rows(_: Machine, quick: bool) -> Iterator[Row]:
     """Every size, overlapping and apart, double and single, after asserting that both have the same inertia."""
     for single in (False, True):
-        for size in sizes:
+        for size in SIZES[: 2 if quick else None]:
             for apart in (False, True):
                 found = one(size, apart, single)
                 if found is not None:
                     yield found
 
 
-def one(size: tuple[int, int, int], apart: bool, single: bool) -> Clustering | None:
+def one(size: tuple[int, int, int], apart: bool, single: bool) -> Row | None:
     """Time one size; None where a cluster became empty, for each moves it in its own way."""
     n, d, k = size
     rng = np.random.default_rng(0)
@@ -85,4 +64,25 @@ def one(size: tuple[int, int, int], apart: bool, single: bool) -> Clustering | N
         whole = rival(steps)
         ratio = in_turn(lambda: whole.fit(x), ours, long=True)
         forked = in_turn(lambda: whole.fit(x), lambda: ours(lem.Processes()), long=True)
-        return Clustering(size, apart, single, steps, ratio, forked)
+    name = f"{n:,} x {d}, {k}"
+    kinds = "apart" if apart else "overlapping", "single" if single else "double"
+    times = f"{1e3 * ratio.rival:.0f}", f"{1e3 * ratio.ours:.0f}", ratio, f"{1e3 * forked.ours:.0f}", forked
+    return Row((name, *kinds, steps, *times), bar=(f"K-means {' '.join(kinds)} {name}", ratio))
+
+
+SECTION = Section(
+    "K-means from the same centres until no assignment changes, against scikit-learn's Lloyd",
+    "Left out where a cluster becomes empty: each moves it in its own way.",
+    (
+        "rows x columns, k",
+        "clusters",
+        "type",
+        "steps",
+        "scikit-learn, ms",
+        "threads, ms",
+        "ratio",
+        "processes, ms",
+        "ratio",
+    ),
+    rows,
+)

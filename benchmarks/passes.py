@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 from sklearn.mixture import GaussianMixture
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 
 import latentem as lem
-from benchmarks.measure import Machine, Ratio, in_turn, seconds
+from benchmarks.measure import Machine, in_turn
+from benchmarks.page import Row, Section
 from latentem.engine.blas import one_thread
 
 SIZES = [
@@ -29,37 +29,14 @@ SIZES = [
 STRUCTURES = {"full": lem.Full(), "diag": lem.Diagonal(), "spherical": lem.Spherical(), "tied": lem.Tied(lem.Full())}
 
 
-@frozen
-class Pass:
-    """What was measured of a pass at one size.
-
-    Attributes:
-        size: Rows, columns, components, distance.
-        kind: The covariances, as scikit-learn calls them.
-        ratio: Seconds of scikit-learn over ours, as `fit` does it, with threads.
-        forked: The same with forked processes.
-        threads: Seconds of ours with one thread over two.
-        processes: Seconds of ours with one thread over two processes.
-        roofline: Share of the machine's limit that the faster of ours reaches; NaN where it was not asked for.
-    """
-
-    size: tuple[int, int, int, float]
-    kind: str
-    ratio: Ratio
-    forked: Ratio
-    threads: Ratio
-    processes: Ratio
-    roofline: float
-
-
-def passes(machine: Machine, sizes: list[Any] = SIZES) -> Iterator[Pass]:
+def rows(machine: Machine, quick: bool) -> Iterator[Row]:
     """Full covariances at every size, the others at the first three."""
-    for number, size in enumerate(sizes):
+    for number, size in enumerate(SIZES[: 2 if quick else None]):
         for kind in ("full", "diag", "spherical", "tied") if number < 3 else ("full",):
             yield one(machine, size, kind)
 
 
-def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Pass:
+def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Row:
     """Time one size, after asserting that both have the same log likelihood at the start."""
     n, d, k, apart = size
     rng = np.random.default_rng(0)
@@ -99,26 +76,45 @@ def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Pass:
 
     ratio, forked = in_turn(rival_pass, ours("fit")), in_turn(rival_pass, ours("forked"))
     threads, processes = in_turn(ours("one"), ours("two")), in_turn(ours("one"), ours("forked"))
-    fastest = min(ratio.ours, forked.ours)
-    reached = machine.least(n, d, k) / fastest if kind == "full" else float("nan")
-    return Pass(size, kind, ratio, forked, threads, processes, reached)
+    limit = machine.least(n, d, k) / min(ratio.ours, forked.ours)
+    kind = f"{kind}{', apart' if apart > 1 else ''}"
+    cells = (
+        f"{n:,} x {d}, {k}",
+        kind,
+        f"{1e3 * ratio.rival:.1f}",
+        f"{1e3 * ratio.ours:.1f}",
+        ratio,
+        f"{1e3 * forked.ours:.1f}",
+        forked,
+        threads,
+        processes,
+        f"{limit:.2f}" if kind.startswith("full") else "",
+    )
+    return Row(cells, bar=(f"mixture {kind} {n:,} x {d}, {k}", ratio))
 
 
 def _steps(model: Any, params: Any, chunks: Any) -> Iterator[Any]:
     return lem.EM(lambda state: None, max_steps=10**6).iterate(model, params, chunks)
 
 
-def sweep(along: str) -> list[tuple[int, float]]:
-    """Nanoseconds a row of our pass, along n, d or k."""
-    values = {"n": (10**3, 10**4, 10**5, 10**6), "d": (1, 2, 4, 8, 16, 32, 64), "k": (2, 4, 8, 16, 32, 64)}[along]
-    return [(value, _nanoseconds(**({"n": 50_000, "d": 4, "k": 5} | {along: value}))) for value in values]
-
-
-def _nanoseconds(n: int, d: int, k: int) -> float:
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((n, d)) + rng.integers(3, size=(n, 1))
-    model = lem.GaussianMixture(k)
-    params = model.params(np.full(k, 1 / k), x[:k], np.array([np.eye(d)] * k))
-    run = _steps(model, params, lem.Threads().place(model.chunks(x)))
-    next(run)
-    return float(np.median([seconds(lambda: next(run)) for _ in range(5)])) / n * 1e9
+SECTION = Section(
+    "A pass of a Gaussian mixture, against scikit-learn",
+    """
+E-step, entropy, books, audit and M-step of ours, with threads, as `fit` has them, and with forked processes; E and M
+step of theirs. Two threads, two processes: ours with one over ours with two. Roofline: the products, exponentials and
+bytes that a pass needs, at the rates above, over the shorter of our times.
+""",
+    (
+        "rows x columns, k",
+        "covariances",
+        "scikit-learn, ms",
+        "threads, ms",
+        "ratio",
+        "processes, ms",
+        "ratio",
+        "two threads",
+        "two processes",
+        "roofline",
+    ),
+    rows,
+)
