@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from latentem.arrays import Array, Labels, extents, own, rounded_mean
+from latentem.arrays import Array, Labels, column_bounds, extents, own, rounded_mean
 from latentem.data.units import Units, allowed_field, rows_field, weight_field
 
 
@@ -42,7 +42,8 @@ class Rows(Units):
 
     @cached_property
     def bounds(self) -> tuple[Array, Array]:
-        return own(self.x.min(axis=0)), own(self.x.max(axis=0))
+        low, high = column_bounds(self.x)
+        return own(low), own(high)
 
     @cached_property
     def centre(self) -> Array:

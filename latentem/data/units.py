@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field
 
-from latentem.arrays import EQUAL, Array, Labels, axes, frozen_or_none, own, viewed_array
+from latentem.arrays import EQUAL, Array, Labels, axes, column_bounds, frozen_or_none, own, viewed_array
 from latentem.core import Chunk
 from latentem.data.values import mask, refuse_mask, refuse_weights
 
@@ -67,7 +67,8 @@ class Units(Chunk):
 
     @property
     def bounds(self) -> tuple[Array, Array]:
-        return own(self.x.min(axis=0)), own(self.x.max(axis=0))
+        low, high = column_bounds(self.x)
+        return own(low), own(high)
 
     def place(self, row: int, rows: int = 0, units: int = 0) -> str:
         if self.lengths is None:

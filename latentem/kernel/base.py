@@ -89,6 +89,10 @@ class Kernel(abc.ABC):
     def read(self, x: Array, buffers: Buffers) -> Any:
         """Figures of a block of rows, (n, d), that all components need; they may be in the buffers."""
 
+    def confirms(self, read: Any, low: Array, high: Array) -> bool:
+        """Whether it is sound for a block, by what was read of it, where bounds of the columns do not settle that."""
+        return True
+
     @abc.abstractmethod
     def log_joint(self, x: Array, read: Any, buffers: Buffers, negligible: bool = False) -> Array:
         """Log weight plus log density of rows x, (n, d) -> (k, n), in nats, in a buffer that may be written to.
@@ -135,6 +139,13 @@ class FeatureKernel(Kernel):
     @abc.abstractmethod
     def features(self, x: Array, out: Array) -> None:
         """Fill in the features beside the one that is one, of rows x: (n, d) -> (p - 1, n)."""
+
+    def holds(self, features: Array, low: Array, high: Array) -> bool:
+        """Whether it is sound for rows between these bounds by features that were filled in."""
+        return True
+
+    def confirms(self, read: Array, low: Array, high: Array) -> bool:
+        return self.holds(read[1:], low, high)
 
     @property
     def more(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from latentem.arrays import Array
+from latentem.arrays import Array, column_bounds
 from latentem.data import Rows
 from latentem.kernel.base import FAINTEST, LOWEST, NEVER, NOTHING, Kernel
 from latentem.kernel.products import LINE, Buffers
@@ -46,9 +46,12 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
 def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> float | None:
     """Add some rows to the sums; the entropy of their posterior, or None where the kernel is not for them."""
     x, weight = chunk.x[part], None if chunk.weight is None else chunk.weight[part]
-    if not (sound or kernel.sound(x.min(axis=0), x.max(axis=0))):
+    bounds = chunk.bounds if sound else column_bounds(x)
+    if not (sound or kernel.sound(*bounds)):
         return None
     read, found = kernel.read(x, _buffers), None
+    if not kernel.confirms(read, *bounds):
+        return None
     free = chunk.allowed is None or chunk.allowed[part].all()
     # Shifted, the share of the only component that a row may have is one to the bit.
     for shares in (unshifted, shifted) if kernel.bounded and free else (shifted,):
@@ -65,12 +68,32 @@ def _block(kernel: Kernel, chunk: Rows, part: slice, sound: bool, sums: Any) -> 
     return entropy
 
 
-def densities(kernel: Kernel, x: Array) -> Array:
-    """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share."""
+def densities(
+    kernel: Kernel | None, x: Array, centre: Array, bounds: tuple[Array, Array]
+) -> tuple[Kernel, Array] | None:
+    """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share.
+
+    Returns:
+        The first of the kernel and those that are next to it that is sound for all the rows, which are about `centre`
+        and between the bounds, (d,); and what it finds. None where none is.
+    """
+    while kernel is not None:
+        there = kernel.about(centre)
+        found = _densities(there, x, bounds) if there.sound(*bounds) else None
+        if found is not None:
+            return there, found
+        kernel = kernel.otherwise
+    return None
+
+
+def _densities(kernel: Kernel, x: Array, bounds: tuple[Array, Array]) -> Array | None:
     found = []
     for part in blocks(len(x), kernel.rows):
         block = x[part]
-        found.append(kernel.log_joint(block, kernel.read(block, _buffers), _buffers).T.copy())
+        read = kernel.read(block, _buffers)
+        if not kernel.confirms(read, *bounds):
+            return None
+        found.append(kernel.log_joint(block, read, _buffers).T.copy())
     return np.concatenate(found)
 
 

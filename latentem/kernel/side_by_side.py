@@ -54,6 +54,16 @@ class SideBySide(FeatureKernel):
     def bounded(self) -> bool:
         return all(kernel.bounded for kernel, _ in self.parts)
 
+    @cached_property
+    def otherwise(self) -> Kernel | None:
+        """Each part in the other form that it has; None where none has another one in features."""
+        others = [kernel.otherwise for kernel, _ in self.parts]
+        if not any(isinstance(other, FeatureKernel) for other in others):
+            return None
+        pairs = zip(self.parts, others, strict=True)
+        parts = [(other if isinstance(other, FeatureKernel) else own, view) for (own, view), other in pairs]
+        return SideBySide(parts, self.whole)
+
     def about(self, centre: Array) -> Kernel:
         def moved(kernel: FeatureKernel, view: View) -> Kernel:
             there = view(centre[None])[0]  # not finite for the logarithm of a centre that is not positive
@@ -63,6 +73,12 @@ class SideBySide(FeatureKernel):
 
     def sound(self, low: Array, high: Array) -> bool:
         return all(kernel.sound(view(low[None])[0], view(high[None])[0]) for kernel, view in self.parts)
+
+    def holds(self, features: Array, low: Array, high: Array) -> bool:
+        return all(
+            kernel.holds(features[edge], view(low[None])[0], view(high[None])[0])
+            for (kernel, view), edge in zip(self.parts, self._edges, strict=True)
+        )
 
     def features(self, x: Array, out: Array) -> None:
         for (kernel, view), edge in zip(self.parts, self._edges, strict=True):

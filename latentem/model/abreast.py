@@ -67,10 +67,10 @@ def _together(
     shares, components = np.tile(params[0], (count, 1)), stacked([params[1]] * count)
     for _ in range(steps):
         kernel = family.kernel(components, np.maximum(log_of(shares).ravel(), NEVER))
-        kernel = None if kernel is None else kernel.about(chunk.centre)
-        if kernel is None or not kernel.sound(*chunk.bounds):
+        found = densities(kernel, chunk.x, chunk.centre, chunk.bounds)
+        if found is None:
             return None
-        log_joint = densities(kernel, chunk.x).reshape(-1, count, k)
+        kernel, log_joint = found[0], found[1].reshape(-1, count, k)
         counts = softmax(log_joint, axis=2) * weights.T[:, :, None]
         statistics = weighted_statistics(kernel, chunk.x, counts.reshape(len(counts), -1))
         if statistics is None:

@@ -129,10 +129,12 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
     ) -> Expectation[HiddenMarkovStatistics]:
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
-        kernel = None if kernel is None else kernel.about(rounded_mean(chunk.x))
-        if kernel is None or not kernel.sound(*chunk.bounds):  # a chain has one kernel for all its rows, or none
+        # A chain has one kernel for all its rows, or none.
+        found = None if kernel is None else densities(kernel, chunk.x, rounded_mean(chunk.x), chunk.bounds)
+        if found is None:
             return super().expectation(params, chunk)
-        posterior = self._chain(params, chunk, self.masked(densities(kernel, chunk.x), chunk), None)
+        kernel, density = found
+        posterior = self._chain(params, chunk, self.masked(density, chunk), None)
         emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
         if emissions is None:  # the kernel's sums lack digits for narrow components
             emissions = self.emitted(chunk, posterior.counts(), None)
