@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -144,11 +145,17 @@ def made(kind: type[V], *fields: Any) -> V:
     A step of EM builds many values of which this is so; the constructor is for what comes from elsewhere.
     """
     value = object.__new__(kind)
-    for name, each in zip(kind.__match_args__, fields, strict=True):
+    for put, each in zip(_slots(kind), fields, strict=True):  # type: ignore[arg-type]  # a class is hashable
         if type(each) is np.ndarray:
-            each.flags.writeable = False
-        object.__setattr__(value, name, each)
+            each.setflags(write=False)
+        put(value, each)
     return value
+
+
+@cache
+def _slots(kind: type[Any]) -> list[Callable[[Any, Any], None]]:
+    """What fills in the fields of a value of this kind, in their order."""
+    return [getattr(kind, name).__set__ for name in kind.__match_args__]
 
 
 def same(one: Any, other: Any) -> bool:

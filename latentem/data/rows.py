@@ -46,6 +46,11 @@ class Rows(Units):
         return own(low), own(high)
 
     @cached_property
+    def columns(self) -> Array:
+        """The values column by column, shape (d, n): for what goes along columns, pass after pass."""
+        return own(np.ascontiguousarray(self.x.T))
+
+    @cached_property
     def centre(self) -> Array:
         """About where the rows are, shape (d,): what sums over them may be taken about."""
         return own(rounded_mean(self.x))

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import define
 
 from latentem.arrays import Array
+from latentem.data import Rows
 from latentem.kernel.products import Buffers, accumulated, multiplied
 
 UNIT = float(np.finfo(float).eps) / 2
@@ -71,6 +72,10 @@ class Kernel(abc.ABC):
     @property
     def otherwise(self) -> Kernel | None:
         """The kernel for rows that this one is not sound for; None if they must be computed without one."""
+        return None
+
+    def whole(self, chunk: Rows) -> tuple[Array, Any, float] | None:
+        """The E-step on a chunk in one go, where that is quicker than block by block: as `fused` has it; else None."""
         return None
 
     @abc.abstractmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from latentem.arrays import Array, column_bounds
+from latentem.arrays import Array, column_bounds, own
 from latentem.data import Rows
 from latentem.kernel.base import FAINTEST, LOWEST, NEVER, NOTHING, Kernel
 from latentem.kernel.products import LINE, Buffers
@@ -22,6 +23,9 @@ def fused(kernel: Kernel, chunk: Rows) -> tuple[Array, Any, float, list[Rows]]:
         The counts, shape (k,), the family's statistics, and the entropy of the labels in nats, of the rows for which
         the kernel is sound; and the other rows, in stretches: they need another kernel, or none.
     """
+    whole = kernel.whole(chunk)
+    if whole is not None:
+        return *whole, []
     kernel = kernel.about(chunk.centre)
     sums, entropy = kernel.sums(), 0.0
     left: list[slice] = []
@@ -123,8 +127,8 @@ def shifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple[A
         weight: How often each row counts, shape (n,); None once.
         buffers: Where the counts are put.
     """
-    highest = np.max(log_joint, axis=0)
-    if not (highest.min() > NEVER / 2 and highest.max() < np.inf):
+    highest = np.maximum.reduce(log_joint)
+    if not (np.minimum.reduce(highest) > NEVER / 2 and np.maximum.reduce(highest) < np.inf):
         return None
     log_joint -= highest
     return unshifted(log_joint, weight, buffers)
@@ -137,20 +141,25 @@ def unshifted(log_joint: Array, weight: Array | None, buffers: Buffers) -> tuple
     """
     k, n = log_joint.shape
     counts, (total, logs) = buffers.array("counts", k, n), buffers.array("rows", 2, n)
-    faint = log_joint.min() < FAINTEST
+    faint = np.minimum.reduce(log_joint, axis=None) < FAINTEST
     if faint:
         np.maximum(log_joint, FAINTEST, out=log_joint)
     np.exp(log_joint, out=counts)
     if faint:
         counts -= NOTHING
-    np.dot(np.ones(k), counts, out=total)
-    if not total.min() > LOWEST:
+    np.dot(_ones(k), counts, out=total)
+    if not np.minimum.reduce(total) > LOWEST:
         return None
     np.log(total, out=logs)
-    log_total = float(logs.sum() if weight is None else np.dot(logs, weight))
+    log_total = float(np.add.reduce(logs) if weight is None else np.dot(logs, weight))
     np.divide(1.0 if weight is None else weight, total, out=total)
     np.multiply(counts, total, out=counts)
     # "Two products" in docs/mathematics.md:
     # (eq: two-products)
     # H = - sum of r log r, with log r = log joint - log total, and r summing to one over the components
     return counts, log_total - float(np.dot(counts.reshape(-1), log_joint.reshape(-1)))
+
+
+@cache
+def _ones(k: int) -> Array:
+    return own(np.ones(k))

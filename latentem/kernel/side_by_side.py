@@ -23,21 +23,21 @@ class SideBySide(FeatureKernel):
 
     Attributes:
         parts: A kernel and what it sees of the rows, one a part. One of the kernels has the log weights in it.
-        whole: From the parts' statistics, those of the whole.
+        joined: From the parts' statistics, those of the whole.
     """
 
     parts: Sequence[tuple[FeatureKernel, View]]
-    whole: Callable[[list[Any]], Any]
+    joined: Callable[[list[Any]], Any]
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Kernel | None, View]], whole: Callable[[list[Any]], Any]) -> Self | None:
+    def of(cls, parts: Iterable[tuple[Kernel | None, View]], joined: Callable[[list[Any]], Any]) -> Self | None:
         """Of these parts; None where one of them has no features."""
         found = []
         for kernel, view in parts:
             if not isinstance(kernel, FeatureKernel):
                 return None
             found.append((kernel, view))
-        return cls(found, whole)
+        return cls(found, joined)
 
     @cached_property
     def natural(self) -> Array:
@@ -69,7 +69,7 @@ class SideBySide(FeatureKernel):
             there = view(centre[None])[0]  # not finite for the logarithm of a centre that is not positive
             return kernel.about(np.where(np.isfinite(there), there, 0.0))
 
-        return SideBySide.of([(moved(kernel, view), view) for kernel, view in self.parts], self.whole) or self
+        return SideBySide.of([(moved(kernel, view), view) for kernel, view in self.parts], self.joined) or self
 
     def sound(self, low: Array, high: Array) -> bool:
         return all(kernel.sound(view(low[None])[0], view(high[None])[0]) for kernel, view in self.parts)
@@ -102,4 +102,4 @@ class SideBySide(FeatureKernel):
             own_sums.products = np.vstack([sums.products[:1], sums.products[1:][edge]])
             own_sums.rows = sums.rows
             found.append(kernel.statistics(own_sums))
-        return None if any(each is None for each in found) else self.whole(found)
+        return None if any(each is None for each in found) else self.joined(found)

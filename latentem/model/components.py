@@ -198,6 +198,7 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         units = self.units(statistics)
         some = len(units) - self.background  # that no row is noise is as sound as that some are
+        few = units[:some] <= _EMPTY * units.sum()
         events = [
             Event(
                 "empty",
@@ -205,7 +206,7 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
                 "use fewer components or another start; where weights are learnt, PseudoCounts keeps it alive",
                 j,
             )
-            for j in np.flatnonzero(units[:some] <= _EMPTY * units.sum()).tolist()
+            for j in (np.flatnonzero(few).tolist() if few.any() else ())
         ]
         for i, j in self.family.alike(self._own(params), self._own(statistics)):
             if self.alike(params, i, j):

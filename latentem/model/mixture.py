@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from scipy.special import logsumexp
 
-from latentem.arrays import Array, made, own, part, plain_int, shares, vector
+from latentem.arrays import Array, frozen_params, made, own, part, plain_int, shares, vector
 from latentem.core import Additive, Cache, Event, Expectation, Learnable, Value, tree_sum
 from latentem.data import Rows, even_rows, split
 from latentem.family import Family
@@ -87,7 +87,7 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         return {"weights": Simplex(self._prior), "components": self.family}
 
     def assemble(self, pieces: Mapping[str, Any]) -> MixtureParams:
-        return MixtureParams(**pieces)
+        return made(MixtureParams, pieces["weights"], frozen_params(pieces["components"]))
 
     def params(self, weights: Any, components: Any) -> MixtureParams:
         """Parameters given by hand, checked at once; components as the family's `params` makes them.

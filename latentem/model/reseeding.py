@@ -66,11 +66,10 @@ def reseeded(
         chunks: The data.
         remoteness: What orders rows as their log densities do, without a table of these; zero at their own centre.
     """
-    empty = np.flatnonzero(
-        statistics.weights[: base.k - base.background] == 0
-    ).tolist()  # noise has no place to move to
-    if not empty:
+    units = statistics.weights[: base.k - base.background]  # noise has no place to move to
+    if units.all():
         return params, ()
+    empty = np.flatnonzero(units == 0).tolist()
     blocks = {block.path: block for block in model.blocks()}
     seen = model.log_prior(params) != base.log_prior(params)  # a prior on the means would see the move
     if ("weights",) in blocks or base.location not in blocks or seen:

@@ -83,6 +83,10 @@ class Simplex(Probabilities):
     def first(self, statistics: Array) -> Array:
         return shared(statistics + self.prior.count)
 
+    def m_step(self, statistics: Array, params: Array) -> Array:
+        # (eq: pseudo-counts, weights)
+        return shared(_none_below_zero(statistics + self.prior.count, params))
+
     def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
         def maximize(counts: Array, current: Array) -> Array:
             # (eq: pseudo-counts, weights)
@@ -136,7 +140,7 @@ class SimplexRows(Probabilities):
 
 def _none_below_zero(counts: Array, current: Array) -> Array:
     """Counts as data have them. A leap may make one negative that vanishes: its share is a tenth of what it is now."""
-    if (counts >= 0).all():
+    if counts.min() >= 0:
         return counts
     return np.where(counts < 0, 0.1 * current * np.maximum(counts, 0).sum(axis=-1, keepdims=True), counts)
 

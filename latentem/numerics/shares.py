@@ -15,6 +15,8 @@ _BELOW_ONE = float(np.nextafter(1.0, 0.0))
 def shares(counts: Array, otherwise: Any) -> Array:
     """Counts over their sum along the last axis; `otherwise` where there are none."""
     total = counts.sum(axis=-1, keepdims=True)
+    if counts.min() > 0:
+        return np.maximum(counts / total, _TINY)
     part = counts / np.where(total > 0, total, 1.0)
     return np.where(total > 0, _seen(part, counts), otherwise)
 

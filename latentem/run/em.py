@@ -140,8 +140,7 @@ class EM(Runner):
         if self.accelerate is None or memory is None:
             return None, memory
         if index is not None and turn.maximised is not None:
-            statistics = turn.now.expectation.statistics
-            point = Point(index, turn.now.params, following, statistics, statistics - turn.maximised)
+            point = Point(index, turn.now.params, following, turn.now.expectation.statistics, turn.residual)
             memory = self.accelerate.seen(memory, point, moved, turn.kind == "plain")
         return self.accelerate.leap(model, memory, turn.now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Self, final
 
 from attrs import evolve, field, frozen
@@ -34,13 +35,18 @@ class Turn:
     entered: Any = None
     maximised: Any = None
 
+    @cached_property
+    def residual(self) -> Any:
+        """What the E half changed in the statistics that were maximised: zero at a fixed point."""
+        return self.now.expectation.statistics - self.maximised
+
     def m_half(self, model: LatentModel[Any, Any, Any, Any]) -> tuple[Any, float, Status | None]:
         """The next parameters, the movement towards them (NaN where it is unknown), and why there are none."""
-        statistics, moved = self.now.expectation.statistics, math.nan
+        moved = math.nan
         try:
-            following = model.m_step(statistics, self.now.params)
+            following = model.m_step(self.now.expectation.statistics, self.now.params)
             if self.maximised is not None:
-                moved = slope(model, self.entered, following, statistics - self.maximised)
+                moved = slope(model, self.entered, following, self.residual)
         except Degenerate as error:
             return self.now.params, math.nan, Status(Ending.DEGENERATE, str(error))
         return following, moved, None

@@ -89,9 +89,8 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
 
     def log_joint(self, params: GaussianParams, statistics: Moments) -> float:
         # (eq: gaussian-log-joint)
-        second = statistics.second_about(params.means)
-        distances = statistics.shape.trace(params.precisions[: len(second)], second)
-        return float(-0.5 * (statistics.count @ params.log_partitions + distances.sum()))
+        distances = statistics.distances(params.means, params.precisions)
+        return -0.5 * (float(np.dot(statistics.count, params.log_partitions)) + distances)
 
     def blocks(self) -> Sequence[Block[Moments, GaussianParams]]:
         return self._blocks
@@ -101,9 +100,7 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
         return self._means(), self._covariances()
 
     def m_step(self, statistics: Moments, params: GaussianParams) -> GaussianParams:
-        means = self._best_means((), statistics, params)
-        covariances = self._best_covariances((), statistics, statistics.count, means, params.distinct)
-        return GaussianParams(means, covariances, self.structure)
+        return self._best(statistics, statistics.count, params)
 
     def first(self, statistics: Moments) -> GaussianParams:
         return GaussianParams(*self._first(statistics), self.structure)

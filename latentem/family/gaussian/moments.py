@@ -95,7 +95,7 @@ class Moments(Additive):
         seen: Sum of the weights of the rows in which a column is observed, shape (k, d); None where all are.
 
     The chunk chooses the origin, its own weighted mean: moments about a distant origin cancel. A sum
-    keeps for each component the origin of the operand with the larger |count|.
+    keeps for each component the origin of the first operand, unless the other's |count| is more than twice as large.
     """
 
     shape: Form
@@ -136,13 +136,17 @@ class Moments(Additive):
     def about(self, origin: Array) -> Self:
         """These moments about another origin, shape (k, d) or (d,)."""
         shift = self.origin - origin
-        if not shift.any():
-            return self
         first = self.first + self.count[:, None] * shift  # (eq: moved-moments)
-        second = own(self._second_after(shift, first))
-        return type(self)(
-            self.shape, np.broadcast_to(origin, shift.shape), self.count, own(first), second, self.observed, self.seen
-        )
+        second = self._second_after(shift, first)
+        there = origin if origin.shape == shift.shape else np.broadcast_to(origin, shift.shape)
+        return made(type(self), self.shape, there, self.count, first, second, self.observed, self.seen)
+
+    def distances(self, means: Array, precisions: Array) -> float:
+        """Sum over components of tr(precision x second moment about its mean), means (k, d), precisions (k, ...)."""
+        shift = self.origin - means
+        added = 2 * self.first + self.count[:, None] * shift  # (eq: moved-moments)
+        own = precisions if len(self.second) == len(precisions) else precisions[: len(self.second)]
+        return float(np.vdot(own, self.second) + np.vdot(added, self.shape.applied(precisions, shift)))
 
     def second_about(self, origin: Array) -> Array:
         """The second moments about another origin, shape (k, d) or (d,): (k, ...) or (1, ...), as they are kept."""
@@ -153,8 +157,6 @@ class Moments(Additive):
 
     def _second_after(self, shift: Array, first: Array) -> Array:
         """The second moments once the origin has moved by -shift and the first ones have become `first`."""
-        if not shift.any():
-            return self.second
         # (eq: moved-moments)
         added = self.shape.twice(0.5 * (self.first + first), shift)
         if len(self.second) < len(added):
@@ -203,10 +205,14 @@ class Moments(Additive):
 
         Summed over the components it does not depend on the responsibilities.
         """
-        total = self.count.sum()
-        anchor = self.origin[int(self.count.argmax())]
-        mean = anchor + (self.count @ (self.origin - anchor) + self.first.sum(axis=0)) / total
-        return self.second_about(mean).sum(axis=0), float(total)
+        total, mean = self._centre()
+        return self.second_about(mean).sum(axis=0), total
+
+    def _centre(self) -> tuple[float, Array]:
+        """Count and mean of all the data."""
+        total = float(np.add.reduce(self.count))
+        anchor = self.origin[self.count.argmax()]
+        return total, anchor + (np.dot(self.count, self.origin - anchor) + np.add.reduce(self.first)) / total
 
     def variances(self) -> Array:
         """Variances of the columns of all the data, (d,), or their mean where the form keeps only that.
@@ -220,7 +226,11 @@ class Moments(Additive):
         if self.observed is not None:
             variances = self.observed.variances()
         else:
-            variances = self.shape.variances(*self.pooled(), self.origin.shape[1])
+            total, mean = self._centre()
+            shift = self.origin - mean
+            added = (2 * self.first + self.count[:, None] * shift) * shift  # (eq: moved-moments)
+            columns = np.add.reduce(self.shape.columns(self.second)) + self.shape.kept(np.add.reduce(added))
+            variances = self.shape.variances(columns, total, self.origin.shape[1])
         return np.where(variances > 0, variances, 1.0)
 
     def columns(self) -> ColumnMoments:
@@ -235,9 +245,10 @@ class Moments(Additive):
 
     def combined(self, other: Self, combine: Callable[[Any, Any], Any]) -> Self:
         origin = self.origin
-        if origin is not other.origin and not np.array_equal(origin, other.origin):
-            larger = (np.abs(other.count) > np.abs(self.count))[:, None]
-            origin = own(np.where(larger, other.origin, self.origin))
+        if origin is not other.origin:
+            larger = np.abs(other.count) > 2 * np.abs(self.count)
+            if larger.any():
+                origin = own(np.where(larger[:, None], other.origin, self.origin))
         a = self if origin is self.origin else self.about(origin)
         b = other if origin is other.origin else other.about(origin)
         known = self.observed is not None or other.observed is not None

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import final
 
 import numpy as np
 from attrs import field, frozen
 
-from latentem.arrays import Array, array, matrix
-from latentem.core import Value
+from latentem.arrays import Array, Labels, array, matrix
+from latentem.core import Degenerate, Value
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure
 
+_SAME = 1e-8
+"""Squared distance, in widths, and relative difference of covariances, below which components are the same."""
+_PAIRS = 2**18
+"""Numbers in what is computed of pairs of components at a time."""
+_CLOSE = 1e-6
+"""Relative distance to a floor within which nothing is sure."""
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -46,12 +54,12 @@ class GaussianParams(Value):
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} hold NaN or infinity: every value must be finite")
 
-    @cached_property
+    @property
     def form(self) -> Form:
         """The form of one covariance."""
         return self.structure.each
 
-    @cached_property
+    @property
     def distinct(self) -> Array:
         """The covariances, one a component, or a single one where they are tied, (m, ...)."""
         return self.structure.spread(self.covariances)
@@ -76,6 +84,13 @@ class GaussianParams(Value):
         return self._one_each(precisions) if self.structure.tied else precisions
 
     @cached_property
+    def reach(self) -> float:
+        """How far the means are from zero, in their widths: the root of the sum of the squares of all columns."""
+        with np.errstate(over="ignore"):  # a mean beyond all widths has no digits of them
+            away = self.means / self.widths
+            return math.sqrt(np.vdot(away, away))
+
+    @cached_property
     def condition(self) -> float:
         """By how much whitening magnifies rounding, at most: the condition of the correlations."""
         return float(self.form.condition(self.distinct).max())
@@ -84,6 +99,37 @@ class GaussianParams(Value):
     def condition_at_most(self) -> float:
         """A bound on that condition, which takes no eigenvalues."""
         return self.form.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
+
+    def surely_above(self, floor: Array) -> bool:
+        """Whether in no direction a variance is at a floor, in its form, or below; False where that is close."""
+        try:
+            return self.form.weakest_at_least(self.precisions[: len(self.distinct)], floor) > 1.0 + _CLOSE
+        except Degenerate:
+            return False
+
+    @property
+    def coincident(self) -> list[tuple[int, int]]:
+        """Pairs of components that are the same distribution."""
+        pairs = []
+        for i, near in self._near():
+            covariances, width = self.one_each(), self.widths[i : i + 1]
+            scale = self.form.product(width, width)[0]
+            apart = np.abs(covariances[near] - covariances[i]) <= _SAME * scale
+            pairs += [(i, j) for j in near[apart.reshape(len(near), -1).all(axis=1)].tolist()]
+        return pairs
+
+    def _near(self) -> Iterator[tuple[int, Labels]]:
+        """Components, each with those after it whose means are nearly the same, in its widths, if there are any."""
+        (k, d), (whiteners, _) = self.means.shape, self.factors
+        some = max(1, _PAIRS // (k * d))
+        for begin in range(0, k, some):
+            of = slice(begin, begin + some)
+            with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart
+                lengths = self.form.squared_lengths(whiteners[of], self.means.T - self.means[of, :, None])
+            near = lengths < _SAME
+            if np.count_nonzero(near) > len(near):  # each is near itself
+                after = ((j, j + 1 + np.flatnonzero(row[j + 1 :])) for j, row in enumerate(near, begin))
+                yield from ((j, others) for j, others in after if len(others))
 
     def distances(self, x: Array) -> Array:
         """Squared distances (x - mean)' inverse covariance (x - mean), (n, d) -> (n, k)."""
@@ -118,9 +164,18 @@ class GaussianParams(Value):
         return self._variances
 
     @cached_property
+    def widths(self) -> Array:
+        """Standard deviations of the columns, shape (k, d)."""
+        return np.sqrt(self._variances)
+
+    @cached_property
     def _variances(self) -> Array:
         columns = self.form.columns(self.distinct)
-        return np.broadcast_to(columns.reshape(len(columns), -1), self.means.shape)
+        return (
+            columns
+            if columns.shape == self.means.shape
+            else np.broadcast_to(columns.reshape(len(columns), -1), self.means.shape)
+        )
 
     def _one_each(self, values: Array) -> Array:
         k = len(self.means)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, made
+from latentem.family.gaussian.centred import centred, few
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.feature_form import FeatureForm
@@ -45,7 +46,9 @@ class QuadraticKernel(FeatureForm):
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,), about the mean of their means."""
-        return cls(params, log_weights, params.means.mean(axis=0), params.form, params.structure.tied, {})
+        return cls(
+            params, log_weights, np.add.reduce(params.means) / len(params.means), params.form, params.structure.tied, {}
+        )
 
     @cached_property
     def otherwise(self) -> TurnedKernel | None:
@@ -72,6 +75,9 @@ class QuadraticKernel(FeatureForm):
                 self.others.clear()
             self.others[key] = other
         return other
+
+    def whole(self, chunk: Any) -> tuple[Array, Moments, float] | None:
+        return centred(self.params, self.log_weights, chunk) if few(self.params, chunk) else None
 
     @property
     def cost(self) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve
 
-from latentem.arrays import Array, own
+from latentem.arrays import Array, made, own
 from latentem.core import Block, ColumnError, Degenerate, Event, Path
 from latentem.family.base import Family
 from latentem.family.by_component import unobserved
@@ -22,11 +22,11 @@ from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import AT_FLOOR, CovariancePrior, Floor, held_up, lifted, of
 
 _WIDER = "use fewer components, a tied structure or another Floor(eps), or look for repeated or outlying rows"
-_SAME = 1e-8
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 _SEEN = 1e-10
 """Of a standard deviation: rounding of a mean that is asked about."""
+_EPS = float(np.finfo(float).eps)
 _NO_FLOOR = np.zeros(())
 _FAR = 1e12
 """How many times its range a column may be from zero where values are missing."""
@@ -122,11 +122,21 @@ class ScatterFamily(Family[S, P]):
 
         return Block(("means",), maximize, size, lambda more: self._means((*held, *more)))
 
+    def _best(self, moments: Moments, units: Array, params: GaussianParams) -> GaussianParams:
+        """Means and covariances of an M-step. In closed form, a floor that is not near is not felt."""
+        means, floor = self._best_means((), moments, params), self._floor(moments.variances())
+        if floor is not None and (self.structure.separate or self.structure.tied):
+            free = self._estimate(moments, units, means, params.distinct, _NO_FLOOR)
+            found = made(GaussianParams, means, self.structure.stored(own(free)), self.structure)
+            if found.surely_above(floor):
+                return found
+        covariances = self._best_covariances((), moments, units, means, params.distinct)
+        return GaussianParams(means, covariances, self.structure)
+
     def _best_means(self, held: tuple[int, ...], moments: Moments, params: GaussianParams) -> Array:
         live = _but(moments.count > 0, held)
         means = moments.means()
-        away = moments.away(means)
-        if (np.abs(away) > _SEEN * np.sqrt(params.variances())).any():
+        if params.reach > _SEEN / _EPS and (np.abs(away := moments.away(means)) > _SEEN * params.widths).any():
             # Far from the origin the float next to the mean is no better than another: then it stays.
             live &= params.lengths(away) < params.lengths(moments.away(params.means))
         return means if live.all() else np.where(live[:, None], means, params.means)
@@ -212,13 +222,13 @@ class ScatterFamily(Family[S, P]):
         Machine precision times the condition of the correlations; and half the squared distance, in widths, by which
         rounding can move a mean that is large beside them.
         """
-        normal, eps = self._normal(params), float(np.finfo(float).eps)
-        with np.errstate(over="ignore"):  # a mean beyond all widths has no digits of them
-            moved = 0.5 * float(((eps * params.means / np.sqrt(normal.variances())) ** 2).sum(axis=1).max())
-            unit = params.means.shape[1] * eps + moved
-            if unit * normal.condition_at_most <= _NOTICED:
-                return 0.0
-            relative = unit * normal.condition
+        normal = self._normal(params)
+        unit = _EPS * normal.means.shape[1]
+        if (unit + 0.5 * (_EPS * normal.reach) ** 2) * normal.condition_at_most <= _NOTICED:
+            return 0.0
+        with np.errstate(over="ignore"):
+            moved = 0.5 * float(((_EPS * normal.means / normal.widths) ** 2).sum(axis=1).max())
+            relative = (unit + moved) * normal.condition
         return relative if relative > _NOTICED else 0.0
 
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
@@ -233,19 +243,7 @@ class ScatterFamily(Family[S, P]):
         return events + held_up(ratio, count, "covariances", "covariance", _WIDER, tied, column)
 
     def coincident(self, params: P) -> list[tuple[int, int]]:
-        normal = self._normal(params)
-        each, (whiteners, _) = normal.form, normal.factors
-        pairs = []
-        for i in range(len(normal.means) - 1):
-            with np.errstate(over="ignore", invalid="ignore"):  # beyond the range of floats they are far apart
-                away = each.whiten(whiteners[i], normal.means[i + 1 :] - normal.means[i])
-                near = i + 1 + np.flatnonzero((away**2).sum(axis=1) < _SAME)
-            if len(near):
-                covariances, width = normal.one_each(), np.sqrt(normal.variances()[i : i + 1])
-                scale = each.product(width, width)[0]
-                apart = np.abs(covariances[near] - covariances[i]) <= _SAME * scale
-                pairs += [(i, j) for j in near[apart.reshape(len(near), -1).all(axis=1)].tolist()]
-        return pairs
+        return self._normal(params).coincident
 
     def check(self, chunks: Iterable[Array], held: Set[Path]) -> None:
         # fmin and fmax pass over what is missing, and give NaN where there is nothing else.
@@ -292,6 +290,8 @@ class ScatterFamily(Family[S, P]):
 
 
 def _but(mask: Any, held: tuple[int, ...]) -> Any:
+    if not held:
+        return mask
     mask = mask.copy()
     mask[list(held)] = False
     return mask

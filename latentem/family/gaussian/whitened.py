@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, own
+from latentem.family.gaussian.centred import centred, few
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel.base import FEW, NARROWED, NEVER, Kernel
@@ -50,11 +51,13 @@ class WhitenedKernel(Kernel):
 
     Attributes:
         params: The means and covariances: full ones, one a component.
+        log_weights: Shape (k,).
         whiteners: Shape (k, d, d), lower triangular.
         constants: Log weights and normalising constants, shape (k,).
     """
 
     params: GaussianParams
+    log_weights: Array
     whiteners: Array
     constants: Array
 
@@ -62,7 +65,7 @@ class WhitenedKernel(Kernel):
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,)."""
         whiteners, _ = params.factors
-        return cls(params, whiteners, own(log_weights - 0.5 * params.log_partitions))
+        return cls(params, log_weights, whiteners, own(log_weights - 0.5 * params.log_partitions))
 
     @property
     def rows(self) -> int:
@@ -80,6 +83,9 @@ class WhitenedKernel(Kernel):
     @cached_property
     def _turned(self) -> Array:
         return np.ascontiguousarray(self.whiteners.transpose(0, 2, 1))
+
+    def whole(self, chunk: Any) -> tuple[Array, Moments, float] | None:
+        return centred(self.params, self.log_weights, chunk) if few(self.params, chunk) else None
 
     def sums(self) -> Scatter:
         return Scatter(*self.params.means.shape)

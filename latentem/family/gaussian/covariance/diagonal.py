@@ -28,6 +28,9 @@ class Diagonal(Form):
     def scatter(self, y: Array, weight: Array) -> Array:
         return weight @ (y * y)
 
+    def scatters(self, y: Array, counts: Array) -> Array:
+        return np.matvec(y * y, counts)
+
     def average(self, second: Array, count: Array, d: int) -> Array:
         return second / count[:, None]  # (eq: covariances)
 

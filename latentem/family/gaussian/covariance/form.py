@@ -66,6 +66,10 @@ class Form(Structure):
         """Sum of weight y y' over rows: (n, d), (n,) -> (...)."""
 
     @abc.abstractmethod
+    def scatters(self, y: Array, counts: Array) -> Array:
+        """Sum of count y y' over the columns of each component: (k, d, n), (k, n) -> (k, ...)."""
+
+    @abc.abstractmethod
     def average(self, second: Array, count: Array, d: int) -> Array:
         """The covariances with these second moments about the mean: second / count."""
 
@@ -81,9 +85,9 @@ class Form(Structure):
         """A number for each column, (d,), as `columns` would say it: (d,), or the sum."""
         return columns
 
-    def variances(self, second: Array, count: float, d: int) -> Array:
-        """Variances of the columns for one second moment, (...) -> (d,), or their mean where only that is kept."""
-        return self.columns(self.average(second[None], np.array([count]), d))[0]
+    def variances(self, columns: Array, count: float, d: int) -> Array:
+        """Variances of the d columns from their figures, (d,), or the mean of all from the sum."""
+        return columns / count
 
     # The squares of centred columns in which a quadratic form is linear.
 
@@ -113,6 +117,12 @@ class Form(Structure):
         """W y for each row of y, shape (n, d), with one component's W."""
         return y * whitener
 
+    def squared_lengths(self, whiteners: Array, y: Array) -> Array:
+        """|W y|^2 of columns under each component: (k, ...), (k, d, n) -> (k, n)."""
+        z = y * whiteners.reshape(len(y), -1, 1)
+        z *= z
+        return np.asarray(np.add.reduce(z, axis=1))
+
     def colour(self, covariance: Array, z: Array) -> Array:
         """Rows of standard normals, (n, d), as draws with one component's covariance."""
         return z * np.sqrt(covariance)
@@ -124,6 +134,10 @@ class Form(Structure):
     @abc.abstractmethod
     def trace(self, precisions: Array, second: Array) -> Array:
         """tr(precision x second moment) of each component, shape (m,)."""
+
+    def applied(self, precisions: Array, y: Array) -> Array:
+        """Precision y, row by row: (m, ...), (m, d) -> (m, d)."""
+        return precisions.reshape(len(precisions), -1) * y
 
     def dense(self, covariances: Array, d: int) -> Array:
         """As matrices, shape (m, d, d)."""

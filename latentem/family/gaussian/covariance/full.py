@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any, final
 
@@ -42,6 +43,12 @@ class Full(Form):
         scaled = np.sqrt(weight)[:, None] * y
         return np.dot(scaled.T, scaled)  # which lets other threads run, as @ does not
 
+    def scatters(self, y: Array, counts: Array) -> Array:
+        scatters = (y * counts[:, None]) @ y.transpose(0, 2, 1)  # a product with itself would take four times as long
+        scatters += scatters.transpose(0, 2, 1).copy()
+        scatters *= 0.5
+        return scatters
+
     def squares(self, y: Array, out: Array) -> None:
         d, at = len(y), 0
         for lag in range(d):  # y_i y_(i + lag): the rows of a lag stand side by side, so this is one long product
@@ -68,14 +75,27 @@ class Full(Form):
         return correlated(x, missing, means, covariances)
 
     def factor(self, covariances: Array, d: int) -> tuple[Array, Array]:
-        from scipy.linalg.lapack import dtrtri  # a large module, which nothing needs before a fit
+        from scipy.linalg.lapack import dpotrf, dtrtri  # a large module, which nothing needs before a fit
 
-        roots = _cholesky(covariances)
-        log_det = 2 * np.log(roots.diagonal(axis1=1, axis2=2)).sum(axis=1)
-        return np.array([dtrtri(root.T)[0].T for root in roots]), log_det
+        whiteners = np.empty(covariances.shape)
+        for j, covariance in enumerate(covariances):  # quicker than all at once, where they are small
+            root, failed = dpotrf(covariance, lower=1)
+            if failed:
+                raise Degenerate(j, "covariances", "not positive definite")
+            whiteners[j], _ = dtrtri(root, lower=1, overwrite_c=1)
+        diagonals = whiteners.reshape(len(whiteners), d * d)[:, :: d + 1]
+        return whiteners, -2 * np.add.reduce(np.log(diagonals), axis=1)
 
     def whiten(self, whitener: Array, y: Array) -> Array:
         return y @ whitener.T
+
+    def squared_lengths(self, whiteners: Array, y: Array) -> Array:
+        z = whiteners @ y
+        z *= z
+        return np.asarray(np.add.reduce(z, axis=1))
+
+    def applied(self, precisions: Array, y: Array) -> Array:
+        return np.matvec(precisions, y)
 
     def precision(self, whiteners: Array) -> Array:
         return whiteners.transpose(0, 2, 1) @ whiteners
@@ -90,7 +110,7 @@ class Full(Form):
 
     def weakest_at_least(self, precisions: Array, reference: Array) -> float:
         root = np.sqrt(reference)
-        return float(1 / _norms(precisions * (root[:, None] * root)).max())
+        return 1 / _norm(precisions * (root[:, None] * root))
 
     def surely_above(self, covariances: Array, reference: Array, times: float) -> bool:
         """Whether in no direction a variance is as small as so many times `reference`; False where that is close."""
@@ -118,7 +138,7 @@ class Full(Form):
     def condition_at_most(self, covariances: Array, precisions: Array) -> float:
         # The norm of an inverse correlation, which is D P D with D the standard deviations.
         roots = np.sqrt(covariances.diagonal(axis1=1, axis2=2))
-        return float(_norms(precisions * roots[:, :, None] * roots[:, None, :]).max())
+        return _norm(precisions * roots[:, :, None] * roots[:, None, :])
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         if not floor.any() or self.surely_above(covariances, floor, 1.0):
@@ -161,11 +181,9 @@ def _lags(d: int) -> tuple[Labels, Labels]:
     return i, i + np.repeat(np.arange(d), np.arange(d, 0, -1))
 
 
-def _norms(matrices: Array) -> Array:
-    """Frobenius norms, shape (m,): none of their eigenvalues is larger. Infinite where squares overflow."""
-    with np.errstate(over="ignore"):
-        norms: Array = np.sqrt((matrices * matrices).sum(axis=(1, 2)))
-    return norms
+def _norm(matrices: Array) -> float:
+    """Frobenius norm of all of them: no eigenvalue of any is larger. Infinite where squares overflow."""
+    return math.sqrt(np.vdot(matrices, matrices))
 
 
 def _least_correlation(covariances: Array) -> Array:
@@ -194,19 +212,3 @@ def _surely_exceed(matrices: Array, level: float) -> bool:
     except np.linalg.LinAlgError:
         return False
     return bool(np.isfinite(factors).all())
-
-
-def _cholesky(covariances: Array) -> Array:
-    try:
-        return np.linalg.cholesky(covariances).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
-        component = next(j for j, matrix in enumerate(covariances) if not _has_root(matrix))
-        raise Degenerate(component, "covariances", "not positive definite") from None
-
-
-def _has_root(matrix: Array) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True

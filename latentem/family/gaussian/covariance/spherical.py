@@ -28,6 +28,9 @@ class Spherical(Form):
     def scatter(self, y: Array, weight: Array) -> Array:
         return np.asarray(weight @ np.einsum("nd,nd->n", y, y))
 
+    def scatters(self, y: Array, counts: Array) -> Array:
+        return np.asarray(np.matvec(y * y, counts).sum(axis=1))
+
     def average(self, second: Array, count: Array, d: int) -> Array:
         return second / (count * d)  # (eq: covariances)
 
@@ -36,6 +39,9 @@ class Spherical(Form):
 
     def kept(self, columns: Array) -> Array:
         return np.asarray(columns.sum())
+
+    def variances(self, columns: Array, count: float, d: int) -> Array:
+        return columns / (count * d)
 
     def squares(self, y: Array, out: Array) -> None:
         np.einsum("dn,dn->n", y, y, out=out[0])
