@@ -85,32 +85,36 @@ def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, f
     Turned by exp(w) with w' = -w, a covariance T becomes T + [T, w] + [[T, w], w] / 2 + ...; the curvature is that of
     its diagonal, taken positive.
     """
-    d = len(axes)
+    d, k = len(axes), len(own)
     pairs, planes = _planes(d)
+    (i, j), at, flat = pairs.T, np.arange(len(pairs)), planes.reshape(len(pairs), d * d)
     for _ in range(_STEPS):
         turned = axes.T @ own @ axes
         first, second = loss.slopes(_variances(turned))
-        moved = np.zeros((len(own), d, len(pairs)))  # of the variances, by each angle
-        entries = 2 * turned[:, pairs[:, 0], pairs[:, 1]]
-        moved[:, pairs[:, 0], np.arange(len(pairs))] = -entries
-        moved[:, pairs[:, 1], np.arange(len(pairs))] = entries
+        moved = np.zeros((k, d, len(pairs)))  # of the variances, by each angle
+        entries = 2 * turned[:, i, j]
+        moved[:, i, at], moved[:, j, at] = -entries, entries
         # (eq: axes)
-        slope = np.tensordot(first, moved, axes=2)
+        slope = first.reshape(-1) @ moved.reshape(k * d, -1)
         curvature = (moved.transpose(0, 2, 1) @ second @ moved).sum(axis=0)
-        weighted = first[:, :, None] * turned
-        both = weighted.sum(axis=0) @ planes  # tr(weighted P Q), for all planes P and Q, and tr(first P T Q)
-        both -= ((first[:, None, :, None] * planes) @ turned[:, None]).sum(axis=0)
-        traces = np.tensordot(both, planes, axes=((1, 2), (2, 1)))
+        weighted = (first.T @ turned.reshape(k, d * d)).reshape(d, d, d)  # the slope along a times T_bc, over all T
+        both = weighted.diagonal().T @ planes  # tr(slopes T P Q), for all planes P and Q, and tr(slopes P T Q)
+        both -= (planes.transpose(1, 0, 2) @ weighted).transpose(1, 0, 2)
+        traces = -both.reshape(len(pairs), d * d) @ flat.T  # Q' = -Q
         curvature += traces + traces.T
         if not (np.isfinite(curvature).all() and np.isfinite(slope).all()):
             break
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         steep = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + _TINY)
-        step = -vectors @ ((vectors.T @ slope) / steep)
+        along = vectors.T @ slope
+        step = -vectors @ (along / steep)
+        last = along @ (along / steep) <= 2 * _SETTLED * d  # what it gains is below rounding
         step *= min(1.0, 0.5 / max(np.abs(step).max(), _TINY))
         while True:
-            half = np.tensordot(step / 2, planes, axes=1)
+            half = (step / 2 @ flat).reshape(d, d)
             other = axes @ np.linalg.solve(np.eye(d) - half, np.eye(d) + half)  # Cayley's rotation
+            if last:
+                return other, value
             after = loss.value(variances_along(own, other))
             if after < value or np.abs(step).max() < 1e-12:
                 break

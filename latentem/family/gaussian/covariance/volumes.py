@@ -51,7 +51,7 @@ def _log_volumes(form: Form, covariances: Array) -> Array:
 
 def _pooled(own: Array, share: Array, log_volume: Array) -> Array:
     scale = np.where(share > 0, share * np.exp(-np.where(share > 0, log_volume, 0.0)), 0.0)
-    return np.tensordot(scale, own, axes=1)
+    return np.asarray(np.dot(scale, own.reshape(len(own), -1)).reshape(own.shape[1:]))
 
 
 def _relative(own: Array, common: Array) -> Array:
@@ -94,8 +94,8 @@ def _best_log_volumes(form: Form, own: Array, share: Array, start: Array) -> Arr
         slope = share * d - traces
         curvature = np.diag(traces) - parts @ parts.T + d * np.outer(share, share)
         step = np.linalg.solve(curvature, slope)
-        if not step.any():
-            return volume
+        if slope @ step <= 2 * _SETTLED * d:  # what it gains is below rounding, and it is the last
+            return volume - step
         size = min(1.0, _FARTHEST / float(np.abs(step).max()))
         while (after := loss(volume - size * step)) > value and size * np.abs(step).max() > _SETTLED:
             size /= 2
@@ -152,32 +152,24 @@ def equal_volume(own: Array, count: Array, floor: Array) -> Array:
 
 
 def _volume_above(own: Array, share: Array, floor: Array) -> Array:
-    """The same where the floor is felt: each component max(floor, own times a factor), the factor from the volume."""
-    from scipy.optimize import brentq
+    """The same where the floor is felt: each component max(floor, own times a factor), the factor from the volume.
 
-    lowest = np.log(floor)
-    ratios = lowest - np.log(own)  # log factors at which a column leaves its floor
-
-    def factors(log_volume: float) -> Array:
-        return np.array([_log_factor(row, lowest, log_volume) for row in ratios])
-
-    def slope(log_volume: float) -> float:
-        return 1.0 - float(share @ np.exp(-factors(log_volume)))
-
-    least = float(lowest.sum())
-    high = least + 1.0
-    while slope(high) < 0:
-        high = least + 2 * (high - least)
-    log_volume = least if slope(least) >= 0 else brentq(slope, least, high, xtol=1e-15, rtol=1e-15)
-    return np.maximum(floor, own * np.exp(factors(float(log_volume)))[:, None])
-
-
-def _log_factor(leaves: Array, lowest: Array, log_volume: float) -> float:
-    """The log factor at which a component's variances have this volume: their sum of logs is piecewise linear in it."""
-    order = np.sort(leaves)
-    spare = log_volume - float(lowest.sum())
-    for free in range(1, len(order) + 1):
-        factor = (spare + float(order[:free].sum())) / free
-        if free == len(order) or factor <= order[free]:
-            return float(max(factor, order[0]))
-    raise AssertionError("the last is always one")
+    The log of the sum of share / factor is convex in the log volume and falls; at the best volume it is zero.
+    """
+    (k, d), lowest = own.shape, np.log(floor)
+    leaves = np.sort(lowest - np.log(own), axis=1)  # log factors at which a column leaves its floor
+    later = np.hstack([leaves[:, 1:], np.full((k, 1), np.inf)])
+    sums, free = np.cumsum(leaves, axis=1), np.arange(1, d + 1)
+    spare, log_factors = 0.0, leaves[:, 0]  # the log volume, less that of the floor
+    for _ in range(_ROUNDS):
+        # The sum of the logs of a component is piecewise linear in its factor: so many columns are free.
+        reached = (spare + sums) / free
+        pieces = (reached <= later).argmax(axis=1)
+        log_factors = np.maximum(reached[np.arange(k), pieces], leaves[:, 0])
+        parts = share * np.exp(-log_factors)
+        total = float(parts.sum())
+        step = np.log(total) * total / float(parts @ (1 / free[pieces]))
+        if not step > _SETTLED * max(1.0, spare):  # Newton's steps come from below, and never pass the end
+            break
+        spare += step
+    return np.maximum(floor, own * np.exp(log_factors)[:, None])
