@@ -62,7 +62,7 @@ class SideBySide(FeatureKernel):
             return None
         pairs = zip(self.parts, others, strict=True)
         parts = [(other if isinstance(other, FeatureKernel) else own, view) for (own, view), other in pairs]
-        return SideBySide(parts, self.whole)
+        return SideBySide(parts, self.joined)
 
     def about(self, centre: Array) -> Kernel:
         def moved(kernel: FeatureKernel, view: View) -> Kernel:
