@@ -12,7 +12,6 @@ from scipy import stats
 from scipy.special import softmax
 
 import latentem as lem
-from latentem.posterior import recursions
 from latentem.testing import check_model
 
 K = 3
@@ -110,21 +109,6 @@ def test_powers_and_draws_are_those_of_all_paths_listed():
         (np.r_[observed[often], rest[0]] - np.r_[expected[often], rest[1]]) ** 2 / np.r_[expected[often], rest[1]]
     ).sum()
     assert stats.chi2(often.sum()).sf(statistic) > 1e-4
-
-
-def test_scaled_recursions_equal_those_in_log_space():
-    """Both forms give the same smoothed chain, also where densities differ by thousands of nats."""
-    rng = np.random.default_rng(0)
-    lengths = np.array([40, 7, 1, 23])
-    for spread in (1.0, 1e3):
-        nodes = spread * rng.normal(size=(lengths.sum(), K))
-        packing = recursions.Packing.of(lengths)
-        weight = np.array([1.0, 2.0, 0.5, 3.0])[packing.chain]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            one = recursions._scaled(nodes[packing.index], np.log(TRANSITIONS), packing, weight)
-            two = recursions._in_logs(nodes[packing.index], np.log(TRANSITIONS), packing, weight)
-        np.testing.assert_allclose(one.marginals, two.marginals, atol=1e-11)
-        np.testing.assert_allclose(one.pairs, two.pairs, atol=1e-10)
 
 
 def test_a_state_that_underflows_can_come_back():
@@ -348,6 +332,8 @@ def test_other_wrong_input_is_refused_by_name():
     stuck = model.params([1.0, 0.0, 0.0], np.eye(3), params.emissions)
     with pytest.raises(lem.Degenerate, match=r"row 2 of sequence 0"):
         model.posterior(stuck, model.chunk([x[0]], None, [[0, 0, 1, 1, 1]]))
+    with pytest.raises(lem.Degenerate, match=r"row 2 of sequence 0"):
+        model.labels(stuck, model.chunk([x[0]], None, [[0, 0, 1, 1, 1]]))
 
 
 def test_coincident_states_that_follow_each_other_are_no_event():

@@ -98,6 +98,15 @@ class Sequences(Units):
     def __attrs_post_init__(self) -> None:
         self.check()
 
+    @cached_property
+    def bounds(self) -> tuple[Array, Array]:
+        return own(self.x.min(axis=0)), own(self.x.max(axis=0))
+
+    @cached_property
+    def centre(self) -> Array:
+        """About where the rows are, shape (d,): what sums over them may be taken about."""
+        return own(rounded_mean(self.x))
+
     @property
     def begins(self) -> Labels:
         """The number of the first row of each sequence, shape (s,)."""

@@ -77,6 +77,8 @@ def densities(
 ) -> tuple[Kernel, Array] | None:
     """Log densities of rows, (n, d) -> (n, k), in nats, but for a term that the components of a row share.
 
+    They lie component by component.
+
     Returns:
         The first of the kernel and those that are next to it that is sound for all the rows, which are about `centre`
         and between the bounds, (d,); and what it finds. None where none is.
@@ -97,8 +99,8 @@ def _densities(kernel: Kernel, x: Array, bounds: tuple[Array, Array]) -> Array |
         read = kernel.read(block, _buffers)
         if not kernel.confirms(read, *bounds):
             return None
-        found.append(kernel.log_joint(block, read, _buffers).T.copy())
-    return np.concatenate(found)
+        found.append(kernel.log_joint(block, read, _buffers).copy())
+    return (np.concatenate(found, axis=1) if len(found) > 1 else found[0]).T
 
 
 def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
@@ -106,7 +108,8 @@ def weighted_statistics(kernel: Kernel, x: Array, counts: Array) -> Any:
     sums = kernel.sums()
     for part in blocks(len(x), kernel.rows):
         read = kernel.read(x[part], _buffers)
-        kernel.add(x[part], read, np.ascontiguousarray(counts[part].T), counts[part].sum(axis=1), sums, _buffers)
+        by_component = np.ascontiguousarray(counts[part].T)
+        kernel.add(x[part], read, by_component, by_component.sum(axis=0), sums, _buffers)
     return kernel.statistics(sums)
 
 

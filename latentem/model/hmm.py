@@ -9,8 +9,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from attrs import field, frozen
 
-from latentem.arrays import Array, Labels, matrix, own, part, plain_int, rounded_mean, shares, vector
-from latentem.core import Additive, Cache, Degenerate, Expectation, Hidden, Learnable, Value
+from latentem.arrays import Array, Labels, matrix, own, part, plain_int, shares, vector
+from latentem.core import Additive, Cache, Degenerate, Expectation, Learnable, Value
 from latentem.data import Sequences
 from latentem.family import Family
 from latentem.family.base import brief, shown
@@ -19,7 +19,8 @@ from latentem.model.components import ComponentModel, Kernels, a_family, kernel_
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, SimplexRows, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
 from latentem.posterior import ChainPosterior
-from latentem.posterior.recursions import Packing, log_weights
+from latentem.posterior.layout import Layout, laid_out
+from latentem.posterior.recursions import log_weights, smooth
 
 _SAME = 1e-4
 """Relative difference of probabilities up to which two states may be one."""
@@ -122,7 +123,23 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
         chunk = self._as_chunk(chunk)
-        return self._chain(params, chunk, *self.infer(params, chunk))
+        posterior = self._chain(params, chunk)
+        _refuse_impossible(posterior.impossible, chunk)
+        return posterior
+
+    def labels(self, params: HiddenMarkovParams, chunk: Sequences) -> Labels:
+        chunk = self._as_chunk(chunk)
+        posterior = self._chain(params, chunk)
+        states = posterior.labels()
+        onward = np.delete(params.transitions[states[:-1], states[1:]], chunk.begins[1:] - 1)
+        if not (posterior.nodes[np.arange(len(states)), states].min() > -np.inf and onward.all()):
+            _refuse_impossible(posterior.impossible, chunk)  # looked for only where the best path is none
+        return states
+
+    def _chain(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
+        density, hidden = self.infer(params, chunk)
+        nodes, coupling = own(self._nodes(params, chunk, density)), log_of(params.transitions)
+        return ChainPosterior(nodes, coupling, chunk.lengths, chunk.weight, hidden)
 
     def expectation(
         self, params: HiddenMarkovParams, chunk: Sequences, cache: Cache | None = None
@@ -130,34 +147,28 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         chunk = self._as_chunk(chunk)
         kernel = kernel_at(params.kernels, self.family, params.emissions, np.zeros(self.k))
         # A chain has one kernel for all its rows, or none.
-        found = None if kernel is None else densities(kernel, chunk.x, rounded_mean(chunk.x), chunk.bounds)
+        found = None if kernel is None else densities(kernel, chunk.x, chunk.centre, chunk.bounds)
         if found is None:
             return super().expectation(params, chunk)
         kernel, density = found
-        posterior = self._chain(params, chunk, self.masked(density, chunk), None)
-        emissions = weighted_statistics(kernel, chunk.x, posterior.counts())
+        nodes = np.ascontiguousarray(self._nodes(params, chunk, self.masked(density, chunk)).T)
+        weight = np.ones(len(chunk)) if chunk.weight is None else chunk.weight
+        smoothed = smooth(nodes, log_of(params.transitions), laid_out(chunk.lengths, self.k, cache), weight)
+        _refuse_impossible(smoothed.impossible, chunk)
+        counts = smoothed.marginals if chunk.weight is None else smoothed.marginals * chunk.row_weight
+        emissions = weighted_statistics(kernel, chunk.x, counts.T)
         if emissions is None:  # the kernel's sums lack digits for narrow components
-            emissions = self.emitted(chunk, posterior.counts(), None)
-        summed = HiddenMarkovStatistics(posterior.starts(), posterior.transitions(), emissions)
-        return Expectation(summed, posterior.entropy(), chunk.observations)
+            emissions = self.emitted(chunk, np.ascontiguousarray(counts.T), None)
+        summed = HiddenMarkovStatistics(counts[:, chunk.begins].sum(axis=1), smoothed.pairs, emissions)
+        return Expectation(summed, smoothed.entropy, chunk.observations)
 
-    def _chain(self, params: Any, chunk: Sequences, density: Array, hidden: Hidden | None) -> ChainPosterior:
+    def _nodes(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
+        """Log potentials of the states of each row, shape (n, k), such that each row has a state that may be."""
         if chunk.weight is not None and not (chunk.weight > 0).all():
             # A sequence that does not count is as one of which nothing is known: some path explains it.
             density = np.where(chunk.row_weight[:, None] > 0, density, 0.0)
         self.refuse_unsound(density, chunk)
-        nodes = self._begun(params, chunk, density)
-        posterior = ChainPosterior(own(nodes), log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
-        if (row := posterior.impossible) is not None:
-            raise Degenerate(
-                None,
-                "posterior",
-                f"no path explains the sequence up to {{row}}, {shown(chunk.x[row])}",
-                "start from wider emissions, or allow more transitions",
-                row=row,
-                place=chunk.place(row),
-            )
-        return posterior
+        return self._begun(params, chunk, density)
 
     def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
         chunk = self._as_chunk(chunk)
@@ -170,9 +181,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         """log p(x_1 .. x_t | params) of each sequence, shape (s,), by a recursion in log space of its own."""
         chunk = self._as_chunk(chunk)
         density = self.masked(self.family.log_density(params.emissions, chunk.x), chunk)
-        packing = Packing.of(chunk.lengths)
-        nodes = self._begun(params, chunk, density)
-        return log_weights(nodes[packing.index], log_of(params.transitions), packing)
+        nodes = np.ascontiguousarray(self._begun(params, chunk, density).T)
+        return log_weights(nodes, log_of(params.transitions), Layout.of(chunk.lengths, self.k))
 
     @property
     def noun(self) -> str:
@@ -232,10 +242,27 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def _begun(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
         """Log potentials of the states of each row: the density, and at a first row the initial probability."""
-        nodes = density.copy()
+        nodes = density.copy(order="K")
         nodes[chunk.begins] += log_of(params.initial)
         return nodes
 
     @property
     def _prior(self) -> PseudoCounts:
         return self.prior or NO_COUNTS
+
+
+def _refuse_impossible(row: int | None, chunk: Sequences) -> None:
+    """Refuse a chunk of which a row ends every path.
+
+    Raises:
+        Degenerate: there is such a row.
+    """
+    if row is not None:
+        raise Degenerate(
+            None,
+            "posterior",
+            f"no path explains the sequence up to {{row}}, {shown(chunk.x[row])}",
+            "start from wider emissions, or allow more transitions",
+            row=row,
+            place=chunk.place(row),
+        )

@@ -7,12 +7,12 @@ from typing import Any, Self, final
 
 import numpy as np
 from attrs import field, frozen
-from scipy.special import xlogy
 
 from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matrix, own
 from latentem.core import Hidden, Value
 from latentem.posterior.labels import count_units, drawing, hidden_entropy
-from latentem.posterior.recursions import Packing, Smoothed, best_paths, drawn_paths, filtered, smooth
+from latentem.posterior.layout import Layout
+from latentem.posterior.recursions import Smoothed, best_paths, drawn_paths, filtered, smooth
 
 
 @final
@@ -51,19 +51,8 @@ class ChainPosterior(Value):
         return self.latent_entropy() + hidden_entropy(self.hidden, self.counts)
 
     def latent_entropy(self) -> float:
-        """H[q(z)] in nats, from the marginals of the states and of neighbouring pairs, with 0 log 0 = 0."""
-        packing, smoothed = self._packing, self._smoothed
-        q, weight = smoothed.marginals, self._weight
-        # -log q(z_t+1 | z_t) = log backward of t - log onward of t + 1 - coupling, put together row by row.
-        with np.errstate(invalid="ignore"):
-            surprise = -smoothed.log_onward
-            surprise[packing.first] = 0.0
-            # (eq: chain-entropy)
-            surprise += smoothed.log_backward
-            of_steps = weight @ np.where(q > 0, q * surprise, 0.0).sum(axis=1)
-            of_pairs = np.where(smoothed.pairs > 0, smoothed.pairs * self.coupling, 0.0).sum()
-        of_starts = weight[packing.first] @ xlogy(q[packing.first], q[packing.first]).sum(axis=1)
-        return float(of_steps - of_starts - of_pairs)
+        """H[q(z)] in nats: the log weight of all paths less the expected one of a path."""
+        return self._smoothed.entropy
 
     @property
     def impossible(self) -> int | None:
@@ -76,8 +65,7 @@ class ChainPosterior(Value):
 
     def starts(self) -> Array:
         """Expected number of chains that begin in each state, shape (k,)."""
-        first = self._packing.first
-        return self._weight[first] @ self._smoothed.marginals[first]
+        return self._smoothed.marginals[:, self._layout.begins] @ self.multiplicity
 
     def transitions(self) -> Array:
         """Expected number of times that each state follows each other one, shape (k, k)."""
@@ -85,8 +73,7 @@ class ChainPosterior(Value):
 
     def labels(self) -> Labels:
         """The states of the most probable path of each chain (Viterbi, 1967), shape (n,)."""
-        states: Labels = self._packing.unpacked(best_paths(self._nodes, self.coupling, self._packing))
-        return states
+        return best_paths(self._nodes, self.coupling, self._layout)
 
     def paths(self) -> list[Labels]:
         """The states of the most probable path, chain by chain: vectors of shape (t,)."""
@@ -94,11 +81,11 @@ class ChainPosterior(Value):
 
     def marginals(self) -> Array:
         """Probabilities of the states at each row, shape (n, k)."""
-        return self._packing.unpacked(self._smoothed.marginals)
+        return self._smoothed.marginals.T.copy()
 
     def filtered(self) -> Array:
         """Probabilities of the states at each row given the rows of its chain up to it alone, shape (n, k)."""
-        return self._packing.unpacked(filtered(self._nodes, self.coupling, self._packing))
+        return filtered(self._nodes, self.coupling, self._layout).T.copy()
 
     def mode(self) -> ChainPosterior:
         """All the weight of each chain on its most probable path."""
@@ -112,24 +99,19 @@ class ChainPosterior(Value):
     def draw(self, seed: int) -> ChainPosterior:
         """A point mass at paths drawn from q; the same q and seed draw the same paths."""
         rng = drawing(seed, self.nodes.tobytes() + self.coupling.tobytes())
-        states = drawn_paths(self._smoothed, self.coupling, self._packing, rng.random(len(self.nodes)))
-        return self._along(self._packing.unpacked(states))
+        return self._along(drawn_paths(self._nodes, self.coupling, self._layout, rng.random(len(self.nodes))))
 
     def _along(self, labels: Labels) -> ChainPosterior:
         return ChainPosterior.of_labels(labels, len(self.coupling), self.lengths, self.multiplicity, self.hidden)
 
     @cached_property
-    def _packing(self) -> Packing:
-        return Packing.of(self.lengths)
+    def _layout(self) -> Layout:
+        return Layout.of(self.lengths, len(self.coupling))
 
     @cached_property
     def _nodes(self) -> Array:
-        return self.nodes[self._packing.index]
-
-    @cached_property
-    def _weight(self) -> Array:
-        return self.multiplicity[self._packing.chain]
+        return np.ascontiguousarray(self.nodes.T)
 
     @cached_property
     def _smoothed(self) -> Smoothed:
-        return smooth(self._nodes, self.coupling, self._packing, self._weight)
+        return smooth(self._nodes, self.coupling, self._layout, self.multiplicity)

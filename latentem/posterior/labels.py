@@ -110,7 +110,7 @@ class LabelPosterior(Value):
     def draw(self, seed: int) -> LabelPosterior:
         """A point mass at labels drawn from q; the same q and seed draw the same labels."""
         rng = drawing(seed, self.weights.tobytes())
-        return self._at(chosen(self.weights, rng.random(len(self.weights))))
+        return self._at(chosen(self.weights.T, rng.random(len(self.weights))))
 
     def _at(self, labels: Labels) -> LabelPosterior:
         return LabelPosterior.of_labels(labels, self.weights.shape[1], self.multiplicity, self.hidden)
