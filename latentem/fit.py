@@ -12,12 +12,13 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar, final
 
-from latentem.core import ColumnError, Degenerate, Engine, LatentModel, Placed, RowError, row_count
+from latentem.core import ColumnError, Degenerate, Engine, InOrder, LatentModel, Placed, RowError, row_count
 from latentem.data import Chunks
 from latentem.engine.blas import one_thread
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
+from latentem.repeats import for_runs
 from latentem.report import Journal, Progress, watched_by
 from latentem.run import Acceleration, Ending, Runner, State, Status, StopRule, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
@@ -132,14 +133,15 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
         return then
     if stood is not None:
         _LOG.info("a fit goes on from the checkpoint %s", checkpoint)
-    placed = engine.place(chunks)
+    fewer = for_runs(model, chunks, runner)
+    whole, placed = (InOrder(chunks), engine.place(fewer)) if fewer is not chunks else (engine.place(chunks),) * 2
     runs = 1 if start is not None else n_starts
     # What parameters keep of themselves has the same bits here as wherever chunks are computed.
     with one_thread(), _shown(settings, model, chunks, runs) as shown:
-        check(given, chunks, placed)
+        check(given, chunks, whole)
         with columns_by_name(given):
-            model = model.settled(placed)
-        begins = starts(model, placed, start, n_starts, rng)
+            model = model.settled(whole)
+        begins = starts(model, whole, start, n_starts, rng)
         _LOG.info("a fit of %r begins: %d starts, %d chunks, %r, %r", model, len(begins), len(chunks), runner, engine)
         journal = Journal.kept(begins)
         outcome = run_all(runner, model, begins, placed, settings.callback, book, watched_by(journal, shown))
@@ -160,7 +162,7 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
         if evidence == -math.inf:
             reason = f"the run ended where some row is impossible ({status.sentence})"
             raise Degenerate(None, "log likelihood", reason, "give wider starts, other data first, or a prior")
-        loose = unidentified(model, best.params, best.expectation, placed)
+        loose = unidentified(model, best.params, best.expectation, whole)
         gap = contradiction(model, best.params, best.expectation, evidence, placed)
     fitted = Fit(
         model=model,
