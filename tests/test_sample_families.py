@@ -346,3 +346,18 @@ def test_what_is_no_count_is_refused_by_name():
         lem.NegativeBinomial().params([[1.0]], [[-0.1]])
     with pytest.raises(ValueError, match="give one of each"):
         lem.NegativeBinomial().params([[1.0]], [[1.0], [2.0]])
+
+
+def test_dispersions_of_zero_are_named_and_not_counted():
+    """Counts that vary less than Poisson ones end at Poisson components, whose dispersions are no free numbers."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.binomial(20, 0.3, 300), rng.negative_binomial(2, 0.2, 300)])
+    fit = lem.fit(lem.Mixture(lem.NegativeBinomial(), 1), x)
+    np.testing.assert_array_equal(fit.params.components.dispersions > 0, [[False, True]])
+    assert fit.n_parameters == 3
+    (event,) = fit.events
+    assert (event.kind, event.component, event.field, event.column) == ("boundary", 0, "dispersions", 0)
+    alone = lem.fit(lem.Mixture(lem.NegativeBinomial(), 1), x[:, :1])
+    poisson = lem.fit(lem.Mixture(lem.Poisson(), 1), x[:, :1])
+    assert (alone.n_parameters, alone.aic) == (1, pytest.approx(poisson.aic, rel=1e-12))
+    assert "the component is Poisson" in str(alone)

@@ -285,3 +285,68 @@ def test_a_description_shows_the_tails():
     """A table of components has a column of degrees of freedom."""
     model, params = begin(lem.Full())
     assert set(model.family.describe(params.components)) == {"mean", "scale", "dof"}
+
+
+def given_labels(rows, weights, params, inverse):
+    """Sum of weight times the log of t densities of one component, by scipy, as a function of 2 / dof."""
+    law = stats.multivariate_t(params.means[0], params.dense()[0], df=2 / inverse)
+    return float(weights @ law.logpdf(rows))
+
+
+@pytest.mark.parametrize("dof", [6.0, 30.0])
+def test_the_step_ahead_is_newtons_on_the_log_likelihood_of_the_rows(dof):
+    """`foreseen` leads to where Newton's method in 1 / dof does, by differences of densities that scipy computes."""
+    rng = np.random.default_rng(2)
+    rows, weights = rng.standard_t(9, (200, 3)), rng.random(200)
+    family = lem.Student()
+    params = family.params(np.zeros((1, 3)), np.eye(3)[None], dof)
+    _, scales = family.infer(params, rows)
+    found = family.foreseen(params, family.expected(rows, weights[:, None], scales))
+    at, step = 2 / dof, 1e-4
+    low, here, high = (given_labels(rows, weights, params, at + way * step) for way in (-1, 0, 1))
+    newton = at - step * (high - low) / 2 / (high - 2 * here + low)
+    moved = family.m_step(found, params)
+    assert moved.dof[0] == pytest.approx(2 / newton, rel=1e-4)
+
+
+@pytest.mark.parametrize("degrees", [1e6, 50.0, 2.0])
+def test_degrees_of_freedom_end_where_a_direct_search_does(degrees):
+    """From any degrees of freedom, the normal limit among them, a fit ends at the maximum that scipy finds."""
+    x = np.random.default_rng(0).standard_t(3, 300)
+    best = optimize.minimize(
+        lambda p: -stats.t(np.exp(p[0]), p[1], np.exp(p[2])).logpdf(x).sum(), [1.0, 0.0, 0.0], tol=1e-12
+    )
+    model = lem.Mixture(lem.Student(), 1)
+    start = model.params([1.0], lem.Student().params(np.zeros((1, 1)), np.ones((1, 1, 1)), degrees))
+    fit = lem.fit(model, x[:, None], start=start)
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(-best.fun, abs=1e-6)
+    assert fit.params.components.dof[0] == pytest.approx(np.exp(best.x[0]), rel=1e-3)
+    assert fit.history[-1].passes < 60
+
+
+def test_rows_without_heavy_tails_end_at_the_normal_limit():
+    """Two t components of normal rows end, soon, at two Gaussians: named, not counted, and of the same likelihood."""
+    rng = np.random.default_rng(4)
+    x = np.concatenate([rng.uniform(-1, 1, (300, 4)), rng.uniform(2, 5, (300, 4))])  # tails lighter than normal ones
+    fit, normal = lem.fit(lem.Mixture(lem.Student(), 2), x), lem.fit(lem.GaussianMixture(2), x)
+    np.testing.assert_array_equal(fit.params.components.dof, 1e6)
+    assert fit.history[-1].passes < 60
+    assert fit.converged
+    assert fit.log_likelihood == pytest.approx(normal.log_likelihood, abs=0.01)
+    assert fit.n_parameters == normal.n_parameters
+    assert [(event.kind, event.component, event.field, event.clean) for event in fit.events] == [
+        ("boundary", 0, "dof", True),
+        ("boundary", 1, "dof", True),
+    ]
+    assert "the component is Gaussian" in str(fit)
+
+
+def test_held_degrees_of_freedom_are_not_led_anywhere():
+    """Where they are held a leap ahead would be a plain step, and the boundary is no event."""
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    model = lem.Frozen(lem.Mixture(lem.Student(), 1), {"dof": lem.Fixed(np.array([1e6]))})
+    fit = lem.fit(model, x)
+    assert fit.params.components.dof[0] == 1e6
+    assert fit.events == ()
+    assert fit.converged

@@ -20,6 +20,7 @@ Kind = Literal[
     "unidentified",
     "held",
     "unobserved",
+    "boundary",
     "edge",
     "unconverged",
     "lost",
@@ -37,7 +38,8 @@ class Event:
             a row), "lifted" (given parameters were raised to the floor), "separated" (a logit runs off to infinity),
             "gap" (the books of the model contradict one another), "unidentified" (the data do not determine all
             parameters), "held" (parameters are held at what a random start drew), "unobserved" (the rows of a
-            component lack a column); of standard errors "edge" (numbers at the edge of what they may be),
+            component lack a column), "boundary" (a parameter is where the family ends in another one, and does not
+            count); of standard errors "edge" (numbers at the edge of what they may be),
             "unconverged" (the parameters are no maximum), "lost" (replications that do not count).
         message: What was seen, in words.
         remedy: What can be done about it.
@@ -58,7 +60,7 @@ class Event:
     @property
     def clean(self) -> bool:
         """Whether a fit with this event is still as good as one without it."""
-        return self.done or self.kind in ("unidentified", "held", "unobserved")
+        return self.done or self.kind in ("unidentified", "held", "unobserved", "boundary")
 
     @property
     def done(self) -> bool:

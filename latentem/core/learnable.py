@@ -72,6 +72,17 @@ class Learnable(abc.ABC, Generic[S, P]):
         """Claims that these parameters belie, in sentences; `check_model` asks."""
         return ()
 
+    def foreseen(self, params: P, statistics: S) -> S | None:
+        """Statistics whose M-step comes nearer to the maximum than that of these, where plain steps would creep.
+
+        A run that is slow tries it as a leap, and the objective judges. None: nothing is known.
+
+        Args:
+            params: Where the statistics were taken.
+            statistics: Expected sufficient statistics.
+        """
+        return None
+
     def diagnose(self, params: P, statistics: S) -> Sequence[Event]:
         """Events: components at a floor, empty, coincident. Pure; sees no data."""
         return ()
@@ -165,6 +176,15 @@ class Whole(Learnable[S, P]):
         for name, part in self.pieces.items():
             total += part.cancellation(_share(name)(params), _share(name)(statistics))
         return total
+
+    def foreseen(self, params: P, statistics: S) -> S | None:
+        found = None
+        for name, part in self.pieces.items():
+            share = _share(name)
+            mine = part.foreseen(share(params), share(statistics)) if self.seen(name, statistics) else None
+            if mine is not None:
+                found = put(statistics if found is None else found, _path(name), mine)
+        return found
 
     def blocks(self) -> Sequence[Block[S, P]]:
         return [self.block(name, block) for name, part in self.pieces.items() for block in part.blocks()]

@@ -105,6 +105,26 @@ def _chosen(free: npt.NDArray[np.bool_], new: Array, old: Array) -> Array:
     return frozen_array(np.where(free.reshape(-1, *(1,) * (new.ndim - 1)), new, old))
 
 
+def at_boundary(component: int, what: str, limit: str, field: str, column: int | None = None) -> Event:
+    """The event that a parameter of a component has gone to the end of its range.
+
+    Args:
+        component: Its number.
+        what: The parameter, and where it is.
+        limit: What the component is there, such as "Gaussian".
+        field: The last part of the name of the block.
+        column: Of the data, where the parameter belongs to one.
+    """
+    return Event(
+        "boundary",
+        f"{what} of component {component} is at its boundary: the component is {limit}",
+        "it does not count in AIC and BIC",
+        component,
+        field,
+        column,
+    )
+
+
 _UNSEEN = 1e-3
 """Share of a component's rows below which, if it is less than a row too, a column counts as observed in none."""
 

@@ -11,8 +11,9 @@ from numpy.polynomial.polynomial import polyval
 from scipy.special import digamma
 
 from latentem.arrays import Array, Labels, matrix, own
-from latentem.core import Block, Path, Value
+from latentem.core import Block, Event, Path, Value
 from latentem.family.base import Mask, refuse_other_columns
+from latentem.family.by_component import at_boundary
 from latentem.family.columns import of_columns, refuse_unsound, whole
 from latentem.family.counts import poisson, refuse_large
 from latentem.family.sample import SampleFamily, WeightedSample
@@ -91,7 +92,22 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return self._with_dispersions(x, weight, self._with_means(x, weight, start))
 
     def blocks(self) -> Sequence[Block[WeightedSample, NegativeBinomialParams]]:
-        return [self.block(("means",), self._with_means), self.block(("dispersions",), self._with_dispersions)]
+        means, dispersions = self._with_means, self._with_dispersions
+        return [self.block(("means",), means), self.block(("dispersions",), dispersions, inside=_dispersed)]
+
+    def diagnose(self, params: NegativeBinomialParams, statistics: WeightedSample) -> Sequence[Event]:
+        found, columns = (params.dispersions == 0) & (params.means > 0), params.means.shape[1]
+        limits = ((j, np.flatnonzero(zero).tolist()) for j, zero in enumerate(found) if zero.any())
+        return [
+            at_boundary(
+                j,
+                "the dispersion, 0," if len(zero) == columns else f"the dispersion, 0, of {len(zero)} columns",
+                "Poisson" if len(zero) == columns else "Poisson there",
+                "dispersions",
+                zero[0] if len(zero) == 1 < columns else None,
+            )
+            for j, zero in limits
+        ]
 
     def cells(self, x: Array) -> Mask:
         return whole(x)
@@ -130,6 +146,11 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
             for column, mean, now in zip(x.T, current.means[0], current.dispersions[0], strict=True)
         ]
         return evolve(current, dispersions=np.array([best]))
+
+
+def _dispersed(params: NegativeBinomialParams) -> Array:
+    """How many dispersions of each component are not at their boundary, shape (k,)."""
+    return (params.dispersions > 0).sum(axis=1)
 
 
 def _log_density(x: Array, mean: Array, dispersion: Array) -> Array:

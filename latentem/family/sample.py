@@ -153,6 +153,7 @@ class SampleFamily(Family[WeightedSample, P]):
         estimate: Callable[[Array, Array, P], P],
         rank: Callable[[Array, Array], int] | None = None,
         reason: str = "",
+        inside: Callable[[P], Array] | None = None,
     ) -> Block[WeightedSample, P]:
         """The block at `path` (a field, or () for all), from what `estimate` gives for one component.
 
@@ -161,6 +162,7 @@ class SampleFamily(Family[WeightedSample, P]):
             estimate: Maximises for one component.
             rank: How many numbers the rows and weights of one component determine; None: all.
             reason: Why they may not determine all.
+            inside: How many numbers of each component are not at a boundary, shape (k,), where that is what decides.
         """
 
         def maximize(statistics: WeightedSample, params: P, free: Mask) -> Any:
@@ -176,7 +178,12 @@ class SampleFamily(Family[WeightedSample, P]):
             each = map(statistics.component, range(len(statistics.count)))
             return np.array([rank(*rows) if rank is not None and len(rows[0]) else 0 for rows in each])
 
-        return component_block(path, maximize, size, None if rank is None else ranks, reason)
+        def within(statistics: WeightedSample, params: P) -> Array:
+            assert inside is not None
+            return inside(params)
+
+        determined = within if inside is not None else ranks if rank is not None else None
+        return component_block(path, maximize, size, determined, reason)
 
 
 def _alike(one: Any, other: Any, relative: float = _SAME) -> bool:

@@ -133,6 +133,8 @@ class Acceleration(abc.ABC):
         rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
+        if memory.failures == 0 and (found := _foreseen(model, at, last)) is not None:
+            return found, evolve(memory, departing=False)
         if memory.departing:
             return self._ahead(model, memory, at)
         memory = _measured(model, memory)
@@ -248,6 +250,14 @@ def _measured(model: Model, memory: Memory) -> Memory:
             if (i.number, j.number) not in products:
                 products[i.number, j.number] = value(i.following, j) - value(i.params, j)
     return evolve(memory, products=products)
+
+
+def _foreseen(model: Model, at: Pass, last: Point) -> Leap | None:
+    """The leap that the model itself proposes, if it leads elsewhere than a plain step, and uphill."""
+    statistics = model.foreseen(at.params, at.expectation.statistics)
+    with np.errstate(all="ignore"):
+        found = None if statistics is None else _leap(model, at, statistics, last)
+    return found if found is not None and found.ascent > 0 and found.params != last.following else None
 
 
 def _leap(model: Model, at: Pass, statistics: Any, last: Point) -> Leap | None:

@@ -241,7 +241,7 @@ class Frozen(SamePosterior[P]):
 
     def diagnose(self, params: Any, statistics: Any) -> Sequence[Event]:
         events = self.inner.diagnose(params, statistics)
-        return [event for event in events if event.kind != "floor" or not self._holds(event)]
+        return [event for event in events if event.kind not in ("floor", "boundary") or not self._holds(event)]
 
     def drawn(self) -> Sequence[str]:
         loose = [block for block, fixed in self._held() if fixed.value is None and not (fixed.equal or fixed.drawn)]

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 from attrs import evolve, field, frozen
 
-from latentem.arrays import Array, Labels, array, matrix, own, vector
-from latentem.core import Additive, Block, Hidden, Value
+from latentem.arrays import EQUAL, Array, Labels, array, frozen_array, matrix, own, vector
+from latentem.core import Additive, Block, Event, Hidden, Value
 from latentem.family.base import Mask, refuse_other_columns, refuse_other_params
-from latentem.family.by_component import component_block
+from latentem.family.by_component import at_boundary, component_block
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
+from latentem.family.gaussian.degrees import LEAST_DOF, MOST_DOF, dof_ahead, dof_at, excess_at, gain, log_gamma_constant
 from latentem.family.gaussian.moments import ColumnMoments, Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor, or_flat
@@ -23,15 +24,12 @@ from latentem.family.gaussian.scatter import ScatterFamily
 from latentem.numerics.log_gamma import LOG_2PI, log_less_digamma, stirling
 from latentem.numerics.rng import generator
 
-LEAST_DOF, MOST_DOF = 0.1, 1e6
-"""Below, draws overflow; above, the density is a normal one but for a few parts in a million."""
 _FIRST_DOF = 4.0
 """At a start, when no scale is known yet: tails that are heavy, but have a variance."""
 _SAME_DOF = 1e-8
 """Relative difference of degrees of freedom below which they are one."""
-_EPS = float(np.finfo(float).eps)
-_STEPS = 30
-"""The most steps of Newton's method, which takes two to four."""
+_FAR = 0.05
+"""Relative change of degrees of freedom, beyond that of a plain step, from which a leap to them is worth a pass."""
 
 
 @final
@@ -80,7 +78,7 @@ class StudentParams(Value):
     @cached_property
     def log_gamma_constants(self) -> Array:
         """log of y^y / (Gamma(y) e^y) with y = dof / 2, shape (k,): what of the law of u depends on dof alone."""
-        return own(_log_gamma_constant(self.dof / 2))
+        return own(log_gamma_constant(self.dof / 2))
 
     def dense(self) -> Array:
         """Scale matrices, shape (k, d, d), whatever the structure."""
@@ -96,11 +94,14 @@ class StudentStatistics(Additive):
         moments: Of the rows with weights times E[u].
         count: Sum of weights, shape (k,).
         excess: Sum of weight E[u - 1 - log u], shape (k,): it has the digits that E[u] and E[log u] lose beside 1.
+        spread: Sum of weight (E[u] - 1)^2, shape (k,): how far the rows tell scales apart. It is 0 in a
+            file of before there was this field.
     """
 
     moments: Moments
     count: Array = vector("(k,)")
     excess: Array = vector("(k,)")
+    spread: Array = field(default=0.0, converter=frozen_array, eq=EQUAL, hash=False)
 
 
 @final
@@ -149,11 +150,13 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def statistics(self, x: Array, weights: Array) -> StudentStatistics:
         """Of rows whose scales are not known yet: as at the mean of t distributions with 4 degrees of freedom."""
         gap, _ = log_less_digamma(np.array(_FIRST_DOF / 2))
-        return self._gathered(x, weights, weights, gap * weights.sum(axis=0))
+        return self._gathered(x, weights, weights, gap * weights.sum(axis=0), np.zeros(weights.shape[1]))
 
     def expected(self, x: Array, weights: Array, hidden: GammaScales) -> StudentStatistics:
+        means = hidden.means()
         excess = np.einsum("nk,nk->k", weights, hidden.excesses())
-        return self._gathered(x, weights, weights * hidden.means(), excess)
+        spread = np.einsum("nk,nk->k", weights, (means - 1) ** 2)
+        return self._gathered(x, weights, weights * means, excess, spread)
 
     def log_joint(self, params: StudentParams, statistics: StudentStatistics) -> float:
         d = params.means.shape[1]
@@ -175,20 +178,39 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def first(self, statistics: StudentStatistics) -> StudentParams:
         pooled = statistics.excess.sum() / statistics.count.sum()
         average = np.where(statistics.count > 0, _average_excess(statistics), pooled)
-        return StudentParams(*self._first(statistics), own(_dof_at(average)), self.structure)
+        return StudentParams(*self._first(statistics), own(dof_at(average)), self.structure)
 
     def _dof(self) -> Block[StudentStatistics, StudentParams]:
         def maximize(statistics: StudentStatistics, params: StudentParams, free: Mask) -> Array:
             average = _average_excess(statistics)
-            new = _dof_at(average)
+            new = dof_at(average)
             # Near the maximum, where the gain is flat, rounding may put the root below the current value.
-            return np.where(_gain(new, average) >= _gain(params.dof, average), new, params.dof)
+            return np.where(gain(new, average) >= gain(params.dof, average), new, params.dof)
 
         def determined(statistics: StudentStatistics, params: StudentParams) -> Array:
             return ((params.dof > LEAST_DOF) & (params.dof < MOST_DOF)).astype(float)
 
-        reason = f"degrees of freedom end at {MOST_DOF:g}, where the density is a normal one"
-        return component_block(("dof",), maximize, lambda params: 1, determined, reason)
+        return component_block(("dof",), maximize, lambda params: 1, determined)
+
+    def diagnose(self, params: StudentParams, statistics: StudentStatistics) -> Sequence[Event]:
+        ends = {MOST_DOF: "Gaussian", LEAST_DOF: "as heavy in its tails as it may be"}
+        at = [
+            at_boundary(j, f"the number of degrees of freedom, {end:g},", limit, "dof")
+            for end, limit in ends.items()
+            for j in np.flatnonzero((params.dof == end) & (statistics.count > 0)).tolist()
+        ]
+        return [*super().diagnose(params, statistics), *at]
+
+    def foreseen(self, params: StudentParams, statistics: StudentStatistics) -> StudentStatistics | None:
+        """Statistics at which the degrees of freedom are those that a Newton step ahead finds; the rest is as it is.
+
+        Known scales u would tell large degrees of freedom so well that plain steps, which go by them, creep there. The
+        log likelihood of the rows says how far to go, as in the ECME algorithm of Liu and Rubin (1995).
+        """
+        count, excess = statistics.count, statistics.excess
+        ahead = dof_ahead(params.dof, params.means.shape[1], count, excess, statistics.spread)
+        far = (count > 0) & (np.abs(np.log(ahead / dof_at(_average_excess(statistics)))) > _FAR)
+        return evolve(statistics, excess=np.where(far, count * excess_at(ahead), excess)) if far.any() else None
 
     def coincident(self, params: StudentParams) -> list[tuple[int, int]]:
         dof = params.dof
@@ -227,11 +249,11 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
     def _log_density(self, params: StudentParams, distances: Array) -> Array:
         return params.peaks - (params.dof + params.means.shape[1]) / 2 * np.log1p(distances / params.dof)
 
-    def _gathered(self, x: Array, weights: Array, scaled: Array, excess: Array) -> StudentStatistics:
+    def _gathered(self, x: Array, weights: Array, scaled: Array, excess: Array, spread: Array) -> StudentStatistics:
         each = self.structure.each
         observed = ColumnMoments.of(x, weights.sum(axis=1), each)  # a floor is relative to the data, not to u x
         moments = evolve(Moments.of(x, scaled, each), observed=observed)
-        return StudentStatistics(moments, own(weights.sum(axis=0)), excess)
+        return StudentStatistics(moments, own(weights.sum(axis=0)), excess, spread)
 
     def _normal(self, params: StudentParams) -> GaussianParams:
         return params.normal
@@ -250,34 +272,3 @@ def _average_excess(statistics: StudentStatistics) -> Array:
     """Mean of E[u - 1 - log u], shape (k,); 1 where a component has no units."""
     live = statistics.count > 0
     return np.where(live, statistics.excess / np.where(live, statistics.count, 1.0), 1.0)
-
-
-def _log_gamma_constant(y: Array) -> Array:
-    """The log of y^y / (Gamma(y) e^y), without the cancellation of its terms."""
-    return 0.5 * (np.log(y) - LOG_2PI) - stirling(y)
-
-
-def _gain(dof: Array, average: Array) -> Array:
-    """The part of log_joint, a unit of this mean excess, that depends on dof: concave."""
-    return _log_gamma_constant(dof / 2) - dof / 2 * average
-
-
-def _dof_at(average: Array) -> Array:
-    """The degrees of freedom, from 0.1 to 1e6, that maximise at a mean excess, shape (k,).
-
-    The root of log(dof / 2) - digamma(dof / 2) = average, by Newton's method on the logarithms of both sides,
-    between which the slope is about -1, from the approximation of Minka (2002). The maximum is concave in dof,
-    so that beyond an end of the range it is at that end.
-    """
-    least, most = (float(log_less_digamma(np.array(end / 2))[0]) for end in (MOST_DOF, LEAST_DOF))
-    inside = np.clip(average, least, most)
-    # (eq: student)
-    y = (3 - inside + np.sqrt((inside - 3) ** 2 + 24 * inside)) / (12 * inside)
-    for _ in range(_STEPS):
-        gap, slope = log_less_digamma(y)
-        step = np.log(inside / gap) * gap / (y * slope)
-        y = y * np.exp(step)
-        if (np.abs(step) <= 4 * _EPS).all():
-            break
-    y = np.clip(y, LEAST_DOF / 2, MOST_DOF / 2)
-    return np.where(average <= least, MOST_DOF, np.where(average >= most, LEAST_DOF, 2 * y))
