@@ -67,14 +67,13 @@ def test_blocks_of_any_length_give_what_fifty_digits_give(transitions, spread):
     rows = np.repeat(WEIGHTS, LENGTHS)
     for longest in LONGEST:
         layout = Layout.of(LENGTHS, K, longest)
-        found = recursions.smooth(nodes, coupling, layout, WEIGHTS)
+        found = recursions.smooth(recursions.lowered(nodes), coupling, layout, WEIGHTS)
         np.testing.assert_allclose(found.marginals, marginals, atol=1e-13)
         np.testing.assert_allclose(found.pairs, pairs, atol=1e-12)
         np.testing.assert_allclose(found.entropy, entropy, rtol=1e-13, atol=1e-12 * spread)
         np.testing.assert_allclose(recursions.log_weights(nodes, coupling, layout), log_weights, rtol=1e-14)
-        lowered = nodes - nodes.max(axis=0)
         with np.errstate(all="ignore"):
-            found = in_logs.smooth(lowered, coupling, layout, rows)
+            found = in_logs.smooth(recursions.lowered(nodes), coupling, layout, rows)
         np.testing.assert_allclose(found.marginals, marginals, atol=1e-13)
         np.testing.assert_allclose(found.pairs, pairs, atol=1e-12)
 
@@ -86,7 +85,7 @@ def test_scaled_numbers_serve_where_states_mix_and_where_they_do_not():
             layout = Layout.of(LENGTHS, K, longest)
             nodes = nodes_of(2.0)
             with np.errstate(all="ignore"):
-                assert scaled.smooth(nodes - nodes.max(axis=0), logs(transitions), layout, None) is not None
+                assert scaled.smooth(recursions.lowered(nodes), logs(transitions), layout, None) is not None
 
 
 def test_a_state_that_underflows_in_one_block_comes_back_in_another():
@@ -101,8 +100,8 @@ def test_a_state_that_underflows_in_one_block_comes_back_in_another():
     for longest in (3, 10, 20, 60):
         layout = Layout.of(np.array([60]), 2, longest)
         with np.errstate(all="ignore"):
-            assert scaled.smooth(nodes - nodes.max(axis=0), coupling, layout, None) is None
-        found = recursions.smooth(nodes, coupling, layout, np.ones(1))
+            assert scaled.smooth(recursions.lowered(nodes), coupling, layout, None) is None
+        found = recursions.smooth(recursions.lowered(nodes), coupling, layout, np.ones(1))
         np.testing.assert_allclose(found.marginals, np.tile(share[:, None], 60), atol=1e-12)
         np.testing.assert_array_equal(recursions.best_paths(nodes, coupling, layout), np.full(60, share.argmax()))
 
@@ -114,7 +113,7 @@ def test_a_row_that_no_state_explains_well_moves_nothing_else():
     far[:, [3, 20, 50]] -= 1e5
     for longest in (5, 100):
         layout = Layout.of(LENGTHS, K, longest)
-        one, two = (recursions.smooth(each, coupling, layout, WEIGHTS) for each in (nodes, far))
+        one, two = (recursions.smooth(recursions.lowered(each), coupling, layout, WEIGHTS) for each in (nodes, far))
         np.testing.assert_allclose(two.marginals, one.marginals, atol=1e-10)
         np.testing.assert_allclose(two.entropy, one.entropy, atol=1e-9)
 
@@ -126,7 +125,7 @@ def test_the_first_row_that_ends_every_path_is_named_in_any_block():
     nodes[:2, 5] = -np.inf
     for longest in (*LONGEST, None):
         layout = Layout.of(LENGTHS, K, longest)
-        assert recursions.smooth(nodes, logs(LEFT_RIGHT), layout, WEIGHTS).impossible == 10
+        assert recursions.smooth(recursions.lowered(nodes), logs(LEFT_RIGHT), layout, WEIGHTS).impossible == 10
         assert (recursions.log_weights(nodes, logs(LEFT_RIGHT), layout) == -np.inf).tolist() == [
             True,
             False,

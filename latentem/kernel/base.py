@@ -9,8 +9,9 @@ import numpy as np
 from attrs import define
 
 from latentem.arrays import Array
+from latentem.buffers import Buffers
 from latentem.data import Rows
-from latentem.kernel.products import Buffers, accumulated, multiplied
+from latentem.kernel.products import accumulated, multiplied
 
 UNIT = float(np.finfo(float).eps) / 2
 """The unit roundoff u of float64."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from latentem.arrays import Array, column_bounds, own
+from latentem.buffers import LINE, Buffers
 from latentem.data import Rows
 from latentem.kernel.base import FAINTEST, LOWEST, NEVER, NOTHING, Kernel
-from latentem.kernel.products import LINE, Buffers
 
 _buffers = Buffers()
 

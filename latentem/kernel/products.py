@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import sys
-import threading
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from latentem.arrays import Array
+from latentem.buffers import LINE, Buffers
 
 Floats = TypeVar("Floats", bound=npt.NDArray[Any])
 
-LINE = 8
-"""Numbers in a line of the cache, 64 bytes: rows of a multiple of them all begin with one."""
 _SMALL = 1_000_000
 """Multiplications in a product that OpenBLAS takes as it stands. It copies larger ones first, at half the speed."""
 _SHORT, _LONG = 96, 512
 """Columns in such a product: fewer are not worth a call, and more make no difference."""
 _TALL = 100
 """Rows of a left factor from which the right one must be in order too."""
-
-
-@final
-class Buffers(threading.local):
-    """Arrays that a thread uses again for every block of rows: making them anew costs more than filling them."""
-
-    def __init__(self) -> None:
-        self._flat: dict[str, Array] = {}
-
-    def array(self, name: str, rows: int, columns: int) -> Array:
-        """An array of this shape; what it holds is arbitrary."""
-        flat = self._flat.get(name)
-        if flat is None or len(flat) < rows * columns:
-            flat = self._flat[name] = _aligned(rows * columns)
-        return flat[: rows * columns].reshape(rows, columns)
 
 
 def multiplied(a: Floats, b: Floats, out: Floats) -> Floats:
@@ -75,10 +58,3 @@ def _stretch(size: int) -> int:
 def _stretches(a: npt.NDArray[Any], stretch: int) -> npt.NDArray[Any]:
     """Columns of (m, n) in stretches: shape (n / stretch, m, stretch), of the same memory."""
     return a.reshape(len(a), -1, stretch).transpose(1, 0, 2)
-
-
-def _aligned(size: int) -> Array:
-    """An array that begins where a line of the cache does: vectors that straddle two of them take twice as long."""
-    flat = np.empty(size + LINE)
-    begin = -(flat.ctypes.data // flat.itemsize) % LINE
-    return flat[begin : begin + size]

@@ -20,7 +20,7 @@ from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, SimplexRows
 from latentem.numerics.rng import generator
 from latentem.posterior import ChainPosterior
 from latentem.posterior.layout import Layout, laid_out
-from latentem.posterior.recursions import log_weights, smooth
+from latentem.posterior.recursions import log_weights, lowered, smooth
 
 _SAME = 1e-4
 """Relative difference of probabilities up to which two states may be one."""
@@ -138,8 +138,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def _chain(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
         density, hidden = self.infer(params, chunk)
-        nodes, coupling = own(self._nodes(params, chunk, density)), log_of(params.transitions)
-        return ChainPosterior(nodes, coupling, chunk.lengths, chunk.weight, hidden)
+        nodes = own(self._nodes(params, chunk, density.copy()))
+        return ChainPosterior(nodes, log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
 
     def expectation(
         self, params: HiddenMarkovParams, chunk: Sequences, cache: Cache | None = None
@@ -151,7 +151,8 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         if found is None:
             return super().expectation(params, chunk)
         kernel, density = found
-        nodes = np.ascontiguousarray(self._nodes(params, chunk, self.masked(density, chunk)).T)
+        nodes = self._nodes(params, chunk, self.masked(density, chunk)).T
+        nodes = lowered(nodes, out=nodes if nodes.flags.c_contiguous else None)
         weight = np.ones(len(chunk)) if chunk.weight is None else chunk.weight
         smoothed = smooth(nodes, log_of(params.transitions), laid_out(chunk.lengths, self.k, cache), weight)
         _refuse_impossible(smoothed.impossible, chunk)
@@ -163,12 +164,17 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         return Expectation(summed, smoothed.entropy, chunk.observations)
 
     def _nodes(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
-        """Log potentials of the states of each row, shape (n, k), such that each row has a state that may be."""
+        """Log potentials of the states of each row, shape (n, k): densities, which are written to.
+
+        Raises:
+            Degenerate: a row has no state that may be.
+        """
         if chunk.weight is not None and not (chunk.weight > 0).all():
             # A sequence that does not count is as one of which nothing is known: some path explains it.
             density = np.where(chunk.row_weight[:, None] > 0, density, 0.0)
         self.refuse_unsound(density, chunk)
-        return self._begun(params, chunk, density)
+        density[chunk.begins] += log_of(params.initial)
+        return density
 
     def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
         chunk = self._as_chunk(chunk)
@@ -181,8 +187,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         """log p(x_1 .. x_t | params) of each sequence, shape (s,), by a recursion in log space of its own."""
         chunk = self._as_chunk(chunk)
         density = self.masked(self.family.log_density(params.emissions, chunk.x), chunk)
-        nodes = np.ascontiguousarray(self._begun(params, chunk, density).T)
-        return log_weights(nodes, log_of(params.transitions), Layout.of(chunk.lengths, self.k))
+        nodes = density.copy()
+        nodes[chunk.begins] += log_of(params.initial)
+        return log_weights(nodes.T, log_of(params.transitions), Layout.of(chunk.lengths, self.k))
 
     @property
     def noun(self) -> str:
@@ -239,12 +246,6 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         swapped[[i, j]] = j, i
         same = np.isclose(params.transitions[np.ix_(swapped, swapped)], params.transitions, rtol=_SAME, atol=0).all()
         return bool(same and np.isclose(params.initial[i], params.initial[j], rtol=_SAME, atol=0))
-
-    def _begun(self, params: HiddenMarkovParams, chunk: Sequences, density: Array) -> Array:
-        """Log potentials of the states of each row: the density, and at a first row the initial probability."""
-        nodes = density.copy(order="K")
-        nodes[chunk.begins] += log_of(params.initial)
-        return nodes
 
     @property
     def _prior(self) -> PseudoCounts:

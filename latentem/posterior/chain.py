@@ -12,7 +12,7 @@ from latentem.arrays import EQUAL, Array, Labels, extents, frozen_or_none, matri
 from latentem.core import Hidden, Value
 from latentem.posterior.labels import count_units, drawing, hidden_entropy
 from latentem.posterior.layout import Layout
-from latentem.posterior.recursions import Smoothed, best_paths, drawn_paths, filtered, smooth
+from latentem.posterior.recursions import Smoothed, best_paths, drawn_paths, filtered, lowered, smooth
 
 
 @final
@@ -110,7 +110,7 @@ class ChainPosterior(Value):
 
     @cached_property
     def _nodes(self) -> Array:
-        return np.ascontiguousarray(self.nodes.T)
+        return lowered(self.nodes.T)
 
     @cached_property
     def _smoothed(self) -> Smoothed:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Self, final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from latentem.arrays import Labels
+from latentem.arrays import Array, Labels
 from latentem.core import Cache
 
 _STEP = 8_000.0
@@ -55,21 +55,21 @@ class Packing:
         place = k * before + within + np.arange(k)[:, None] * width[time]
         return cls(rank, width, edge, place, before + within)
 
-    def packed(self, numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def packed(self, numbers: Array, out: Array | None = None) -> Array:
         """Numbers by state and row, (k, n), or by row, (n,), as one vector."""
-        flat = np.empty(numbers.size, dtype=numbers.dtype)
+        flat = np.empty(numbers.size) if out is None else out
         flat[self.place if numbers.ndim == 2 else self.row] = numbers
         return flat
 
-    def unpacked(self, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def unpacked(self, flat: Array) -> Array:
         """Packed numbers by state and row, (k, n), in the order of the stretches."""
         return flat.take(self.place)
 
-    def steps(self, flat: npt.NDArray[Any], k: int) -> list[npt.NDArray[Any]]:
+    def steps(self, flat: Array, k: int) -> list[Array]:
         """Each step of a packed vector: a view of shape (k, width)."""
         return [step for run in self.runs(flat, k) for step in run]
 
-    def runs(self, flat: npt.NDArray[Any], k: int) -> list[npt.NDArray[Any]]:
+    def runs(self, flat: Array, k: int) -> list[Array]:
         """The steps of a packed vector, those of equal width in a row together: views of shape (steps, k, width)."""
         changes = [0, *(np.flatnonzero(np.diff(self.width)) + 1).tolist(), len(self.width)]
         edge = self.edge[changes].tolist()

@@ -1,7 +1,8 @@
 """Sums and maxima over the paths of chains: what posteriors over paths ask for.
 
 The weight of a path is exp(sum of nodes[z_t, t] + sum of coupling[z_t, z_t+1]). States come first: nodes have the
-shape (k, n), for all chains one after the other. The formulas are in docs/mathematics.md, "Chains".
+shape (k, n), for all chains one after the other. They are `lowered` but for `log_weights`, since nothing else depends
+on what the states of a row share. The formulas are in docs/mathematics.md, "Chains".
 """
 
 from __future__ import annotations
@@ -41,11 +42,10 @@ class Smoothed:
 
 
 def smooth(nodes: Array, coupling: Array, layout: Layout, multiplicity: Array) -> Smoothed:
-    """Forwards and backwards over nodes, shape (k, n), with the weights of the chains, shape (s,).
+    """Forwards and backwards over nodes that are `lowered`, with the weights of the chains, shape (s,).
 
     By scaled numbers where these lose nothing, else in log space (Rabiner, 1989, section V.A).
     """
-    nodes, _ = _lowered(nodes)
     weight = None if (multiplicity == 1).all() else np.repeat(multiplicity, layout.lengths)
     with np.errstate(all="ignore"):
         sums = scaled.smooth(nodes, coupling, layout, weight) or in_logs.smooth(nodes, coupling, layout, weight)
@@ -55,16 +55,30 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, multiplicity: Array) -
     # (eq: chain-entropy)
     q = sums.marginals if weight is None else sums.marginals * weight
     log_weights = float(sums.log_total.sum() if weight is None else weight @ sums.log_total)
-    of_nodes = float(np.dot(q.reshape(-1), np.maximum(nodes, _LOWEST).reshape(-1)))
-    of_pairs = float((sums.pairs * np.maximum(coupling, _LOWEST)).sum())
-    return Smoothed(sums.marginals, sums.pairs, log_weights - of_nodes - of_pairs, None)
+    entropy = log_weights - _expected(q, nodes) - _expected(sums.pairs, coupling)
+    return Smoothed(sums.marginals, sums.pairs, entropy, None)
+
+
+def _expected(shares: Array, logs: Array) -> float:
+    """Sum of the products, of which zero times minus infinity is zero."""
+    finite = logs if logs.min() > -np.inf else np.maximum(logs, _LOWEST)
+    return float(np.dot(shares.reshape(-1), finite.reshape(-1)))
+
+
+def lowered(nodes: Array, out: Array | None = None) -> Array:
+    """Nodes less the largest of each row, shape (k, n): what is small keeps its digits, and what is shared cancels."""
+    return np.subtract(nodes, _largest(nodes), out=out, order="C")
+
+
+def _largest(nodes: Array) -> Array:
+    return np.maximum(nodes.max(axis=0), np.finfo(float).min)
 
 
 def log_weights(nodes: Array, coupling: Array, layout: Layout) -> Array:
     """Log of the weight of all paths of each chain, shape (s,), in log space; minus infinity where there is none."""
-    lowered, largest = _lowered(nodes)
     with np.errstate(divide="ignore", invalid="ignore"):
-        total = in_logs.past(lowered, AllWays(coupling), layout).total[layout.packing.row] + largest
+        past = in_logs.past(lowered(nodes), AllWays(coupling), layout)
+        total = past.total[layout.packing.row] + _largest(nodes)
     found: Array = np.add.reduceat(np.nan_to_num(total, nan=-np.inf, neginf=-np.inf), layout.begins)
     if len(found) > 1 and layout.cut is not None:
         # Blocks are joined as if all were one chain, and one without a path spoils others: each is asked alone.
@@ -77,14 +91,14 @@ def log_weights(nodes: Array, coupling: Array, layout: Layout) -> Array:
 def filtered(nodes: Array, coupling: Array, layout: Layout) -> Array:
     """q(z_t | rows up to t), shape (k, n): the forward recursion by itself, in log space."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        past = in_logs.past(_lowered(nodes)[0], AllWays(coupling), layout)
+        past = in_logs.past(nodes, AllWays(coupling), layout)
         return np.exp(layout.packing.unpacked(past.forward))
 
 
 def best_paths(nodes: Array, coupling: Array, layout: Layout) -> Labels:
     """The states of the heaviest path of each chain, shape (n,) (Viterbi, 1967); of those that tie, the lowest one."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        past = in_logs.past(_lowered(nodes)[0], BestWay(coupling), layout)
+        past = in_logs.past(nodes, BestWay(coupling), layout)
     score = layout.packing.unpacked(past.forward)
     k, n = score.shape
     came_from = np.empty((k, n), dtype=np.int64)  # by the state that follows
@@ -113,7 +127,7 @@ def drawn_paths(nodes: Array, coupling: Array, layout: Layout, uniform: Array) -
     Backwards, each state given the one that follows it.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        past = in_logs.past(_lowered(nodes)[0], AllWays(coupling), layout)
+        past = in_logs.past(nodes, AllWays(coupling), layout)
         forward = layout.packing.unpacked(past.forward)
         k, n = forward.shape
         came_from = np.empty((k, n), dtype=np.int64)
@@ -142,9 +156,3 @@ def _followed_back(came_from: Labels) -> Labels:
     for t in range(n - 1, -1, -1):
         states[t] = state = before[t * k + state]
     return states
-
-
-def _lowered(nodes: Array) -> tuple[Array, Array]:
-    """Nodes less the largest of each row, and these: what is small keeps its digits, and what is shared cancels."""
-    largest = np.maximum(nodes.max(axis=0), np.finfo(float).min)
-    return nodes - largest, largest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentem.arrays import Array
+from latentem.buffers import Buffers
 from latentem.posterior.joining import Sums, around, log_sum
 from latentem.posterior.layout import Layout, Packing
 
@@ -20,6 +21,9 @@ _AGREEING, _FAINT = 1e-8, 1e-150
 """How far blocks and their products may be apart, relatively; and what is nothing."""
 
 
+_buffers = Buffers()
+
+
 def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) -> Sums | None:
     """Sums over all paths, by nodes whose largest of each row is zero, shape (k, n), and the weights of the rows, (n,).
 
@@ -28,10 +32,8 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
     # There, forward is alpha, backward is beta, onward b and at last v, and total c.
     packing, k = layout.packing, len(coupling)
     transition = np.exp(coupling)
-    weights = _exponentials(nodes)
-    onward = packing.packed(weights)
-    before, after = _around(onward, weights, transition, layout)
-    del weights
+    onward = _exponentials(packing.packed(nodes, _buffers.array("onward", 1, nodes.size)[0]))
+    before, after = _around(onward, nodes, transition, layout)
     forward, total = _forwards(onward, before, transition, layout)
     ends = forward[layout.tails]
     after /= (after * ends).sum(axis=0)
@@ -51,12 +53,13 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
     return Sums(packing.unpacked(q), pairs * transition, np.log(total[packing.row]))
 
 
-def _around(onward: Array, weights: Array, transition: Array, layout: Layout) -> tuple[Array, Array]:
+def _around(onward: Array, nodes: Array, transition: Array, layout: Layout) -> tuple[Array, Array]:
     """alpha before each block that follows another, and beta there up to a constant: shapes (k, blocks that follow)."""
     if layout.cut is None:
         return np.zeros((len(transition), 0)), np.zeros((len(transition), 0))
-    same = layout.cut is layout.packing
-    steps = layout.cut.steps(onward if same else layout.cut.packed(weights[:, layout.rows]), len(transition))
+    if layout.cut is not layout.packing:
+        onward = _exponentials(layout.cut.packed(nodes[:, layout.rows]))
+    steps = layout.cut.steps(onward, len(transition))
     before, after = around(_products(steps, transition, layout), log_sum)
     before, after = before[layout.follows].T, after[layout.follows - 1].T
     before -= log_sum(before, 0)
@@ -67,7 +70,7 @@ def _forwards(onward: Array, before: Array, transition: Array, layout: Layout) -
     """Forwards: alpha and c, packed; `onward` is divided by c."""
     packing, k = layout.packing, len(transition)
     turned = np.ascontiguousarray(transition.T)
-    forward, total = np.empty(onward.size), np.empty(onward.size // k)
+    forward, total = _buffers.array("forward", 1, onward.size)[0], np.empty(onward.size // k)
     here = packing.steps(forward, k)
     here[0][...] = 1.0
     here[0][:, layout.heads] = turned @ before
@@ -90,10 +93,13 @@ def _forwards(onward: Array, before: Array, transition: Array, layout: Layout) -
 def _backwards(onward: Array, after: Array, transition: Array, layout: Layout) -> Array:
     """Backwards: beta, packed; `onward` is multiplied by it."""
     packing, k = layout.packing, len(transition)
-    backward = np.ones(onward.size)
+    backward = _buffers.array("backward", 1, onward.size)[0]
+    ahead, here = packing.steps(onward, k), packing.steps(backward, k)
+    for beta, width in zip(here, [*packing.width[1:].tolist(), 0], strict=True):
+        if width < beta.shape[1]:
+            beta[:, width:] = 1.0
     backward[layout.tails] = after
     # (eq: forward-backward)
-    ahead, here = packing.steps(onward, k), packing.steps(backward, k)
     for t in range(len(here) - 1, 0, -1):
         v, beta = ahead[t], here[t - 1]
         np.multiply(v, here[t], out=v)
@@ -117,12 +123,14 @@ def _pairs(forward: list[Array], onward: list[Array], weight: Array | None, pack
 
 
 def _exponentials(logs: Array) -> Array:
-    if logs.min() >= _FAINTEST:
-        return np.exp(logs)
-    found = np.maximum(logs, _FAINTEST)
-    np.exp(found, out=found)
-    found -= _NOTHING
-    return found
+    """In place."""
+    faint = not logs.min() >= _FAINTEST
+    if faint:
+        np.maximum(logs, _FAINTEST, out=logs)
+    np.exp(logs, out=logs)
+    if faint:
+        logs -= _NOTHING
+    return logs
 
 
 def _meet(one: Array, other: Array) -> bool:

@@ -9,9 +9,9 @@ import numpy as np
 from latentem.arrays import Array, made
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
+from latentem.kernel import Buffers
 from latentem.kernel.base import NEVER
 from latentem.kernel.passes import shifted
-from latentem.kernel.products import Buffers
 
 _NUMBERS = 3 * 2**14
 """Numbers in the centred rows, rows times columns times components, up to which this form is the quickest."""

@@ -14,8 +14,9 @@ from latentem.family.gaussian.feature_form import FeatureForm
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.whitened import WhitenedKernel
+from latentem.kernel import Buffers
 from latentem.kernel.base import FEW, NARROWED, UNIT, Sums
-from latentem.kernel.products import Buffers, multiplied
+from latentem.kernel.products import multiplied
 
 _buffers = Buffers()
 

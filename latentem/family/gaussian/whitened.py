@@ -12,8 +12,8 @@ from latentem.arrays import Array, own
 from latentem.family.gaussian.centred import centred, few
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
+from latentem.kernel import Buffers
 from latentem.kernel.base import FEW, NARROWED, NEVER, Kernel
-from latentem.kernel.products import Buffers
 
 _NEGLIGIBLE = 70.0
 """Nats below a row's most probable component under which another has none of it: a share of less than 1e-30."""
