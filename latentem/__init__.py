@@ -26,10 +26,7 @@ from latentem import (
     report,
     run,
     selection,
-    teaching,
-    testing,
     transform,
-    uncertainty,
     variants,
 )
 from latentem.bound import lower_bound
@@ -97,13 +94,13 @@ from latentem.run import (
 )
 from latentem.saved import load
 from latentem.selection import cross_validate, grid, select, test_components
-from latentem.teaching import record
 from latentem.transform import Fixed, Frozen, Hard, Sampled, Tempered, WithPrior
 from latentem.variants import Annealing, Incremental, Online, Stochastic
 from latentem.versions import show_versions
 
 if TYPE_CHECKING:
-    from latentem import plot
+    from latentem import plot, teaching, testing, uncertainty
+    from latentem.teaching import record
 
 __version__ = "0.1.0"
 
@@ -150,9 +147,14 @@ __all__ += ["report", "run", "selection", "teaching", "testing", "transform", "u
 logging.getLogger("latentem").addHandler(logging.NullHandler())  # nothing is told unless somebody asks
 
 
+_LATER = {name: name for name in ("plot", "teaching", "testing", "uncertainty")} | {"record": "teaching"}
+"""Names whose room is loaded when somebody asks for it: a fit does without, and need not wait for it."""
+
+
 def __getattr__(name: str) -> Any:
-    if name == "plot":  # whoever draws nothing need not wait for it
-        return importlib.import_module("latentem.plot")
+    if name in _LATER:
+        room = importlib.import_module(f"latentem.{_LATER[name]}")
+        return room if name == _LATER[name] else getattr(room, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentem.answers import Answers, P
 from latentem.core import Engine, Event, Expectation, log_likelihood
@@ -10,10 +10,9 @@ from latentem.engine.blas import one_thread
 from latentem.judging import Comparison, Diagnostics, Merged, comparable, mergeable
 from latentem.numerics.arithmetic import own_arithmetic
 from latentem.tables import admitted
-from latentem.uncertainty import Uncertainty
-from latentem.uncertainty.methods import uncertainty_of
-from latentem.uncertainty.subject import Subject
-from latentem.uncertainty.uncertainty import checked
+
+if TYPE_CHECKING:
+    from latentem.uncertainty import Uncertainty
 
 
 class Judged(Answers[P]):
@@ -56,6 +55,10 @@ class Judged(Answers[P]):
                 the method is not for this model or this fit; what is told at once has cost one pass at most.
             Degenerate: fewer than two replications can be used.
         """
+        from latentem.uncertainty.methods import uncertainty_of  # a room of its own, which a fit does without
+        from latentem.uncertainty.subject import Subject
+        from latentem.uncertainty.uncertainty import checked
+
         level = checked(level, 0.95)
         if engine is not None and not isinstance(engine, Engine):
             raise TypeError(f"engine was given as {engine!r}: give an engine, such as Threads(2), or None")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, final
-from uuid import uuid4
 
 from attrs import frozen
 
@@ -73,7 +73,7 @@ class Cluster(Placed[X]):
         size, enough = 1, _SHARES * max(1, sum(client.nthreads().values()))
         while self._length >= size * FAN_IN * enough:  # a power of the fan-in (eq: sum-tree)
             size *= FAN_IN
-        placement = uuid4().hex
+        placement = os.urandom(16).hex()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # chunks in memory are sent, this once
             self._branches = [
@@ -119,7 +119,7 @@ class _Nodes:
     """Makes the tasks of one pass, under names that no other pass has."""
 
     def __init__(self) -> None:
-        self._name, self._numbers = uuid4().hex, itertools.count()
+        self._name, self._numbers = os.urandom(16).hex(), itertools.count()
 
     def __call__(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         from dask.delayed import delayed

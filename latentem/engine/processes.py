@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import pickle
 import signal
@@ -14,8 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import numpy as np
 from attrs import field, frozen
@@ -23,6 +21,9 @@ from attrs import field, frozen
 from latentem.core import Cache, Engine, Placed, chunks_done, tree_sum
 from latentem.engine.blas import one_thread
 from latentem.engine.local import Here, at_least_one, cores, inside, is_inside
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 X = TypeVar("X")
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Processes(Engine):
 
     def place(self, chunks: Sequence[X]) -> Placed[X]:
         count = cores() if self.count is None else self.count
+        import multiprocessing  # a large module, which nothing else needs
+
         if not isinstance(chunks, list | tuple) or multiprocessing.current_process().daemon:
             return Here(chunks, count)
         return Forked(chunks, max(1, min(count, len(chunks))))
@@ -160,6 +163,8 @@ class _Worker:
         return self._parent == os.getpid()
 
     def _fork(self) -> None:
+        import multiprocessing
+
         context: Any = multiprocessing.get_context("fork")
         with _forking, warnings.catch_warnings():
             # Python warns of locks that other threads hold as it forks; a worker computes, and takes none of them.

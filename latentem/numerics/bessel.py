@@ -7,14 +7,17 @@ there the recurrence leads down to small orders, in the direction in which it is
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import cache
 from math import ceil, log, pi
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder
 
 from latentem.arrays import Array
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _TERMS = 10
 _LARGE = 20
@@ -71,6 +74,8 @@ def _series(order: float) -> Array:
 @cache
 def _debye() -> list[list[Fraction]]:
     """Coefficients of the polynomials U_0, U_1, ... of DLMF 10.41.9, lowest power first."""
+    from fractions import Fraction  # which brings decimal numbers along
+
     found = [[Fraction(1)]]
     for _ in range(_TERMS):
         new = [Fraction(0)] * (len(found[-1]) + 3)
