@@ -63,11 +63,13 @@ def remaining_below(nats: float = 1e-12, passes: int = 3) -> StopRule:
     _positive("nats", nats)
 
     def decide(state: State[Any, Any]) -> Status | None:
-        observations = state.expectation.observations
-        if state.step.movement == 0:
+        observations, step = state.expectation.observations, state.step
+        if step.movement == 0:
             return Status(Ending.CONVERGED, "nothing moved between two passes")
+        noise = max(state.blur, NOISE * (observations + abs(step.expected_log_joint)))
+        if not (abs(step.movement) < noise or step.remaining < nats * observations):
+            return None
         recent = state.history[-passes:]
-        noise = max(state.blur, NOISE * (observations + abs(state.step.expected_log_joint)))
         if len(recent) == passes and all(abs(step.movement) < noise for step in recent):
             why = ", for the parameters are ill-conditioned" if noise == state.blur else ""
             return Status(Ending.CONVERGED, f"what still moves is less than rounding{why}")

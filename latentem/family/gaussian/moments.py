@@ -144,9 +144,10 @@ class Moments(Additive):
     def distances(self, means: Array, precisions: Array) -> float:
         """Sum over components of tr(precision x second moment about its mean), means (k, d), precisions (k, ...)."""
         shift = self.origin - means
-        added = 2 * self.first + self.count[:, None] * shift  # (eq: moved-moments)
+        across = self.shape.applied(precisions, shift)
+        moved = 2 * np.vdot(self.first, across) + np.dot(self.count, np.vecdot(shift, across))  # (eq: moved-moments)
         own = precisions if len(self.second) == len(precisions) else precisions[: len(self.second)]
-        return float(np.vdot(own, self.second) + np.vdot(added, self.shape.applied(precisions, shift)))
+        return float(np.vdot(own, self.second) + moved)
 
     def second_about(self, origin: Array) -> Array:
         """The second moments about another origin, shape (k, d) or (d,): (k, ...) or (1, ...), as they are kept."""
@@ -205,14 +206,10 @@ class Moments(Additive):
 
         Summed over the components it does not depend on the responsibilities.
         """
-        total, mean = self._centre()
-        return self.second_about(mean).sum(axis=0), total
-
-    def _centre(self) -> tuple[float, Array]:
-        """Count and mean of all the data."""
-        total = float(np.add.reduce(self.count))
-        anchor = self.origin[self.count.argmax()]
-        return total, anchor + (np.dot(self.count, self.origin - anchor) + np.add.reduce(self.first)) / total
+        total = self.count.sum()
+        anchor = self.origin[int(self.count.argmax())]
+        mean = anchor + (self.count @ (self.origin - anchor) + self.first.sum(axis=0)) / total
+        return self.second_about(mean).sum(axis=0), float(total)
 
     def variances(self) -> Array:
         """Variances of the columns of all the data, (d,), or their mean where the form keeps only that.
@@ -226,10 +223,12 @@ class Moments(Additive):
         if self.observed is not None:
             variances = self.observed.variances()
         else:
-            total, mean = self._centre()
-            shift = self.origin - mean
-            added = (2 * self.first + self.count[:, None] * shift) * shift  # (eq: moved-moments)
-            columns = np.add.reduce(self.shape.columns(self.second)) + self.shape.kept(np.add.reduce(added))
+            total, anchor = float(np.add.reduce(self.count)), self.origin[self.count.argmax()]
+            shift = self.origin - anchor
+            first = self.first + self.count[:, None] * shift  # (eq: moved-moments)
+            mean = np.add.reduce(first) / total  # from the largest component's origin, which is among the data
+            added = np.add.reduce((self.first + first) * shift) - total * mean * mean
+            columns = np.add.reduce(self.shape.columns(self.second)) + self.shape.kept(added)
             variances = self.shape.variances(columns, total, self.origin.shape[1])
         return np.where(variances > 0, variances, 1.0)
 

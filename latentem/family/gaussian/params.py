@@ -20,6 +20,8 @@ _SAME = 1e-8
 """Squared distance, in widths, and relative difference of covariances, below which components are the same."""
 _PAIRS = 2**18
 """Numbers in what is computed of pairs of components at a time."""
+_FEW = 2**12
+"""Numbers that may be copied, to have one covariance for each component."""
 _CLOSE = 1e-6
 """Relative distance to a floor within which nothing is sure."""
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -98,7 +100,8 @@ class GaussianParams(Value):
     @cached_property
     def condition_at_most(self) -> float:
         """A bound on that condition, which takes no eigenvalues."""
-        return self.form.condition_at_most(self.distinct, self.precisions[: len(self.distinct)])
+        m = len(self.distinct)
+        return self.form.condition_at_most(self.widths[:m], self.precisions[:m])
 
     def surely_above(self, floor: Array) -> bool:
         """Whether in no direction a variance is at a floor, in its form, or below; False where that is close."""
@@ -179,4 +182,8 @@ class GaussianParams(Value):
 
     def _one_each(self, values: Array) -> Array:
         k = len(self.means)
-        return values if len(values) == k else np.broadcast_to(values, (k, *values.shape[1:]))
+        if len(values) == k:
+            return values
+        # Of few numbers copies are quicker than a view.
+        few = k * values.size <= _FEW
+        return np.repeat(values, k, axis=0) if few else np.broadcast_to(values, (k, *values.shape[1:]))

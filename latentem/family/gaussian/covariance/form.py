@@ -192,8 +192,8 @@ class Form(Structure):
         """By how much whitening magnifies rounding, shape (m,): at least about 1, whatever the units."""
         return np.ones(len(covariances))
 
-    def condition_at_most(self, covariances: Array, precisions: Array) -> float:
-        """A bound on the largest of these, by precisions that are known."""
+    def condition_at_most(self, widths: Array, precisions: Array) -> float:
+        """A bound on the largest of these, by the widths of columns, (m, d), and precisions that are known."""
         return 1.0
 
     def unfit(self, covariances: Array) -> str | None:

@@ -135,10 +135,9 @@ class Full(Form):
     def condition(self, covariances: Array) -> Array:
         return 1 / np.maximum(_least_correlation(covariances), _EPS)
 
-    def condition_at_most(self, covariances: Array, precisions: Array) -> float:
+    def condition_at_most(self, widths: Array, precisions: Array) -> float:
         # The norm of an inverse correlation, which is D P D with D the standard deviations.
-        roots = np.sqrt(covariances.diagonal(axis1=1, axis2=2))
-        return _norm(precisions * roots[:, :, None] * roots[:, None, :])
+        return _norm(precisions * widths[:, :, None] * widths[:, None, :])
 
     def raised(self, covariances: Array, floor: Array) -> Array:
         if not floor.any() or self.surely_above(covariances, floor, 1.0):

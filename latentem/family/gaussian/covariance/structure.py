@@ -71,7 +71,7 @@ class Structure(abc.ABC):
 
     def stored(self, covariances: Array) -> Array:
         """Covariances with that axis, as they are stored."""
-        return covariances[0] if self.tied else covariances
+        return np.asarray(covariances[0]) if self.tied else covariances
 
     def refuse(self, covariances: Array) -> str | None:
         """Why positive definite covariances, (m, ...), are not of this structure, or None.
