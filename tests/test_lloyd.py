@@ -125,7 +125,7 @@ def test_the_error_bound_of_the_screening_holds(name, x, k):
     centres = x[rng.integers(0, len(x), k)] + 1e-3 * rng.normal(size=(k, x.shape[1])) * x.std(axis=0)
     screened = Screened.of(x, x.mean(axis=0))
     search = Search(screened, x, None, centres)
-    scores = (screened.rows @ search._coefficients.T).astype(float)
+    scores = (screened.rows @ search._coefficients[:, :-1].T + search._coefficients[:, -1]).astype(float)
     labels, margins = search(None)
     again, confirmed = search(None, labels)
     np.testing.assert_array_equal(again, labels)

@@ -169,7 +169,7 @@ class Memory:
             away = np.sqrt(_squares(centres - screened.centre).max())
             moved = np.sqrt(_squares(self._epochs[: self._begun] - centres))
             # How far any other centre has moved: at most as far as the first of all; for that one, as the second.
-            others = np.broadcast_to(moved.max(axis=1, keepdims=True), moved.shape)
+            others = moved
             if k > 1:
                 second, first = np.partition(moved, (k - 2, k - 1), axis=1)[:, k - 2 :].T
                 others = np.where(moved == first[:, None], second[:, None], first[:, None])

@@ -78,7 +78,7 @@ class KMeans(Transformed[MixtureParams]):
         chunk = self._as_chunk(params, chunk)
         labels, statistics = points_of(chunk).assigned(params.components.means, {} if cache is None else cache)
         if statistics is None:
-            statistics = self.statistics(chunk, LabelPosterior.of_labels(labels, self.k, chunk.weight))
+            statistics = self.statistics(chunk, LabelPosterior.of_labels(labels(), self.k, chunk.weight))
         return Expectation(statistics, 0.0, chunk.observations)
 
     def statistics(self, chunk: Rows, posterior: LabelPosterior) -> MixtureStatistics:
@@ -214,5 +214,6 @@ def _refuse_beside(points: Points, weights: Any, allowed: Any) -> None:
 def _remoteness(before: MixtureParams, params: MixtureParams, chunk: Rows, cache: Cache) -> tuple[Array, Labels]:
     """Minus the squared distance of each row to its own centre, assigned at parameters before, and its label."""
     points = points_of(chunk)
-    labels, _ = points.assigned(before.components.means, cache)
+    assigned, _ = points.assigned(before.components.means, cache)
+    labels = assigned()
     return -points.away(params.components.means, labels), labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from attrs import frozen
@@ -44,8 +44,11 @@ class Points(abc.ABC):
         """The nearest of the centres, (k, d), to each row, shape (n,): the lowest of those that tie in double."""
 
     @abc.abstractmethod
-    def assigned(self, centres: Array, cache: Cache) -> tuple[Labels, MixtureStatistics | None]:
-        """The nearest centres, and the statistics of these clusters; None where only `gathered` has their digits."""
+    def assigned(self, centres: Array, cache: Cache) -> tuple[Callable[[], Labels], MixtureStatistics | None]:
+        """The nearest centres, until it is asked again, and the statistics of these clusters.
+
+        None where only `gathered` has their digits.
+        """
 
     @abc.abstractmethod
     def clustered(self, labels: Labels, k: int) -> MixtureStatistics:
@@ -84,9 +87,9 @@ class InArray(Points):
     def nearest(self, centres: Array) -> Labels:
         return nearest(centres, self.chunk)
 
-    def assigned(self, centres: Array, cache: Cache) -> tuple[Labels, MixtureStatistics | None]:
+    def assigned(self, centres: Array, cache: Cache) -> tuple[Callable[[], Labels], MixtureStatistics | None]:
         memory = recalled(centres, self.chunk, cache)
-        return memory.labels, memory.statistics()
+        return lambda: memory.labels, memory.statistics()
 
     def clustered(self, labels: Labels, k: int) -> MixtureStatistics:
         addends = Addends.of(self.chunk.x, self.chunk.weight)

@@ -47,7 +47,7 @@ class Screened:
     """Rows as the screening sees them: in single precision, about their mean, with a power of two as the unit.
 
     Attributes:
-        rows: (x - centre) * unit and a one, shape (n, d + 1).
+        rows: (x - centre) * unit, shape (n, d).
         squared: |x - centre|^2 * unit^2, shape (n,).
         centre: What they are about, shape (d,).
         unit: A power of two: the longest row has a length of about one.
@@ -71,8 +71,7 @@ class Screened:
             squared: |x - centre|^2, shape (n,), if it is known.
         """
         n, d = x.shape
-        rows, lengths = np.empty((n, d + 1), np.float32), np.empty(n, np.float32)
-        rows[:, d] = 1
+        rows, lengths = np.empty((n, d), np.float32), np.empty(n, np.float32)
         if reach is None:
             reach = max(float(np.abs(x[part] - centre).max()) for part in blocks(n, d))
         unit = 2.0 ** -np.clip(np.frexp(reach)[1], -900, 900) if reach > 0 else 1.0
@@ -81,7 +80,7 @@ class Screened:
         for part in blocks(n, d):
             y = x[part] - centre
             y *= unit
-            rows[part, :d] = y
+            rows[part] = y
             lengths[part] = squared_lengths(y) if squared is None else squared[part] * unit**2
         return cls(rows, lengths, centre, float(unit), float(np.sqrt(lengths.max())))
 
@@ -101,9 +100,10 @@ class Search:
         self._coefficients = np.empty((k, d + 1), np.float32)
         self._coefficients[:, :d] = -2 * about
         self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
-        self._turned = self._coefficients if k <= _PACKED else np.asfortranarray(self._coefficients)
+        self._factors = self._coefficients if k <= _PACKED else np.asfortranarray(self._coefficients)
         self._step = max(min(_LEAST_ROWS, _LARGEST // k), _TABLE // k, 16)
-        self._room = np.empty(min(self._step, len(x)) * k, np.float32)
+        most = min(self._step, len(x))
+        self._room, self._turned_rows = np.empty(most * k, np.float32), np.empty(most * (d + 1), np.float32)
 
     def __call__(
         self, chosen: Labels | None, known: Labels | None = None, margins: bool = True
@@ -195,11 +195,10 @@ class Search:
     ) -> None:
         """The score of the label of each row, and the lowest of the others; the label is the lowest if unknown."""
         n, k = len(rows), len(self._centres)
-        flat = self._room[: n * k]
-        if self._few:
-            table = multiplied(self._coefficients, np.ascontiguousarray(rows.T), out=flat.reshape(k, n))
-        else:
-            table = multiplied(self._turned, rows.T, out=flat.reshape(n, k).T)
+        flat, d = self._room[: n * k], rows.shape[1]
+        turned = self._turned_rows[: n * (d + 1)].reshape(d + 1, n)
+        turned[:d], turned[d] = rows.T, 1
+        table = multiplied(self._factors, turned, out=flat.reshape(k, n) if self._few else flat.reshape(n, k).T)
         if allowed is not None:
             table[~allowed.T] = _NEVER
         if self._few:
@@ -242,7 +241,7 @@ class Search:
         size = max(16, _TABLE // k)
         for start in range(0, len(chosen), size):
             rows = chosen[start : start + size]
-            scores = np.dot(self._screened.rows[rows], self._coefficients.T)
+            scores = np.dot(self._screened.rows[rows], self._coefficients[:, :-1].T) + self._coefficients[:, -1]
             if self._allowed is not None:
                 scores[~self._allowed[rows]] = _NEVER
             squared = self._screened.squared[rows].astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Self, final
 
@@ -109,9 +109,9 @@ class SparseRows(Chunk, Points):
             labels[part] = distance.argmin(axis=1)
         return labels
 
-    def assigned(self, centres: Array, cache: Cache) -> tuple[Labels, MixtureStatistics]:
+    def assigned(self, centres: Array, cache: Cache) -> tuple[Callable[[], Labels], MixtureStatistics]:
         labels = self.nearest(centres)
-        return labels, self.clustered(labels, len(centres))
+        return lambda: labels, self.clustered(labels, len(centres))
 
     def clustered(self, labels: Labels, k: int) -> MixtureStatistics:
         return self.x.summed(labels, k, self.weight)

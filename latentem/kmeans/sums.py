@@ -13,7 +13,7 @@ from typing import Self, final
 import numpy as np
 from attrs import frozen
 
-from latentem.arrays import Array, Labels, own
+from latentem.arrays import Array, Labels, made
 from latentem.family import Spherical
 from latentem.family.gaussian.moments import Moments
 from latentem.kernel.base import UNIT
@@ -21,7 +21,7 @@ from latentem.model import MixtureStatistics
 
 _BLOCK = 2**17
 """Numbers in a table that a block of rows is worked in: it stays in cache."""
-_ONE_HOT = 2**12
+_ONE_HOT = 2**14
 """Numbers in a table, (k, rows), up to which a product with it is faster than to build a sparse one."""
 _NARROW = 16
 """Below so many columns they are reduced one by one: numpy is slow on short rows."""
@@ -175,9 +175,8 @@ class Addends:
             second[cancelled] = self._about(rounded, labels(), cancelled)[cancelled]
         rounded[count == 0] = means[count == 0] = 0.0
         means *= count[:, None]
-        own(count)
-        moments = Moments(Spherical(), own(rounded), count, own(means), own(np.maximum(second, 0.0)))
-        return MixtureStatistics(count, moments)
+        moments = made(Moments, Spherical(), rounded, count, means, np.maximum(second, 0.0), None, None)
+        return made(MixtureStatistics, count, moments)
 
     def _about(self, means: Array, labels: Labels, chosen: Array) -> Array:
         """Sum of w |x - mean|^2 of the chosen clusters, shape (k,), row by row."""
@@ -235,8 +234,10 @@ def _gathered(columns: Array, labels: Labels, factors: list[float], k: int) -> A
     """Sum over rows, the columns of (width, m), of factor x row at each label, (m, len(factors)): shape (k, width)."""
     m, each = labels.shape
     if k * m <= _ONE_HOT:
-        table = sum(factor * (labels[:, i] == np.arange(k)[:, None]) for i, factor in enumerate(factors))
-        return np.dot(table, columns.T)
+        table, at = np.zeros(k * m), np.arange(m)
+        for factor, label in zip(factors, labels.T, strict=True):
+            table[label * m + at] += factor
+        return np.dot(table.reshape(k, m), columns.T)
     from scipy.sparse import csc_array  # a large module, which nothing else here needs
 
     starts = np.arange(0, m * each + 1, each, dtype=np.int32)
