@@ -295,13 +295,13 @@ def given_labels(rows, weights, params, inverse):
 
 @pytest.mark.parametrize("dof", [6.0, 30.0])
 def test_the_step_ahead_is_newtons_on_the_log_likelihood_of_the_rows(dof):
-    """`foreseen` leads to where Newton's method in 1 / dof does, by differences of densities that scipy computes."""
+    """`shortcut` leads to where Newton's method in 1 / dof does, by differences of densities that scipy computes."""
     rng = np.random.default_rng(2)
     rows, weights = rng.standard_t(9, (200, 3)), rng.random(200)
     family = lem.Student()
     params = family.params(np.zeros((1, 3)), np.eye(3)[None], dof)
     _, scales = family.infer(params, rows)
-    found = family.foreseen(params, family.expected(rows, weights[:, None], scales))
+    found = family.shortcut(params, family.expected(rows, weights[:, None], scales))
     at, step = 2 / dof, 1e-4
     low, here, high = (given_labels(rows, weights, params, at + way * step) for way in (-1, 0, 1))
     newton = at - step * (high - low) / 2 / (high - 2 * here + low)

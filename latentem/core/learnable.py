@@ -72,10 +72,11 @@ class Learnable(abc.ABC, Generic[S, P]):
         """Claims that these parameters belie, in sentences; `check_model` asks."""
         return ()
 
-    def foreseen(self, params: P, statistics: S) -> S | None:
-        """Statistics whose M-step comes nearer to the maximum than that of these, where plain steps would creep.
+    def shortcut(self, params: P, statistics: S) -> S | None:
+        """Statistics to whose M-step a slow run may leap, where a way is known that is no step of EM.
 
-        A run that is slow tries it as a leap, and the objective judges. None: nothing is known.
+        Conditional maxima of the likelihood itself, as in ECME (Liu and Rubin, 1994), are such ways. The leap is tried
+        and audited as any other. None: none is known.
 
         Args:
             params: Where the statistics were taken.
@@ -177,11 +178,11 @@ class Whole(Learnable[S, P]):
             total += part.cancellation(_share(name)(params), _share(name)(statistics))
         return total
 
-    def foreseen(self, params: P, statistics: S) -> S | None:
+    def shortcut(self, params: P, statistics: S) -> S | None:
         found = None
         for name, part in self.pieces.items():
             share = _share(name)
-            mine = part.foreseen(share(params), share(statistics)) if self.seen(name, statistics) else None
+            mine = part.shortcut(share(params), share(statistics)) if self.seen(name, statistics) else None
             if mine is not None:
                 found = put(statistics if found is None else found, _path(name), mine)
         return found

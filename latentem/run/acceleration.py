@@ -133,7 +133,7 @@ class Acceleration(abc.ABC):
         rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
-        if memory.failures == 0 and (found := _foreseen(model, at, last)) is not None:
+        if memory.failures == 0 and (found := _shortcut(model, at, last)) is not None:
             return found, evolve(memory, departing=False)
         if memory.departing:
             return self._ahead(model, memory, at)
@@ -252,9 +252,9 @@ def _measured(model: Model, memory: Memory) -> Memory:
     return evolve(memory, products=products)
 
 
-def _foreseen(model: Model, at: Pass, last: Point) -> Leap | None:
+def _shortcut(model: Model, at: Pass, last: Point) -> Leap | None:
     """The leap that the model itself proposes, if it leads elsewhere than a plain step, and uphill."""
-    statistics = model.foreseen(at.params, at.expectation.statistics)
+    statistics = model.shortcut(at.params, at.expectation.statistics)
     with np.errstate(all="ignore"):
         found = None if statistics is None else _leap(model, at, statistics, last)
     return found if found is not None and found.ascent > 0 and found.params != last.following else None

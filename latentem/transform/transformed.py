@@ -74,8 +74,8 @@ class Transformed(LatentModel[Any, Any, Any, P]):
     def cancellation(self, params: P, statistics: Any) -> float:
         return self.inner.cancellation(params, statistics)
 
-    def foreseen(self, params: P, statistics: Any) -> Any:
-        return self.inner.foreseen(params, statistics)
+    def shortcut(self, params: P, statistics: Any) -> Any:
+        return self.inner.shortcut(params, statistics)
 
     def contradictions(self, params: P) -> Iterable[str]:
         return self.inner.contradictions(params)

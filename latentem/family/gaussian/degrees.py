@@ -13,7 +13,7 @@ _EPS = float(np.finfo(float).eps)
 _STEPS = 30
 """The most steps of Newton's method, which takes two to four."""
 _TIMES, _NEARLY_NORMAL = 4.0, 20.0
-"""How many times they grow at most until they are as many as the second; from there to a normal density it is not far."""
+"""How many times they grow at most, until they are as many as the second: from there to a normal density it is near."""
 
 
 def log_gamma_constant(y: Array) -> Array:

@@ -201,7 +201,7 @@ class Student(ScatterFamily[StudentStatistics, StudentParams]):
         ]
         return [*super().diagnose(params, statistics), *at]
 
-    def foreseen(self, params: StudentParams, statistics: StudentStatistics) -> StudentStatistics | None:
+    def shortcut(self, params: StudentParams, statistics: StudentStatistics) -> StudentStatistics | None:
         """Statistics at which the degrees of freedom are those that a Newton step ahead finds; the rest is as it is.
 
         Known scales u would tell large degrees of freedom so well that plain steps, which go by them, creep there. The
