@@ -80,8 +80,14 @@ REASONS = {
     **{(lem.Discriminant, name): ITS_OWN for name in ("classes", "noun")},
     **{(cls, "elliptical"): "its densities are of another shape" for cls in (lem.MixtureOf, lem.ZeroInflated)},
     (lem.LogNormal, "elliptical"): "its densities are of another shape",
+    **{(cls, "ellipsoidal"): "its densities are of another shape" for cls in (lem.MixtureOf, lem.ZeroInflated)},
+    (lem.Assorted, "ellipsoidal"): "its densities are of several shapes",
+    **{(cls, "ellipsoidal"): "a start sees all columns, and a part some" for cls in (lem.family.Part, lem.Product)},
     (lem.Assorted, "alike"): "statistics of two families cannot be joined, as parameters can",
-    **{(lem.LogNormal, name): ITS_OWN for name in ("atoms", "cells", "coordinates", "describe", "support")},
+    **{
+        (lem.LogNormal, name): ITS_OWN
+        for name in ("atoms", "cells", "coordinates", "describe", "ellipsoidal", "support")
+    },
     (lem.LogNormal, "alike"): "what are the same distribution are so whatever the data",
     **{(lem.LogNormal, name): "it takes no missing values" for name in ("takes_missing", "expected")},
 }

@@ -21,6 +21,11 @@ class Clustering(Protocol):
         ...
 
     @property
+    def ellipsoidal(self) -> bool:
+        """Whether a cluster of rows, in their coordinates, is told by its mean and its scatter."""
+        ...
+
+    @property
     def location(self) -> Path:
         """Path of the block that says where the components are."""
         ...

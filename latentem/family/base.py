@@ -73,6 +73,11 @@ class Family(Learnable[S, P]):
         """Whether a row may hold NaN, for a value that is missing at random."""
         return False
 
+    @property
+    def ellipsoidal(self) -> bool:
+        """Whether densities are constant on ellipsoids, in `coordinates`, so that starts may merge rows by scatter."""
+        return False
+
     def infer(self, params: P, x: Array) -> tuple[Array, Hidden | None]:
         """The log densities of `log_density`, and q(h | x_n, z = k) where a component has latents h of its own."""
         return self.log_density(params, x), None

@@ -96,6 +96,11 @@ class KMeans(Transformed[MixtureParams]):
         return 0
 
     @property
+    def ellipsoidal(self) -> bool:
+        """Clusters have a centre, and no shape of their own."""
+        return False
+
+    @property
     def hard(self) -> bool:
         return True
 

@@ -112,6 +112,11 @@ class ComponentModel(LatentModel[X, R, S, P], Whole[S, P]):
         return self.family.background
 
     @property
+    def ellipsoidal(self) -> bool:
+        """Whether a component is told by its mean and its scatter."""
+        return self.family.ellipsoidal
+
+    @property
     def hard(self) -> bool:
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from functools import partial
+from itertools import cycle, islice
 from typing import Any, final
 
 import numpy as np
@@ -13,6 +14,8 @@ from latentem.arrays import Array, Labels
 from latentem.core import Cache, Clustering, LatentModel, Placed, row_count, tree_sum
 from latentem.data import Rows, weight_of
 from latentem.engine.blas import one_thread
+from latentem.start.agglomeration import MOST, ROWS, WIDEST, agglomerated
+from latentem.start.columns import filled, ranks, scaled
 from latentem.start.drawing import distances_to, sample
 from latentem.start.oversampling import oversampled
 
@@ -20,8 +23,6 @@ Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
 Way = Callable[[Random], Any]
 """How the parameters of a start are drawn."""
-_FAR = 1e100
-"""Values from which squares come near the end of floats, and below the inverse of which they vanish."""
 _NOISE = 0.1
 """The share of every row that noise has at a start."""
 _SAMPLE, _FEWEST = 2**16, 2**12
@@ -41,9 +42,9 @@ class Seeder:
         self._live, self._chunks = sample(data, _size(base, data), seed)
         self._weight = weight_of(self._chunks)
         x = np.concatenate([chunk.x for chunk in self._chunks])
-        self._x = _filled(x, self._weight)
+        self._x = filled(x, self._weight)
         own = base.coordinates(x)  # of values as they are given: what is missing is filled in afterwards, on this scale
-        self._coordinates = None if own is None else _filled(own, self._weight)
+        self._coordinates = None if own is None else filled(own, self._weight)
         masks = [chunk.allowed for chunk in self._chunks]
         self._allowed = None if masks[0] is None else np.concatenate(masks)
         # What is rare may be missing from a sample, and a family may not do without it; clusters can.
@@ -54,11 +55,20 @@ class Seeder:
             self._pooled = data.total(partial(_evenly, base))
         self._seed = seed
         self._places = base.k - base.background
+        few = x.shape[1] <= WIDEST and self._places <= MOST
+        self._agglomerates = base.ellipsoidal and self._allowed is None and few
         self._reference: Any = None
 
     @property
     def ways(self) -> Sequence[tuple[str, Way]]:
-        """The ways in which a fit makes its starts in turn, by name."""
+        """The ways in which a fit makes its starts in turn, by name; the fourth of ten may be agglomeration."""
+        turns = list(islice(cycle(self._random), 10))
+        if self._agglomerates:
+            turns[3] = "hierarchical agglomeration", self.agglomeration  # once in ten: it is much the same each time
+        return turns
+
+    @property
+    def _random(self) -> Sequence[tuple[str, Way]]:
         standardised = "k-means++ on standardised columns", partial(self.plus_plus, standardised=True)
         groups = "means of random groups of rows", self.groups
         if self._coordinates is not None:
@@ -95,16 +105,16 @@ class Seeder:
     def along_ranks(self, rng: Random) -> Any:
         """k-means++ on ranks, where one tail of a column is long on any scale."""
         assert self._coordinates is not None
-        return self._spread_out(rng, self._standardised(_ranks(self._coordinates)))
+        return self._spread_out(rng, self._standardised(ranks(self._coordinates)))
 
     def _centred(self, x: Array) -> Array:
         """Rows about their mean, in a unit in which squares neither overflow nor vanish."""
-        x = _scaled(x, np.abs(x).max())
+        x = scaled(x, np.abs(x).max())
         return x - np.average(x, axis=0, weights=self._weight)
 
     def _standardised(self, x: Array) -> Array:
         """Columns of mean 0 and variance 1; one that does not vary stays at 0."""
-        x = self._centred(_scaled(x, np.abs(x).max(axis=0)))
+        x = self._centred(scaled(x, np.abs(x).max(axis=0)))
         spread = np.sqrt(np.average(x * x, axis=0, weights=self._weight))
         x /= np.where(spread > 0, spread, 1.0)
         return x
@@ -145,20 +155,37 @@ class Seeder:
         k, live = self._places, np.flatnonzero(self._weight)
         size = max(1, min(self._x.shape[1] + 1, len(live) // k))  # d + 1 rows span the space
         chosen = rng.permutation(live)[: k * size]
-        labels, each = np.arange(len(chosen)) % k, self._weight.sum() / len(live)
+        labels, each = np.arange(len(chosen)) % k, np.full(len(chosen), self._weight.sum() / len(live))
         if self._base.hard:
-            own = self._base.clustered(Rows(self._x[chosen], np.full(len(chosen), each)), labels)
+            own = self._base.clustered(Rows(self._x[chosen], each), labels)
         else:
-            responsibilities = beside_noise(self._base, np.full((len(self._x), k), 1 / k))
-            weight = np.zeros(len(self._x))
-            responsibilities[chosen] = beside_noise(self._base, np.eye(k)[labels])
-            weight[chosen] = each
-            own = statistics_of(self._base, self._chunks, self._restricted(responsibilities), weight)
+            own = self._of_some(chosen, labels, each)
         params = self._model.first(self._pooled)
         for block in self._model.blocks():
             if block.path == self._base.location:
                 params = block.apply(self._shared(own), params)
         return params
+
+    def agglomeration(self, rng: Random) -> Any:
+        """Groups that are merged two by two, of a few hundred rows."""
+        # (eq: agglomeration)
+        live = np.flatnonzero(self._weight)
+        chosen = live if len(live) <= ROWS else rng.choice(live, ROWS, replace=False)
+        x = self._standardised(self._x if self._coordinates is None else self._coordinates)[chosen]
+        weight = self._weight[chosen]
+        labels = agglomerated(x, weight, self._places, rng)
+        if labels.max(initial=0) + 1 < self._places:
+            return self.plus_plus(rng, standardised=True)
+        weight = weight * (self._weight.sum() / weight.sum())
+        return self._model.first(self._shared(self._of_some(chosen, labels, weight)))
+
+    def _of_some(self, chosen: Labels, labels: Labels, weight: Array) -> Any:
+        """Statistics of a few rows alone, of these labels and weights."""
+        responsibilities = beside_noise(self._base, np.full((len(self._x), self._places), 1 / self._places))
+        responsibilities[chosen] = beside_noise(self._base, np.eye(self._places)[labels])
+        weights = np.zeros(len(self._x))
+        weights[chosen] = weight
+        return statistics_of(self._base, self._chunks, self._restricted(responsibilities), weights)
 
     def _known(self) -> list[Any]:
         if self._allowed is None:
@@ -209,31 +236,6 @@ def _size(base: Clustering, data: Placed[Any]) -> int:
 
 def _evenly(base: Clustering, chunk: Any, cache: Cache) -> Any:
     return base.evened(chunk)
-
-
-def _scaled(x: Array, largest: Any) -> Array:
-    """Rows, or columns of them, divided by a power of two, which rounds nothing, where squares would be no floats."""
-    far = (largest > 0) & ~((largest > 1 / _FAR) & (largest < _FAR))
-    return np.ldexp(x, -np.ceil(np.log2(np.where(far, largest, 1.0))).astype(int)) if np.any(far) else x
-
-
-def _filled(x: Array, weight: Array) -> Array:
-    """The rows with the mean of its column in the place of each missing value: only for distances."""
-    missing = np.isnan(x)
-    if not missing.any():
-        return x
-    present = np.where(missing, 0.0, weight[:, None])
-    means = (present * np.where(missing, 0.0, x)).sum(axis=0) / present.sum(axis=0)
-    return np.where(missing, means, x)
-
-
-def _ranks(x: Array) -> Array:
-    """The rank of each value in its column; equal values share one."""
-    ranks = np.empty_like(x)
-    for i, column in enumerate(x.T):
-        _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks[:, i] = (counts.cumsum() - counts / 2)[which]  # the middle of the places that equal values take
-    return ranks
 
 
 def statistics_of(base: Clustering, chunks: Iterable[Any], responsibilities: Array, weight: Array | None = None) -> Any:

@@ -1,7 +1,8 @@
-"""Where runs begin: k-means++ on standardised and on raw columns, and small random groups of rows.
+"""Where runs begin: k-means++ on standardised and on raw columns, small random groups of rows, and agglomeration.
 
-Each fails on real data where another works, so a fit takes them in turn. A family of skewed values gives coordinates
-of its own, such as logarithms: k-means++ on these, and on ranks, takes the place of that on raw columns.
+Each fails on real data where another works, so a fit takes them in turn; agglomeration is for families of ellipsoids,
+such as Gaussians. A family of skewed values gives coordinates of its own, such as logarithms: k-means++ on these, and
+on ranks, takes the place of that on raw columns.
 Responsibilities drawn at random for all rows are not among them: for large n they put every component at the mean,
 which is a saddle. Of many rows a sample is drawn, once for all starts; the rest of the data stays where it is.
 """

@@ -161,6 +161,10 @@ class Noisy(Named, Family[NoisyStatistics, NoisyParams], Whole[NoisyStatistics, 
     def atoms(self, x: Array) -> npt.NDArray[np.bool_]:
         return self.family.atoms(x)
 
+    @property
+    def ellipsoidal(self) -> bool:
+        return self.family.ellipsoidal
+
     def coordinates(self, x: Array) -> Array | None:
         return self.family.coordinates(x)
 

@@ -83,6 +83,10 @@ class LogNormal(Family[Moments, GaussianParams], Whole[Moments, GaussianParams])
     def cells(self, x: Array) -> Mask:
         return np.asarray(x > 0)
 
+    @property
+    def ellipsoidal(self) -> bool:
+        return True
+
     def coordinates(self, x: Array) -> Array:
         return log_of_positive(x)
 

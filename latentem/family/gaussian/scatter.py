@@ -73,6 +73,10 @@ class ScatterFamily(Family[S, P]):
         if not isinstance(self.prior, CovariancePrior):
             raise TypeError(f"prior was given as {self.prior!r}: give Floor(eps), InverseWishart(scale, dof) or None")
 
+    @property
+    def ellipsoidal(self) -> bool:
+        return True
+
     def count(self, params: P) -> int:
         return len(params.means)
 
@@ -87,9 +91,8 @@ class ScatterFamily(Family[S, P]):
 
     def sharing(self, statistics: S, x: Array, weight: Array) -> S:
         moments = self._moments(statistics)
-        return self._with_moments(
-            statistics, evolve(moments, observed=ColumnMoments.of(x, weight, self.structure.each))
-        )
+        observed = ColumnMoments.of(x, weight, self.structure.each)
+        return self._with_moments(statistics, evolve(moments, observed=observed))
 
     @abc.abstractmethod
     def _with_moments(self, statistics: S, moments: Moments) -> S:
