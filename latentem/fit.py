@@ -12,9 +12,11 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar, final
 
+from latentem.compiled import Loops, chosen
 from latentem.core import ColumnError, Degenerate, Engine, InOrder, LatentModel, Placed, RowError, row_count
 from latentem.data import Chunks
 from latentem.engine.blas import one_thread
+from latentem.engine.looped import Looped, using
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
@@ -125,7 +127,7 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
     runner, engine, start = settings.runner, settings.engine, settings.start
     n_starts, checkpoint, rng = settings.n_starts, settings.checkpoint, settings.rng
     model, chunks = given.model, given.model.chunks(given.data, given.weights, given.allowed)
-    book = book_of(model, chunks, settings)
+    loops, book = loops_of(model, chunks), book_of(model, chunks, settings)
     stood = None if book is None else book.read()
     if stood is not None and stood.outcome is not None:
         _LOG.info("the checkpoint %s holds the whole fit", checkpoint)
@@ -135,9 +137,11 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
         _LOG.info("a fit goes on from the checkpoint %s", checkpoint)
     fewer = for_runs(model, chunks, runner)
     whole, placed = (InOrder(chunks), engine.place(fewer)) if fewer is not chunks else (engine.place(chunks),) * 2
+    if loops is not None:
+        whole, placed = Looped(whole, loops), Looped(placed, loops)
     runs = 1 if start is not None else n_starts
     # What parameters keep of themselves has the same bits here as wherever chunks are computed.
-    with one_thread(), _shown(settings, model, chunks, runs) as shown:
+    with one_thread(), _shown(settings, model, _edges(chunks), runs) as shown, using(loops, shown and shown.preparing):
         check(given, chunks, whole)
         with columns_by_name(given):
             model = model.settled(whole)
@@ -176,6 +180,7 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
         start=outcome.first,
         columns=given.columns,
         categories=given.categories,
+        loops=None if loops is None else str(loops),
     )
     _LOG.info("the fit of %r ends: %s; objective %.9g nats", model, status, fitted.objective)
     for event in fitted.events:
@@ -186,25 +191,37 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
     return fitted
 
 
+def loops_of(model: Model, chunks: Sequence[Any]) -> Loops | None:
+    """The compiled loops that a fit of these chunks runs in; None: those of numpy. What it raises, `chosen` raises."""
+    edges = _edges(chunks)
+    return chosen(model.loops, math.inf if edges is None else edges[-1])
+
+
 def book_of(model: Model, chunks: Sequence[Any], settings: Settings) -> Checkpoint | None:
     """The checkpoint of a fit, if it is to have one; what it was of is told apart by all that the answer depends on."""
     if settings.checkpoint is None:
         return None
     known = {name: getattr(settings, name) for name in ("start", "n_starts", "rng", "runner")}
+    if (loops := loops_of(model, chunks)) is not None:
+        known["loops"] = loops
     return Checkpoint(settings.checkpoint, library(), refuse_strangers, model=model, data=sample(chunks), **known)
 
 
 def _shown(
-    settings: Settings, model: Model, chunks: Sequence[Any], runs: int
+    settings: Settings, model: Model, edges: Sequence[int] | None, runs: int
 ) -> AbstractContextManager[Progress | None]:
     if not settings.progress:
         return nullcontext()
-    edges = chunks.edges if isinstance(chunks, Chunks) else None
-    if isinstance(chunks, list | tuple):
-        edges = (0, *accumulate(map(row_count, chunks)))
     rows, runner = None if edges is None else edges[-1], settings.runner
     title = repr(model) if settings.title is None else settings.title
     return Progress(title, rows=rows, starts=runs, trial=runner.trial, runner=runner, edges=edges, on=settings.shown)
+
+
+def _edges(chunks: Sequence[Any]) -> tuple[int, ...] | None:
+    """At which rows the chunks begin, and the number of rows at last; None where that is not known."""
+    if isinstance(chunks, list | tuple):
+        return 0, *accumulate(map(row_count, chunks))
+    return chunks.edges if isinstance(chunks, Chunks) else None
 
 
 @contextmanager

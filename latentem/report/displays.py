@@ -36,6 +36,9 @@ class Display(abc.ABC):
     def show(self, reading: Reading, outcome: str | None) -> None:
         """Show how far the work has come, or at its end also what it came to."""
 
+    def say(self, title: str, what: str) -> None:  # noqa: B027 - optional
+        """Say what is done before the first State."""
+
     def show_pass(self, title: str, under_way: PassUnderWay, reading: Reading | None) -> None:  # noqa: B027 - optional
         """Show how far one long pass has come; the reading is that of the last State, None before the first."""
 
@@ -54,6 +57,9 @@ class Lines(Display):
 
     def begin(self, title: str) -> None:
         print(f"{title}: begins", file=self._stream, flush=True)
+
+    def say(self, title: str, what: str) -> None:
+        print(f"{title}: {what}", file=self._stream, flush=True)
 
     def show(self, reading: Reading, outcome: str | None) -> None:
         told = f"{reading.title}: {reading.place}, {reading.books}; {reading.times}"
@@ -80,6 +86,9 @@ class Terminal(Display):
     def begin(self, title: str) -> None:
         self._live.update(_heading(title), refresh=True)
 
+    def say(self, title: str, what: str) -> None:
+        self._live.update(_with_words(title, what), refresh=True)
+
     def show(self, reading: Reading, outcome: str | None) -> None:
         self._live.update(_drawn(reading, outcome), refresh=True)
 
@@ -99,6 +108,9 @@ class Notebook(Display):
 
     def begin(self, title: str) -> None:
         self._handle = import_module("IPython.display").display(_heading(title), display_id=True)
+
+    def say(self, title: str, what: str) -> None:
+        self._handle.update(_with_words(title, what))
 
     def show(self, reading: Reading, outcome: str | None) -> None:
         self._handle.update(_drawn(reading, outcome))
@@ -122,6 +134,12 @@ def _heading(title: str) -> Any:
     # As Text, or rich would read signs in the name of a model as its own.
     drawn = import_module("rich.table").Table.grid(padding=(0, 1))
     drawn.add_row(import_module("rich.text").Text(title, style="bold"))
+    return drawn
+
+
+def _with_words(title: str, what: str) -> Any:
+    drawn = _heading(title)
+    drawn.add_row(import_module("rich.text").Text(what))
     return drawn
 
 

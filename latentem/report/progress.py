@@ -78,6 +78,10 @@ class Progress:
         if time.monotonic() >= self._due:
             self._draw()
 
+    def preparing(self, what: str) -> None:
+        """Say what is done before the first State."""
+        self._told(lambda shown: shown.say(self._title, what))
+
     def passing(self, done: int, count: int) -> None:
         """Note that so many chunks of a pass are done, and of how many."""
         now = time.monotonic()

@@ -45,6 +45,7 @@ class Summary:
         ended: How many of them were run to the end.
         reached: How many of those ended at this maximum.
         events: What a reader should know.
+        loops: What compiled the loops that its passes ran in; None where numpy computed.
     """
 
     model: str
@@ -70,6 +71,7 @@ class Summary:
     ended: int
     reached: int
     events: tuple[Event, ...]
+    loops: str | None = None
 
     @classmethod
     def of(cls, fit: Any) -> Self:
@@ -103,6 +105,7 @@ class Summary:
             ended=ended,
             reached=reached,
             events=fit.events,
+            loops=fit.loops,
         )
 
     def text(self) -> str:
@@ -195,11 +198,12 @@ class Summary:
             count += f", AIC {number(self.aic)}, BIC {number(self.bic)} (lower is better)"
         for name, figure in self.figures:
             count += f", {name} {number(figure)}"
+        loops = [] if self.loops is None else [f"passes in compiled loops ({self.loops})"]
         if self.starts <= 1:
-            return [likelihood, count]
+            return [likelihood, count, *loops]
         best = "ended at this maximum" if self.reached > 1 else "ended at this maximum, the best"
         ends = f"; of the {self.ended} that were run to the end, {self.reached} {best}" if self.ended else ""
-        return [likelihood, count, f"{self.starts} starts{ends}"]
+        return [likelihood, count, f"{self.starts} starts{ends}", *loops]
 
     @property
     def told(self) -> list[str]:

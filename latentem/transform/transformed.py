@@ -151,6 +151,9 @@ class SamePosterior(Transformed[P]):
     def expectation(self, params: P, chunk: Any, cache: Cache | None = None) -> Expectation[Any]:
         return self.inner.expectation(params, chunk, cache)
 
+    def loops(self, rows: float) -> tuple[str, ...]:
+        return self.inner.loops(rows)
+
 
 def layers(model: Model) -> Iterator[Model]:
     """The model, the one inside it, and so on to the innermost."""

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
 from latentem.family.base import refuse_other_columns, refuse_other_params
+from latentem.family.gaussian.compiled import loops_of
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
 from latentem.family.gaussian.missing import Completion, available
@@ -74,6 +75,10 @@ class Gaussian(ScatterFamily[Moments, GaussianParams]):
             return products  # cheaper even where all but one component are ruled out
         whitened = WhitenedKernel.of(params, log_weights)
         return products if products.cost < whitened_cost(params, whitened.share) else whitened
+
+    @property
+    def loops(self) -> tuple[str, ...]:
+        return loops_of(self.structure)
 
     def statistics(self, x: Array, weights: Array) -> Moments:
         missing = np.isnan(x)

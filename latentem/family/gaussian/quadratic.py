@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from typing import Any, Self, final
+from typing import Self, final
 
 import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, made
+from latentem.compiled import running
+from latentem.data import Rows
 from latentem.family.gaussian.centred import centred, few
+from latentem.family.gaussian.compiled import CompiledPass
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.feature_form import FeatureForm
@@ -20,6 +24,8 @@ from latentem.kernel.base import FEW, NARROWED, UNIT, Sums
 
 _OTHERS = 32
 """Kernels about other origins that are kept: chunks that are alike share one; those that drift could fill memory."""
+_ONCE = np.empty(0)
+"""Weights of rows that count once each, for a compiled loop."""
 
 
 @final
@@ -55,6 +61,29 @@ class QuadraticKernel(FeatureForm):
         """For rows that are too far from the origin, or whose columns correlate: turned, where there is a matrix."""
         return TurnedKernel.of(self.params, self.log_weights) if isinstance(self.form, Full) else None
 
+    @cached_property
+    def _compiled(self) -> CompiledPass:
+        return CompiledPass(self.params, self.log_weights - 0.5 * self.params.log_partitions)
+
+    def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
+        found = self._by_products(chunk) or self._compiled(chunk)
+        return centred(self.params, self.log_weights, chunk) if found is None and few(self.params, chunk) else found
+
+    def _by_products(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
+        """The two products in one compiled loop, where it is there and the whole chunk is near the origin."""
+        loop = running("products") if self.whitens and chunk.allowed is None else None
+        if loop is None:
+            return None
+        kernel = self.about(chunk.centre)
+        if not kernel.sound(*chunk.bounds):
+            return None
+        sums, count = kernel.sums(), np.zeros(len(self.log_weights))
+        sums.rows = len(chunk)
+        weight = _ONCE if chunk.weight is None else chunk.weight
+        entropy = loop(chunk.x, weight, kernel.origin, kernel.natural, count, sums.products)
+        moments = None if math.isnan(entropy) else kernel.statistics(sums)
+        return None if moments is None else (count, moments, entropy)
+
     @property
     def whitens(self) -> bool:
         """Whether each component has a matrix to whiten with."""
@@ -75,9 +104,6 @@ class QuadraticKernel(FeatureForm):
                 self.others.clear()
             self.others[key] = other
         return other
-
-    def whole(self, chunk: Any) -> tuple[Array, Moments, float] | None:
-        return centred(self.params, self.log_weights, chunk) if few(self.params, chunk) else None
 
     @property
     def cost(self) -> float:

@@ -9,7 +9,9 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, own
+from latentem.data import Rows
 from latentem.family.gaussian.centred import centred, few
+from latentem.family.gaussian.compiled import CompiledPass
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel import Buffers
@@ -67,6 +69,14 @@ class WhitenedKernel(Kernel):
         whiteners, _ = params.factors
         return cls(params, log_weights, whiteners, own(log_weights - 0.5 * params.log_partitions))
 
+    @cached_property
+    def _compiled(self) -> CompiledPass:
+        return CompiledPass(self.params, self.constants)
+
+    def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
+        found = self._compiled(chunk)
+        return centred(self.params, self.log_weights, chunk) if found is None and few(self.params, chunk) else found
+
     @property
     def rows(self) -> int:
         return max(500, min(4000, _BLOCK // self.params.means.shape[1]))
@@ -83,9 +93,6 @@ class WhitenedKernel(Kernel):
     @cached_property
     def _turned(self) -> Array:
         return np.ascontiguousarray(self.whiteners.transpose(0, 2, 1))
-
-    def whole(self, chunk: Any) -> tuple[Array, Moments, float] | None:
-        return centred(self.params, self.log_weights, chunk) if few(self.params, chunk) else None
 
     def sums(self) -> Scatter:
         return Scatter(*self.params.means.shape)

@@ -1,0 +1,130 @@
+"""Which loops the passes of a fit run in: numpy's, or compiled ones. It is chosen once a fit, for bits differ."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from typing import Any, final
+
+from attrs import frozen
+
+_LOG = logging.getLogger(__name__)
+VARIABLE = "LATENTEM_COMPILED"
+"""The environment variable by which compiled loops are never used, "0", or for few rows too, "1"."""
+
+_chosen: ContextVar[Loops | None] = ContextVar("latentem_loops", default=None)
+_ready: dict[str, Callable[..., Any]] = {}
+"""The loops that are compiled or loaded in this process, by name."""
+_lock = threading.Lock()
+
+
+@final
+@frozen
+class Loops:
+    """Compiled loops that a fit has chosen; a value that travels with the work to wherever it is done.
+
+    Attributes:
+        names: Their names in `latentem.compiled.loops`.
+        numba: The version of numba, for another may give other bits.
+    """
+
+    names: tuple[str, ...]
+    numba: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether this process has them."""
+        return all(name in _ready for name in self.names)
+
+    def prepare(self) -> None:
+        """Compile them, or load what was compiled before: some seconds once on a machine, then less than one.
+
+        Raises:
+            RuntimeError: this process has no numba, or another version.
+        """
+        if self.ready:
+            return
+        if found_numba() != self.numba:
+            here = "it is not installed" if found_numba() is None else f"there is {found_numba()}"
+            remedy = f"install that version, or set {VARIABLE}=0 where the fit begins"
+            raise RuntimeError(f"this fit runs in loops compiled by numba {self.numba}, but here {here}: {remedy}")
+        with _lock:
+            for name in self.names:
+                if name not in _ready:
+                    loop, signature = import_module("latentem.compiled.loops").LOOPS[name]
+                    if not loop.signatures:
+                        loop.compile(signature)
+                        loop.disable_compile()  # arguments of other types are converted, or refused
+                    _ready[name] = loop
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Within, this thread runs in them."""
+        self.prepare()
+        before = _chosen.set(self)
+        try:
+            yield
+        finally:
+            _chosen.reset(before)
+
+    def __str__(self) -> str:
+        return f"numba {self.numba}"
+
+
+def running(name: str) -> Callable[..., Any] | None:
+    """The compiled loop of this name, where this thread runs in it; None where numpy is to compute."""
+    chosen = _chosen.get()
+    return _ready[name] if chosen is not None and name in chosen.names else None
+
+
+def chosen(wanted: Callable[[float], tuple[str, ...]], rows: float) -> Loops | None:
+    """The loops that a fit is to run in; None for those of numpy.
+
+    Args:
+        wanted: Names of the loops that are worth their while for so many rows.
+        rows: How many there are.
+
+    Raises:
+        ValueError: the environment variable holds something else than 0 or 1.
+        ImportError: it asks for compiled loops, and numba is not installed.
+    """
+    told = os.environ.get(VARIABLE, "")
+    if told not in ("", "0", "1"):
+        raise ValueError(f"{VARIABLE} is {told!r}: set it to 0, never, or 1, always; unset, many rows are compiled")
+    names = () if told == "0" else wanted(math.inf if told == "1" else rows)
+    if not names:
+        return None
+    numba = found_numba()
+    if numba is None and told == "1":
+        how = "pip install numba (in a checkout of latentem, pip install '.[fast]')"
+        raise ImportError(f"{VARIABLE}=1 asks for loops compiled by numba, which cannot be imported: {how}")
+    return None if numba is None else Loops(names, numba)
+
+
+@cache
+def found_numba() -> str | None:
+    """The version of numba, which is imported for it; None where that cannot be."""
+    try:
+        version: str = import_module("numba").__version__
+    except ImportError as error:  # it is not there, or not for this numpy
+        _LOG.info("no compiled loops: %s", error)
+        return None
+    return version
+
+
+def _forget() -> None:
+    """A forked child has none of the threads that may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,488 @@
+"""The loops that numba compiles, all in this one file: what numba keeps on disk is renewed when the file changes.
+
+A loop takes read-only arrays, adds to others, and says by a NaN that numpy must look at the chunk. It goes through
+the rows in blocks of 256, turned so that each column of a block lies in one piece: the innermost loops run along the
+rows of a block, whose number the compiler knows, and become vector instructions. Components are outside of them.
+
+Fused multiplication and addition ("contract") is allowed everywhere, another order of summation ("reassoc") only in
+functions that sum one block. NaN and infinity are never assumed away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.core import types
+from numba.extending import intrinsic
+
+from latentem.arrays import Array
+
+ROWS = 256
+"""Rows in a block: a power of two, so that vectors of any length divide it."""
+_ORDERED = frozenset({"contract"})
+_SUMMED = frozenset({"contract", "reassoc", "nsz"})
+
+
+def _loop(fastmath: frozenset[str] = _ORDERED) -> Callable[[Callable[..., Any]], Any]:
+    """Have numba compile a function when it is first called, and keep the result on disk where it can be written."""
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # there is no place that can be written
+            return njit(**options)(function)
+
+    return decorated
+
+
+@intrinsic
+def _bits_of(typing, value):  # type: ignore[no-untyped-def]
+    """The bits of a float as an integer."""
+    return types.int64(types.float64), lambda context, builder, signature, arguments: builder.bitcast(
+        arguments[0], context.get_value_type(types.int64)
+    )
+
+
+@intrinsic
+def _of_bits(typing, bits):  # type: ignore[no-untyped-def]
+    """The float that has these bits."""
+    return types.float64(types.int64), lambda context, builder, signature, arguments: builder.bitcast(
+        arguments[0], context.get_value_type(types.float64)
+    )
+
+
+# Exponentials and logarithms: numba calls those of the C library, a number at a time. The coefficients are those of
+# polynomials through Chebyshev points, which tests/test_compiled.py compares with 50 digits.
+_NEVER = -5e299
+"""Log joints below it stand for the log of zero, or for a density that no float holds."""
+_SHIFT = 1.5 * 2.0**52
+"""Added to a small number it leaves the nearest whole one in the last bits."""
+_SHIFT_BITS = int(np.float64(_SHIFT).view(np.int64))
+_ROOT_HALF = int(np.float64(np.sqrt(0.5)).view(np.int64))
+_PER_LN2 = 1.4426950408889634
+_LN2 = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
+"""The logarithm of 2 as a sum: the first has so few digits that its product with an exponent is exact."""
+_LN2_HIGH, _LN2_LOW = _LN2
+
+
+@_loop()
+def exp(x: float) -> float:
+    """The exponential within 1.2 units in the last place, for x up to 700; zero below -700, and NaN of NaN."""
+    shifted = x * _PER_LN2 + _SHIFT
+    n = shifted - _SHIFT
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    p = 2.510038549551032e-08
+    p = p * r + 2.7620088445409746e-07
+    p = p * r + 2.7557268459997064e-06
+    p = p * r + 2.4801521295954376e-05
+    p = p * r + 0.00019841269863053618
+    p = p * r + 0.0013888888917213717
+    p = p * r + 0.008333333333330062
+    p = p * r + 0.04166666666662413
+    p = p * r + 0.16666666666666669
+    p = p * r + 0.5
+    power = _of_bits((_bits_of(shifted) + 1023) << 52)
+    return 0.0 if x < -700.0 else (1.0 + (r + (r * r) * p)) * power
+
+
+@_loop()
+def log(x: float) -> float:
+    """The natural logarithm within one unit in the last place, of normal numbers above zero; NaN of NaN."""
+    bits = _bits_of(x)
+    exponent = (bits - _ROOT_HALF) >> 52
+    n = _of_bits(exponent + _SHIFT_BITS) - _SHIFT
+    f = _of_bits(bits - (exponent << 52)) - 1.0 + (x - x)  # a NaN's bits are those of a number
+    s = f / (2.0 + f)
+    z = s * s
+    p = 0.14617807153417325
+    p = p * z + 0.15331611722055008
+    p = p * z + 0.1818289243253687
+    p = p * z + 0.22222211089379496
+    p = p * z + 0.28571428626253836
+    p = p * z + 0.3999999999989889
+    p = p * z + 0.666666666666667
+    half = 0.5 * f * f
+    return n * _LN2_HIGH - ((half - (s * (half + z * p) + n * _LN2_LOW)) - f)
+
+
+# A block of rows.
+
+
+@_loop()
+def _turn(x: Array, begin: int, y: Array) -> int:
+    """Fill in the columns of a block, (d or more, 256); past the last row that row is repeated. How many there are."""
+    n, d = x.shape
+    count = min(ROWS, n - begin)
+    for r in range(count):
+        for i in range(d):
+            y[i, r] = x[begin + r, i]
+    for i in range(d):
+        for r in range(count, ROWS):
+            y[i, r] = y[i, count - 1]
+    return count
+
+
+@_loop()
+def _weigh(weight: Array, begin: int, count: int, out: Array) -> None:
+    """Fill in the weights of the rows of a block: one each where none are given, and zero for those repeated."""
+    for r in range(ROWS):
+        out[r] = 0.0
+    for r in range(count):
+        out[r] = weight[begin + r] if len(weight) else 1.0
+
+
+@_loop()
+def _fill(value: float, out: Array) -> None:
+    for r in range(ROWS):
+        out[r] = value
+
+
+# Posteriors: log joints of a block, (k, 256), become counts.
+
+
+@_loop()
+def _highest(table: Array, out: Array) -> None:
+    """The largest of each column."""
+    _fill(-np.inf, out)
+    for j in range(len(table)):
+        row = table[j]
+        for r in range(ROWS):
+            out[r] = max(row[r], out[r])
+
+
+@_loop()
+def _to_log(constant: float, distance: Array, highest: Array) -> None:
+    """From squared distances to log joints of one component, in place, and the highest so far."""
+    for r in range(ROWS):
+        value = constant - 0.5 * distance[r]
+        distance[r] = value
+        highest[r] = max(value, highest[r])
+
+
+@_loop()
+def _refuse_never(highest: Array) -> None:
+    """NaN where even the highest log joint stands for the log of zero."""
+    for r in range(ROWS):
+        value = highest[r]
+        highest[r] = value if value > _NEVER else np.nan
+
+
+@_loop()
+def _add_shares(log_joint: Array, highest: Array, shares: Array, total: Array, product: Array) -> None:
+    """Exponentials of what is left of log joints, their sums over the components, and those of their products."""
+    for r in range(ROWS):
+        value = log_joint[r] - highest[r]
+        share = exp(value)
+        shares[r] = share
+        total[r] += share
+        product[r] += share * value
+
+
+@_loop(_SUMMED)
+def _entropy(total: Array, product: Array, weight: Array, scale: Array) -> float:
+    """The entropy of the labels in nats, and what the shares must be multiplied by to be counts."""
+    entropy = 0.0
+    for r in range(ROWS):
+        scale[r] = weight[r] / total[r]
+        # (eq: two-products)
+        entropy += weight[r] * (log(total[r]) - product[r] / total[r])
+    return entropy
+
+
+@_loop(_SUMMED)
+def _to_counts(scale: Array, counts: Array) -> float:
+    """From shares to counts, in place; their sum."""
+    total = 0.0
+    for r in range(ROWS):
+        count = counts[r] * scale[r]
+        counts[r] = count
+        total += count
+    return total
+
+
+@njit(inline="always")  # called, its arrays might overlap for all that the compiler knows
+def _posterior(
+    log_joint: Array, highest: Array, weight: Array, counts: Array, count: Array, rows: tuple[Array, Array, Array]
+) -> float:
+    """Fill in the counts of a block, (k, 256), and add their sums to `count`, (k,); the entropy of the labels in nats.
+
+    What must hold of the rows, (256,), of the last three: nothing.
+    """
+    totals, products, scale = rows
+    _fill(0.0, totals)
+    _fill(0.0, products)
+    _refuse_never(highest)
+    for j in range(len(counts)):
+        _add_shares(log_joint[j], highest, counts[j], totals, products)
+    entropy = _entropy(totals, products, weight, scale)
+    for j in range(len(counts)):
+        count[j] += _to_counts(scale, counts[j])
+    return entropy
+
+
+# Diagonal covariances.
+
+
+@_loop()
+def _add_squares(y: Array, i: int, mean: Array, scale: Array, out: Array) -> None:
+    """Add the squares of four columns, less the means and scaled."""
+    a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
+    ma, mb, mc, md = mean[i], mean[i + 1], mean[i + 2], mean[i + 3]
+    sa, sb, sc, sd = scale[i], scale[i + 1], scale[i + 2], scale[i + 3]
+    for r in range(ROWS):
+        s, t = (a[r] - ma) * sa, (b[r] - mb) * sb
+        u, v = (c[r] - mc) * sc, (d[r] - md) * sd
+        out[r] += (s * s + t * t) + (u * u + v * v)
+
+
+@_loop(_SUMMED)
+def _add_moments(y: Array, i: int, mean: Array, counts: Array, first: Array, second: Array) -> None:
+    """Add the moments of four columns about the means."""
+    a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
+    s = t = u = v = ss = tt = uu = vv = 0.0
+    for r in range(ROWS):
+        ya, yb, yc, yd = a[r] - mean[i], b[r] - mean[i + 1], c[r] - mean[i + 2], d[r] - mean[i + 3]
+        wa, wb, wc, wd = counts[r] * ya, counts[r] * yb, counts[r] * yc, counts[r] * yd
+        s += wa
+        t += wb
+        u += wc
+        v += wd
+        ss += wa * ya
+        tt += wb * yb
+        uu += wc * yc
+        vv += wd * yd
+    first[i] += s
+    first[i + 1] += t
+    first[i + 2] += u
+    first[i + 3] += v
+    second[i] += ss
+    second[i + 1] += tt
+    second[i + 2] += uu
+    second[i + 3] += vv
+
+
+@_loop()
+def diagonal(
+    x: Array, weight: Array, means: Array, scales: Array, constants: Array, count: Array, first: Array, second: Array
+) -> float:
+    """The E-step of a mixture of Gaussians with diagonal covariances on rows, (n, d).
+
+    Args:
+        x: The rows, shape (n, d).
+        weight: How much each counts, shape (n,); of length 0 where each counts once.
+        means: Shape (k, e), with zeros in the columns from d to e, a multiple of 4.
+        scales: One over the standard deviations, likewise.
+        constants: Log weights and normalising constants, shape (k,).
+        count: The counts of the components are added to it, shape (k,).
+        first: So are their moments about the means, shape (k, e).
+        second: And the squares, shape (k, e).
+
+    Returns:
+        The entropy of the labels in nats; NaN where the posterior of some row is not defined.
+    """
+    k, wide = means.shape
+    y, counts, log_joint = np.zeros((wide, ROWS)), np.empty((k, ROWS)), np.empty((k, ROWS))
+    highest, weights, totals, products, scale = np.empty((5, ROWS))
+    entropy = 0.0
+    for begin in range(0, len(x), ROWS):
+        _weigh(weight, begin, _turn(x, begin, y), weights)
+        _fill(-np.inf, highest)
+        for j in range(k):
+            _fill(0.0, log_joint[j])
+            for i in range(0, wide, 4):
+                _add_squares(y, i, means[j], scales[j], log_joint[j])
+            _to_log(constants[j], log_joint[j], highest)
+        entropy += _posterior(log_joint, highest, weights, counts, count, (totals, products, scale))
+        for j in range(k):
+            for i in range(0, wide, 4):
+                _add_moments(y, i, means[j], counts[j], first[j], second[j])
+    return entropy
+
+
+# Full covariances.
+
+
+@_loop()
+def _subtract(y: Array, mean: Array, out: Array) -> None:
+    """The columns of a block less the means."""
+    for i in range(len(y)):
+        a, b = y[i], out[i]
+        for r in range(ROWS):
+            b[r] = a[r] - mean[i]
+
+
+@_loop()
+def _add_whitened(y: Array, b: int, row: Array, following: Array, s: Array, t: Array) -> None:
+    """Add the products of four columns with two rows of a matrix."""
+    c, d, e, f = y[b], y[b + 1], y[b + 2], y[b + 3]
+    for r in range(ROWS):
+        s[r] += (row[b] * c[r] + row[b + 1] * d[r]) + (row[b + 2] * e[r] + row[b + 3] * f[r])
+        t[r] += (following[b] * c[r] + following[b + 1] * d[r]) + (following[b + 2] * e[r] + following[b + 3] * f[r])
+
+
+@_loop()
+def _add_whitened_squares(y: Array, b: int, row: Array, following: Array, s: Array, t: Array, out: Array) -> None:
+    """Add the squares of those sums, of which these four columns are the last."""
+    c, d, e, f = y[b], y[b + 1], y[b + 2], y[b + 3]
+    for r in range(ROWS):
+        u = s[r] + ((row[b] * c[r] + row[b + 1] * d[r]) + (row[b + 2] * e[r] + row[b + 3] * f[r]))
+        v = (following[b] * c[r] + following[b + 1] * d[r]) + (following[b + 2] * e[r] + following[b + 3] * f[r])
+        v += t[r]
+        out[r] += u * u + v * v
+
+
+@_loop(_SUMMED)
+def _add_first(y: Array, a: int, counts: Array, first: Array) -> None:
+    """Add the first moments of two columns."""
+    p, q = y[a], y[a + 1]
+    s = t = 0.0
+    for r in range(ROWS):
+        s += counts[r] * p[r]
+        t += counts[r] * q[r]
+    first[a] += s
+    first[a + 1] += t
+
+
+@_loop(_SUMMED)
+def _add_scatter(y: Array, a: int, b: int, counts: Array, second: Array) -> None:
+    """Add the products of two columns with four."""
+    p, q = y[a], y[a + 1]
+    c, d, e, f = y[b], y[b + 1], y[b + 2], y[b + 3]
+    pc = pd = pe = pf = qc = qd = qe = qf = 0.0
+    for r in range(ROWS):
+        v, w = counts[r] * p[r], counts[r] * q[r]
+        pc += v * c[r]
+        pd += v * d[r]
+        pe += v * e[r]
+        pf += v * f[r]
+        qc += w * c[r]
+        qd += w * d[r]
+        qe += w * e[r]
+        qf += w * f[r]
+    second[a, b] += pc
+    second[a, b + 1] += pd
+    second[a, b + 2] += pe
+    second[a, b + 3] += pf
+    second[a + 1, b] += qc
+    second[a + 1, b + 1] += qd
+    second[a + 1, b + 2] += qe
+    second[a + 1, b + 3] += qf
+
+
+@_loop()
+def full(
+    x: Array, weight: Array, means: Array, whiteners: Array, constants: Array, count: Array, first: Array, second: Array
+) -> float:
+    """The E-step of a mixture of Gaussians with full covariances; the arguments are those of `diagonal`, but for two.
+
+    Args:
+        x: The rows.
+        weight: How much each counts.
+        means: Those of the components.
+        whiteners: Lower triangular W with W' W = the inverse covariance, shape (k, e, e).
+        constants: Log weights and normalising constants.
+        count: The counts of the components are added to it.
+        first: So are their moments about the means.
+        second: And the products of columns, shape (k, e, e): their lower triangle.
+    """
+    d, (k, wide) = x.shape[1], means.shape
+    y, apart = np.zeros((wide, ROWS)), np.empty((wide, ROWS))
+    counts, log_joint, s, t = np.empty((k, ROWS)), np.empty((k, ROWS)), np.empty(ROWS), np.empty(ROWS)
+    highest, weights, totals, products, scale = np.empty((5, ROWS))
+    entropy = 0.0
+    for begin in range(0, len(x), ROWS):
+        _weigh(weight, begin, _turn(x, begin, y), weights)
+        _fill(-np.inf, highest)
+        for j in range(k):
+            _subtract(y, means[j], apart)
+            _fill(0.0, log_joint[j])
+            for a in range(0, d, 2):
+                row, following, last = whiteners[j, a], whiteners[j, a + 1], a // 4 * 4
+                _fill(0.0, s)
+                _fill(0.0, t)
+                for b in range(0, last, 4):
+                    _add_whitened(apart, b, row, following, s, t)
+                _add_whitened_squares(apart, last, row, following, s, t, log_joint[j])
+            _to_log(constants[j], log_joint[j], highest)
+        entropy += _posterior(log_joint, highest, weights, counts, count, (totals, products, scale))
+        for j in range(k):
+            _subtract(y, means[j], apart)
+            for a in range(0, d, 2):
+                _add_first(apart, a, counts[j], first[j])
+                for b in range(0, a + 2, 4):
+                    _add_scatter(apart, a, b, counts[j], second[j])
+    return entropy
+
+
+# Full covariances as two matrix products, by the BLAS of scipy.
+
+
+@_loop()
+def _features(y: Array, origin: Array, out: Array) -> None:
+    """Fill in one, the columns less the origin, and the products of any two of them, diagonal by diagonal."""
+    d = len(y)
+    _fill(1.0, out[0])
+    _subtract(y, origin, out[1:])
+    at = 1 + d
+    for lag in range(d):
+        for i in range(1, 1 + d - lag):
+            a, b, c = out[i], out[i + lag], out[at]
+            for r in range(ROWS):
+                c[r] = a[r] * b[r]
+            at += 1
+
+
+@_loop()
+def products(x: Array, weight: Array, origin: Array, natural: Array, count: Array, sums: Array) -> float:
+    """The E-step of a mixture whose log joints are linear in the features of full covariances.
+
+    Args:
+        x: The rows, shape (n, d).
+        weight: How much each counts, shape (n,); of length 0 where each counts once.
+        origin: What the features are about, shape (d,).
+        natural: Coefficients of the features, shape (k, p); see `latentem.family.gaussian.quadratic`.
+        count: The counts of the components are added to it, shape (k,).
+        sums: The features times counts are added to it, shape (p, k).
+
+    Returns:
+        The entropy of the labels in nats; NaN where the posterior of some row is not defined.
+    """
+    k, p = natural.shape
+    y, features, added = np.empty((x.shape[1], ROWS)), np.empty((p, ROWS)), np.empty((p, k))
+    counts, log_joint = np.empty((k, ROWS)), np.empty((k, ROWS))
+    highest, weights, totals, totalled, scale = np.empty((5, ROWS))
+    entropy = 0.0
+    for begin in range(0, len(x), ROWS):
+        _weigh(weight, begin, _turn(x, begin, y), weights)
+        _features(y, origin, features)
+        np.dot(natural, features, log_joint)
+        _highest(log_joint, highest)
+        entropy += _posterior(log_joint, highest, weights, counts, count, (totals, totalled, scale))
+        np.dot(features, counts.T, added)
+        sums += added
+    return entropy
+
+
+_ROWS, _TABLE = types.Array(types.float64, 1, "C", readonly=True), types.Array(types.float64, 2, "C", readonly=True)
+_TABLES, _OUT = types.Array(types.float64, 3, "C", readonly=True), types.Array(types.float64, 1, "C")
+_TABLE_OUT, _TABLES_OUT = types.Array(types.float64, 2, "C"), types.Array(types.float64, 3, "C")
+
+LOOPS = {
+    "diagonal": (
+        diagonal,
+        types.float64(_TABLE, _ROWS, _TABLE, _TABLE, _ROWS, _OUT, _TABLE_OUT, _TABLE_OUT),
+    ),
+    "full": (
+        full,
+        types.float64(_TABLE, _ROWS, _TABLE, _TABLES, _ROWS, _OUT, _TABLE_OUT, _TABLES_OUT),
+    ),
+    "products": (
+        products,
+        types.float64(_TABLE, _ROWS, _ROWS, _TABLE, _OUT, _TABLE_OUT),
+    ),
+}
+"""Loops that are called from outside, by name, each with the types of its arguments and of its answer."""
