@@ -387,7 +387,7 @@ def full(
         constants: Log weights and normalising constants.
         count: The counts of the components are added to it.
         first: So are their moments about the means.
-        second: And the products of columns, shape (k, e, e): their lower triangle.
+        second: And the products of columns, shape (k, e, e).
     """
     d, (k, wide) = x.shape[1], means.shape
     y, apart = np.zeros((wide, ROWS)), np.empty((wide, ROWS))
@@ -415,6 +415,10 @@ def full(
                 _add_first(apart, a, counts[j], first[j])
                 for b in range(0, a + 2, 4):
                     _add_scatter(apart, a, b, counts[j], second[j])
+    for j in range(k):
+        for a in range(wide):
+            for b in range(a):
+                second[j, b, a] = second[j, a, b]
     return entropy
 
 

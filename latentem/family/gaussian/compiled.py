@@ -51,14 +51,16 @@ class CompiledPass:
     @cached_property
     def _given(self) -> tuple[Array, Array]:
         """Means and whiteners, with zeros up to a multiple of four columns."""
-        (whiteners, _), means = self.params.factors, self.params.means
-        d = means.shape[1]
-        more = (0, -d % 4)
+        (whiteners, _), (k, d) = self.params.factors, self.params.means.shape
+        wide = -(-d // 4) * 4
+        means = np.zeros((k, wide))
+        means[:, :d] = self.params.means
+        padded = np.zeros((k, wide, wide) if whiteners.ndim == 3 else (k, wide))
         if whiteners.ndim == 3:
-            padded = np.pad(whiteners, ((0, 0), more, more))
+            padded[:, :d, :d] = whiteners
         else:
-            padded = np.pad(np.broadcast_to(whiteners.reshape(len(means), -1), means.shape), ((0, 0), more))
-        return np.pad(means, ((0, 0), more)), padded
+            padded[:, :d] = whiteners.reshape(k, -1)
+        return means, padded
 
     def __call__(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         """Counts, moments and entropy; None where numpy must look at the chunk, or this thread runs in its loops."""
@@ -75,12 +77,10 @@ class CompiledPass:
         return (count, moments, entropy) if moments.keep(NARROWED, self.params.distinct, len(chunk) <= FEW) else None
 
     def _moments(self, count: Array, first: Array, second: Array) -> Moments:
-        form, means = self.params.form, self.params.means
-        d = means.shape[1]
+        """The moments in the form of the covariances."""
+        form, d = self.params.form, self.params.means.shape[1]
         if second.ndim == 3:
-            lower = np.tril(second[:, :d, :d], -1)
-            kept = lower + lower.transpose(0, 2, 1)
-            kept[:, range(d), range(d)] = second[:, range(d), range(d)]
+            second = second[:, :d, :d].copy()
         else:
-            kept = np.array([form.kept(each) for each in second[:, :d]])
-        return made(Moments, form, means, count.copy(), first[:, :d].copy(), kept, None, None)
+            second = np.array([form.kept(columns) for columns in second[:, :d]])
+        return made(Moments, form, self.params.means, count.copy(), first[:, :d].copy(), second, None, None)

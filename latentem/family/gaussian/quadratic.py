@@ -66,8 +66,9 @@ class QuadraticKernel(FeatureForm):
         return CompiledPass(self.params, self.log_weights - 0.5 * self.params.log_partitions)
 
     def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
-        found = self._by_products(chunk) or self._compiled(chunk)
-        return centred(self.params, self.log_weights, chunk) if found is None and few(self.params, chunk) else found
+        if few(self.params, chunk):
+            return self._compiled(chunk) or centred(self.params, self.log_weights, chunk)
+        return self._by_products(chunk) or self._compiled(chunk)
 
     def _by_products(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         """The two products in one compiled loop, where it is there and the whole chunk is near the origin."""

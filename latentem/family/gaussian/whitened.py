@@ -75,7 +75,9 @@ class WhitenedKernel(Kernel):
 
     def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         found = self._compiled(chunk)
-        return centred(self.params, self.log_weights, chunk) if found is None and few(self.params, chunk) else found
+        if found is None and few(self.params, chunk):
+            return centred(self.params, self.log_weights, chunk)
+        return found
 
     @property
     def rows(self) -> int:
