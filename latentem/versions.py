@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
+from latentem.compiled import VARIABLE
+
 _OURS = frozenset({"all", "test", "browser", "lint", "docs", "bench"})
 """Extras that bring no door of the library: those of its makers, and the sum of the others."""
 
@@ -37,6 +39,7 @@ def _rows() -> Iterator[tuple[str, str]]:
             extras.setdefault(name, set()).add(extra[1])
     for name in sorted(extras):
         yield name, f"{_version(name)} (extra {', '.join(sorted(extras[name]))})"
+    yield "loops", f"compiled where numba is and rows are many; {VARIABLE} is {os.environ.get(VARIABLE, 'not set')}"
     yield from _computing()
 
 

@@ -20,6 +20,7 @@ from latentem.run.checkpoint import digest
 
 NEEDED = "the extra `fast` is not installed: pip install numba"
 STRUCTURES = [lem.Full(), lem.Diagonal(), lem.Spherical()]
+TIED = [lem.Tied(each) for each in STRUCTURES]
 ALL = ("diagonal", "full", "products")
 
 
@@ -95,10 +96,10 @@ def test_the_logarithm_is_within_its_bound_over_its_whole_range(functions):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    structure=st.sampled_from(STRUCTURES),
+    structure=st.sampled_from(STRUCTURES + TIED),
     k=st.integers(1, 6),
     d=st.integers(1, 17),
-    n=st.integers(1, 700),
+    n=st.integers(1, 3000),
     apart=st.sampled_from([0.1, 3.0, 60.0]),
     offset=st.sampled_from([0.0, 1e3, 1e7]),
     weighted=st.booleans(),
@@ -137,6 +138,23 @@ def test_counts_and_entropy_are_those_of_60_digits(loops, structure, width, offs
     assert found is not None
     np.testing.assert_allclose(found[0], counts, rtol=1e-9)
     assert found[2] == pytest.approx(entropy, rel=1e-9)
+
+
+@pytest.mark.parametrize("structure", [lem.Full(), lem.Tied()], ids=str)
+@pytest.mark.parametrize("condition", [1.0, 1e3])
+def test_many_columns_run_in_two_compiled_products_and_correlated_ones_are_turned_first(loops, structure, condition):
+    """In 20 columns, more than are whitened, the loop of products answers, with the sums of the composed step."""
+    rng = np.random.default_rng(8)
+    root = np.linalg.qr(rng.standard_normal((20, 20)))[0] * np.geomspace(1, condition, 20)
+    covariance = root @ root.T
+    means = 2 * rng.standard_normal((3, 20)) @ root.T
+    components = lem.Gaussian(structure).params(means, covariance if structure.tied else np.array([covariance] * 3))
+    chunk = lem.Rows(rows_of(components, 2000, rng), rng.exponential(size=2000))
+    model = lem.Mixture(lem.Gaussian(structure), 3)
+    params = model.params([0.2, 0.3, 0.5], components)
+    with loops.used():
+        assert model.family.kernel(components, np.log(params.weights)).whole(chunk) is not None
+        agree(model, params, chunk)
 
 
 def test_a_component_without_weight_has_no_rows_and_one_far_from_all_none_either(loops):

@@ -427,12 +427,12 @@ def full(
 
 @_loop()
 def _features(y: Array, origin: Array, out: Array) -> None:
-    """Fill in one, the columns less the origin, and the products of any two of them, diagonal by diagonal."""
+    """Fill in one, the columns less the origin and, where there is room, products of any two, diagonal by diagonal."""
     d = len(y)
     _fill(1.0, out[0])
     _subtract(y, origin, out[1:])
     at = 1 + d
-    for lag in range(d):
+    for lag in range(d if len(out) > at else 0):
         for i in range(1, 1 + d - lag):
             a, b, c = out[i], out[i + lag], out[at]
             for r in range(ROWS):
@@ -442,13 +442,13 @@ def _features(y: Array, origin: Array, out: Array) -> None:
 
 @_loop()
 def products(x: Array, weight: Array, origin: Array, natural: Array, count: Array, sums: Array) -> float:
-    """The E-step of a mixture whose log joints are linear in the features of full covariances.
+    """The E-step of a mixture whose log joints are linear in one, the columns of a row and, or not, their products.
 
     Args:
         x: The rows, shape (n, d).
         weight: How much each counts, shape (n,); of length 0 where each counts once.
         origin: What the features are about, shape (d,).
-        natural: Coefficients of the features, shape (k, p); see `latentem.family.gaussian.quadratic`.
+        natural: Coefficients of these features, shape (k, p); see `latentem.family.gaussian.feature_form`.
         count: The counts of the components are added to it, shape (k,).
         sums: The features times counts are added to it, shape (p, k).
 

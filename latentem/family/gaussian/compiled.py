@@ -26,7 +26,7 @@ _NONE = np.empty(0)
 def loops_of(structure: Structure) -> tuple[str, ...]:
     """The names of the compiled loops for covariances of this structure."""
     if structure.tied:
-        return ()
+        return ("products",)
     return ("products", "full") if isinstance(structure.each, Full) else ("diagonal",)
 
 
@@ -45,7 +45,9 @@ class CompiledPass:
 
     @cached_property
     def _name(self) -> str | None:
-        *_, name = None, *loops_of(self.params.structure)
+        if self.params.structure.tied:
+            return None
+        name = loops_of(self.params.structure)[-1]
         return None if name == "full" and self.params.means.shape[1] > _COLUMNS else name
 
     @cached_property

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import abc
+import math
+from typing import final
 
 import numpy as np
 
 from latentem.arrays import Array
+from latentem.compiled import running
+from latentem.data import Rows
 from latentem.family.gaussian.covariance.form import Form
+from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel.base import FeatureKernel, Sums
 
+_ONCE = np.empty(0)
+"""Weights of rows that count once each, for a compiled loop."""
 _TOLERANCE = 1e-10
 """Nats by which rounding may put a log density off; times d / 2 where there are more columns than two."""
 
@@ -112,6 +120,38 @@ class FeatureForm(FeatureKernel):
 
     def beside(self, x: Array, features: Array, weight: Array | None, sums: Sums) -> None:
         sums.beside += self.form.scatter(features.T, np.ones(len(x)) if weight is None else weight)
+
+    @abc.abstractmethod
+    def coordinates(self, chunk: Rows) -> tuple[Array, Array] | None:
+        """Rows, (n, d), and what must be taken from each, (d,), to have y; None where that is not sound for all."""
+
+    @final
+    def by_products(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
+        """The two products in one compiled loop: as `whole`. None too where the form has no products of columns."""
+        loop = running("products") if self.tied or isinstance(self.form, Full) else None
+        if loop is None or chunk.allowed is not None or not np.isfinite(chunk.bounds).all():
+            return None
+        kernel = self.about(chunk.centre)
+        found = kernel.coordinates(chunk)
+        if found is None:
+            return None
+        rows, origin = found
+        sums, count = kernel.sums(), np.zeros(len(self.log_weights))
+        sums.rows = len(rows)
+        weight = _ONCE if chunk.weight is None else chunk.weight
+        entropy = loop(rows, weight, origin, kernel.natural, count, sums.products)
+        if self.tied:
+            sums.beside += self.form.scatter(rows - origin, chunk.row_weight)
+        moments = None if math.isnan(entropy) else kernel.statistics(sums)
+        return None if moments is None else (count, moments, entropy)
+
+    @abc.abstractmethod
+    def about(self, centre: Array) -> FeatureForm:
+        """This form about another origin."""
+
+    @abc.abstractmethod
+    def statistics(self, sums: Sums) -> Moments | None:
+        """The sums as moments; None if they lack digits."""
 
     def totals(self, sums: Sums) -> tuple[Array, Array, Array]:
         """Counts, (k,), and sums of weight y, (k, d), and of weight y y' in its form, (k, ...) or (1, ...)."""

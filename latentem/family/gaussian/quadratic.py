@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Self, final
 
@@ -10,7 +9,6 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, made
-from latentem.compiled import running
 from latentem.data import Rows
 from latentem.family.gaussian.centred import centred, few
 from latentem.family.gaussian.compiled import CompiledPass
@@ -24,8 +22,6 @@ from latentem.kernel.base import FEW, NARROWED, UNIT, Sums
 
 _OTHERS = 32
 """Kernels about other origins that are kept: chunks that are alike share one; those that drift could fill memory."""
-_ONCE = np.empty(0)
-"""Weights of rows that count once each, for a compiled loop."""
 
 
 @final
@@ -68,22 +64,13 @@ class QuadraticKernel(FeatureForm):
     def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         if few(self.params, chunk):
             return self._compiled(chunk) or centred(self.params, self.log_weights, chunk)
-        return self._by_products(chunk) or self._compiled(chunk)
+        found = self.by_products(chunk)
+        if found is None and self.otherwise is not None:
+            found = self.otherwise.by_products(chunk)
+        return self._compiled(chunk) if found is None else found
 
-    def _by_products(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
-        """The two products in one compiled loop, where it is there and the whole chunk is near the origin."""
-        loop = running("products") if self.whitens and chunk.allowed is None else None
-        if loop is None:
-            return None
-        kernel = self.about(chunk.centre)
-        if not kernel.sound(*chunk.bounds):
-            return None
-        sums, count = kernel.sums(), np.zeros(len(self.log_weights))
-        sums.rows = len(chunk)
-        weight = _ONCE if chunk.weight is None else chunk.weight
-        entropy = loop(chunk.x, weight, kernel.origin, kernel.natural, count, sums.products)
-        moments = None if math.isnan(entropy) else kernel.statistics(sums)
-        return None if moments is None else (count, moments, entropy)
+    def coordinates(self, chunk: Rows) -> tuple[Array, Array] | None:
+        return (chunk.x, self.origin) if self.sound(*chunk.bounds) else None
 
     @property
     def whitens(self) -> bool:

@@ -8,7 +8,8 @@ from typing import Self, final
 import numpy as np
 from attrs import evolve, frozen
 
-from latentem.arrays import Array, made, own
+from latentem.arrays import Array, column_bounds, made, own
+from latentem.data import Rows
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.feature_form import FeatureForm
 from latentem.family.gaussian.moments import Moments
@@ -131,6 +132,13 @@ class TurnedKernel(FeatureForm):
             whitened = np.matmul(np.abs(self.turn.whiteners), (reach + np.abs(self._apart))[:, :, None])[:, :, 0]
             lengths = np.sqrt((whitened * whitened).sum(axis=1))
             return float(UNIT * ((self.error @ self.largest(reach))[:, 0] + 2 * turning * lengths).max())
+
+    def coordinates(self, chunk: Rows) -> tuple[Array, Array] | None:
+        if not self.sound(*chunk.bounds):
+            return None
+        y = (chunk.x - self.origin) @ self.turn.matrix.T
+        reach = np.abs(np.stack(column_bounds(y))).max(axis=0)
+        return (y, np.zeros(y.shape[1])) if self.bound(reach, *chunk.bounds) <= self.tolerance else None
 
     def features(self, x: Array, out: Array) -> None:
         d = x.shape[1]
