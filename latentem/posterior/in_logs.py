@@ -140,7 +140,10 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
     forward += backward
     marginals = np.exp(forward)
     marginals /= marginals.sum(axis=0)
-    return Sums(marginals, pairs, so_far.total[packing.row])
+    total = so_far.total[packing.row]
+    broken = ~(total > -np.inf)
+    log_weight = float(total.sum() if weight is None else total @ weight)
+    return Sums(marginals, pairs, log_weight, int(broken.argmax()) if broken.any() else None)
 
 
 def _future(nodes: Array, ways: AllWays, layout: Layout, past: Past) -> tuple[Array, Array]:

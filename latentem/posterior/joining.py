@@ -24,12 +24,14 @@ class Sums:
     Attributes:
         marginals: q(z_t), shape (k, n).
         pairs: Weighted sum of q(z_t, z_t+1) over neighbours, shape (k, k).
-        log_total: Log of what the weights up to a row were divided by there, (n,): it sums to that of all paths.
+        log_weight: Weighted sum of the logs of the weights of all paths of each chain.
+        impossible: The first row that ends every path of its chain, or None.
     """
 
     marginals: Array
     pairs: Array
-    log_total: Array
+    log_weight: float
+    impossible: int | None = None
 
 
 def log_sum(logs: Array, axis: int) -> Array:

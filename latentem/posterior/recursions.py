@@ -49,13 +49,11 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, multiplicity: Array) -
     weight = None if (multiplicity == 1).all() else np.repeat(multiplicity, layout.lengths)
     with np.errstate(all="ignore"):
         sums = scaled.smooth(nodes, coupling, layout, weight) or in_logs.smooth(nodes, coupling, layout, weight)
-    impossible = ~(sums.log_total > -np.inf)
-    if impossible.any():
-        return Smoothed(sums.marginals, sums.pairs, np.nan, int(impossible.argmax()))
+    if sums.impossible is not None:
+        return Smoothed(sums.marginals, sums.pairs, np.nan, sums.impossible)
     # (eq: chain-entropy)
     q = sums.marginals if weight is None else sums.marginals * weight
-    log_weights = float(sums.log_total.sum() if weight is None else weight @ sums.log_total)
-    entropy = log_weights - _expected(q, nodes) - _expected(sums.pairs, coupling)
+    entropy = sums.log_weight - _expected(q, nodes) - _expected(sums.pairs, coupling)
     return Smoothed(sums.marginals, sums.pairs, entropy, None)
 
 

@@ -50,7 +50,9 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
         past /= one
     pairs = forward[layout.tails] * (1.0 if weight is None else weight[layout.firsts]) @ heads.T
     pairs += _pairs(packing.runs(forward, k), packing.runs(onward, k), weight, packing)
-    return Sums(packing.unpacked(q), pairs * transition, np.log(total[packing.row]))
+    logs = np.log(total)
+    log_weight = float(logs.sum() if weight is None else logs @ packing.packed(weight))
+    return Sums(packing.unpacked(q), pairs * transition, log_weight)
 
 
 def _around(onward: Array, nodes: Array, transition: Array, layout: Layout) -> tuple[Array, Array]:
