@@ -145,6 +145,27 @@ def test_a_floor_that_is_felt_is_kept_and_costs_least(name):
 
 
 @pytest.mark.parametrize("name", NEW)
+@pytest.mark.parametrize("count", [54.0, 1.0, 1e-9])
+def test_a_component_on_a_point_leaves_covariances_above_the_floor(name, count):
+    """One scatter of 1e-17 widths: the M-step is finite, not below the floor, and no worse than where it began."""
+    own, counts = scatters(3)
+    own[1], counts[1] = own[1] * 1e-34, count
+    structure = lem.structure(name)
+    if name in BY_COLUMNS:
+        own = own * np.eye(3)
+    floor = structure.least(np.array([1e-8, 2e-8, 3e-8]))
+    start = structure.estimate(
+        in_form(structure, own), counts, in_form(structure, np.broadcast_to(np.eye(3), own.shape)), floor
+    )
+    best = structure.estimate(in_form(structure, own), counts, start, floor)
+    dense = structure.each.dense(best, 3)
+    over = np.linalg.eigvalsh(dense / np.sqrt(np.multiply.outer(floor, floor)))
+    assert over.min() >= 1 - 1e-6
+    before, after = (loss(structure.each.dense(at, 3), own, counts) for at in (start, best))
+    assert after <= before + 1e-10 * counts.sum()
+
+
+@pytest.mark.parametrize("name", NEW)
 def test_no_half_step_loses(name):
     """25 runs of a few steps on random data, in some of which a floor is felt, end without a loss."""
     for seed in range(25):

@@ -35,6 +35,8 @@ class Loss(Protocol):
 
 _ROUNDS, _STEPS = 50, 100
 _SETTLED = 1e-15
+_SHORT = 1e-6
+"""Angles so small that a Newton's step is exact to rounding."""
 _TINY = float(np.finfo(float).tiny)
 _ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 32, endpoint=False)
 _NO_TURN = len(_ANGLES) // 2
@@ -108,8 +110,9 @@ def _newton(own: Array, loss: Loss, axes: Array, value: float) -> tuple[Array, f
         steep = np.maximum(np.abs(values), 1e-12 * np.abs(values).max() + _TINY)
         along = vectors.T @ slope
         step = -vectors @ (along / steep)
-        last = along @ (along / steep) <= 2 * _SETTLED * d  # what it gains is below rounding
-        step *= min(1.0, 0.5 / max(np.abs(step).max(), _TINY))
+        longest = max(np.abs(step).max(), _TINY)
+        last = longest < _SHORT and along @ (along / steep) <= 2 * _SETTLED * d  # what it gains is below rounding
+        step *= min(1.0, 0.5 / longest)
         while True:
             half = (step / 2 @ flat).reshape(d, d)
             other = axes @ np.linalg.solve(np.eye(d) - half, np.eye(d) + half)  # Cayley's rotation

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from latentem.arrays import Array
+from latentem.core import Degenerate
 from latentem.family.gaussian.covariance.form import Form
 
 _ROUNDS = 200
 _SETTLED = 1e-15
+_SHORT = 1e-6
+"""A change of log volumes so short that a Newton's step is exact to rounding."""
 _FARTHEST = 10.0
 """By which the log of a volume may change in one step."""
 
@@ -33,9 +36,11 @@ def equal_shape(form: Form, own: Array, count: Array, current: Array, floor: Arr
         volume[live] = _best_log_volumes(form, own[live], share[live] / share[live].sum(), volume[live])
         common = _pooled(own, np.where(live, share, 0.0), volume)
         if not live.all():
-            volume[~live] = _fitted_log_volumes(form, own[~live], common)
+            whitener, _ = _factor(form, common)
+            with np.errstate(divide="ignore"):  # beside it, for components that have no part in it
+                volume[~live] = np.log(_traces(_relative(own[~live], whitener), own) / own.shape[1])
         best = np.multiply.outer(np.exp(volume), common) if common.ndim == 1 else np.exp(volume)[:, None, None] * common
-    except np.linalg.LinAlgError:  # all of them are singular in one direction, and so is their sum
+    except (np.linalg.LinAlgError, Degenerate):  # all of them are singular in one direction, and so is their sum
         best = own
     if np.array_equal(form.raised(best, floor), best):
         return best
@@ -54,56 +59,54 @@ def _pooled(own: Array, share: Array, log_volume: Array) -> Array:
     return np.asarray(np.dot(scale, own.reshape(len(own), -1)).reshape(own.shape[1:]))
 
 
-def _relative(own: Array, common: Array) -> Array:
+def _factor(form: Form, common: Array) -> tuple[Array, float]:
+    """The whitener of a common covariance, and its log determinant; Degenerate where it is singular."""
+    whiteners, log_det = form.factor(common[None], len(common))
+    return whiteners[0], float(log_det[0])
+
+
+def _relative(own: Array, whitener: Array) -> Array:
     """Each covariance as seen where the common one is the identity, its numbers in a row, (k, d) or (k, d d)."""
     if own.ndim == 2:
-        return own / common
-    root = np.linalg.inv(np.linalg.cholesky(common))
-    return (root @ own @ root.T).reshape(len(own), -1)
+        return own * (whitener * whitener)
+    return np.asarray((whitener @ own @ whitener.T).reshape(len(own), -1))
 
 
 def _traces(relative: Array, own: Array) -> Array:
     d = own.shape[1]
-    return relative.sum(axis=1) if own.ndim == 2 else relative[:, :: d + 1].sum(axis=1)
-
-
-def _log_det(common: Array) -> float:
-    if common.ndim == 1:
-        return float(np.log(common).sum())
-    return float(2 * np.log(np.linalg.cholesky(common).diagonal()).sum())
-
-
-def _fitted_log_volumes(form: Form, own: Array, common: Array) -> Array:
-    """The best volumes beside a common covariance, for components that have no part in it."""
-    with np.errstate(divide="ignore"):
-        return np.log(_traces(_relative(own, common), own) / own.shape[1])
+    return np.asarray(np.add.reduce(relative if own.ndim == 2 else relative[:, :: d + 1], axis=1))
 
 
 def _best_log_volumes(form: Form, own: Array, share: Array, start: Array) -> Array:
     """Newton's steps, halved until they gain; to add a number to all volumes changes nothing, and is held back."""
-    d = own.shape[1]
+    from scipy.linalg.lapack import dposv  # a large module, which nothing needs before a fit
 
-    def loss(volume: Array) -> float:
-        return _log_det(_pooled(own, share, volume)) + d * float(share @ volume)
+    d, held = own.shape[1], own.shape[1] * np.outer(share, share)
 
-    volume, value = start, loss(start)
+    def look(volume: Array) -> tuple[Array, float]:
+        """The whitener of what is pooled with these volumes, and the loss."""
+        whitener, log_det = _factor(form, _pooled(own, share, volume))
+        return whitener, log_det + d * float(share @ volume)
+
+    volume, (whitener, value) = start, look(start)
     for _ in range(_ROUNDS):
-        parts = share[:, None] * np.exp(-volume)[:, None] * _relative(own, _pooled(own, share, volume))
+        parts = (share * np.exp(-volume))[:, None] * _relative(own, whitener)
         traces = _traces(parts, own)
         # (eq: volumes)
-        slope = share * d - traces
-        curvature = np.diag(traces) - parts @ parts.T + d * np.outer(share, share)
-        step = np.linalg.solve(curvature, slope)
-        if slope @ step <= 2 * _SETTLED * d:  # what it gains is below rounding, and it is the last
+        slope, curvature = share * d - traces, held - parts @ parts.T
+        curvature.reshape(-1)[:: len(own) + 1] += traces
+        _, step, failed = dposv(curvature, slope)
+        if failed:
+            step = np.linalg.lstsq(curvature, slope)[0]
+        longest = float(np.abs(step).max())
+        if longest < _SHORT and slope @ step <= 2 * _SETTLED * d:  # what it gains is below rounding, and it is the last
             return volume - step
-        size = min(1.0, _FARTHEST / float(np.abs(step).max()))
-        while (after := loss(volume - size * step)) > value and size * np.abs(step).max() > _SETTLED:
+        size = min(1.0, _FARTHEST / longest)
+        while (there := look(volume - size * step))[1] > value and size * longest > _SETTLED:
             size /= 2
-        if not after < value:
+        if not there[1] < value:
             return volume
-        volume, value, gained = volume - size * step, after, value - after
-        if gained <= _SETTLED * d:
-            return volume
+        volume, (whitener, value) = volume - size * step, there
     return volume
 
 
@@ -120,9 +123,9 @@ def _above(form: Form, own: Array, share: Array, start: Array, floor: Array) -> 
         return form.raised(_pooled(own, share, r)[None], floor)[0]
 
     def loss(r: Array) -> tuple[float, Array]:
-        at = common(r)
-        traces = share * np.exp(-r) * _traces(_relative(own, at), own)
-        return _log_det(at) + float(traces.sum()) + d * float(share @ r), share * d - traces
+        whitener, log_det = _factor(form, common(r))
+        traces = share * np.exp(-r) * _traces(_relative(own, whitener), own)
+        return log_det + float(traces.sum()) + d * float(share @ r), share * d - traces
 
     begin = start - start.min()
     options: Any = {"maxiter": 1000, "ftol": 1e-16, "gtol": 1e-12}
