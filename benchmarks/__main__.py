@@ -6,7 +6,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from benchmarks import costs, crawling, fits, kmeans, others, passes, small, sweeps
+from benchmarks import correlated, costs, crawling, fits, kmeans, others, passes, small, sweeps
 from benchmarks.measure import Machine
 from benchmarks.page import Page
 from benchmarks.picture import draw
@@ -16,6 +16,7 @@ SECTIONS = {
     "small-fits": small.FITS,
     "crawling": crawling.SECTION,
     "passes": passes.SECTION,
+    "correlated": correlated.SECTION,
     "fits": fits.SECTION,
     "others": others.SECTION,
     "costs": costs.SECTION,
