@@ -20,12 +20,12 @@ from latentem.engine.looped import Looped, using
 from latentem.findings import contradiction, drawn, log_evidence, unidentified
 from latentem.fitted import Fit
 from latentem.numerics.arithmetic import own_arithmetic
-from latentem.repeats import for_runs
 from latentem.report import Journal, Progress, watched_by
 from latentem.run import Acceleration, Ending, Runner, State, Status, StopRule, run_all
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.saved import library, refuse_strangers
 from latentem.settings import ACCELERATE, MAX_STEPS, Settings
+from latentem.start.repeats import for_runs
 from latentem.start.starts import starts
 from latentem.tables import Admitted, admitted
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import latentem as lem
 from latentem.core import LatentModel
-from latentem.family.gaussian.centred import centred
-from latentem.family.gaussian.quadratic import QuadraticKernel
-from latentem.family.gaussian.whitened import WhitenedKernel
+from latentem.family.gaussian.kernels.centred import centred
+from latentem.family.gaussian.kernels.quadratic import QuadraticKernel
+from latentem.family.gaussian.kernels.whitened import WhitenedKernel
 from latentem.kernel.base import UNIT, Buffers
 from latentem.kernel.passes import fused
 from latentem.model import mixture

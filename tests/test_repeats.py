@@ -11,8 +11,8 @@ import latentem as lem
 from latentem.data import Rows
 from latentem.data.distinct import distinct
 from latentem.engine import Processes
-from latentem.repeats import for_runs
 from latentem.run import EM
+from latentem.start.repeats import for_runs
 from tests.subjects import deaths
 
 TIGHT = lem.remaining_below(1e-16)

@@ -11,7 +11,7 @@ import pytest
 import latentem as lem
 from latentem.arrays import column_bounds
 from latentem.core import LatentModel
-from latentem.family.gaussian.turned import TurnedKernel
+from latentem.family.gaussian.kernels.turned import TurnedKernel
 from latentem.kernel import Buffers, SideBySide, densities, fused, weighted_statistics
 
 FULL, TIED = lem.Full(), lem.Tied()

@@ -448,7 +448,7 @@ def products(x: Array, weight: Array, origin: Array, natural: Array, count: Arra
         x: The rows, shape (n, d).
         weight: How much each counts, shape (n,); of length 0 where each counts once.
         origin: What the features are about, shape (d,).
-        natural: Coefficients of these features, shape (k, p); see `latentem.family.gaussian.feature_form`.
+        natural: Coefficients of these features, shape (k, p); see `latentem.family.gaussian.kernels.feature_form`.
         count: The counts of the components are added to it, shape (k,).
         sums: The features times counts are added to it, shape (p, k).
 

@@ -12,16 +12,16 @@ from attrs import field, frozen
 from latentem.arrays import Array, Labels
 from latentem.core import Block, Hidden
 from latentem.family.base import refuse_other_columns, refuse_other_params
-from latentem.family.gaussian.compiled import loops_of
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure, refuse_other_structure
+from latentem.family.gaussian.kernels.compiled import loops_of
+from latentem.family.gaussian.kernels.quadratic import QuadraticKernel
+from latentem.family.gaussian.kernels.whitened import WhitenedKernel, whitened_cost
 from latentem.family.gaussian.missing import Completion, available
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor, or_flat
-from latentem.family.gaussian.quadratic import QuadraticKernel
 from latentem.family.gaussian.scatter import ScatterFamily
-from latentem.family.gaussian.whitened import WhitenedKernel, whitened_cost
 from latentem.kernel.base import Kernel
 from latentem.numerics.rng import generator
 

@@ -17,10 +17,10 @@ from latentem.family.columns import POSITIVE, log_of_positive
 from latentem.family.gaussian.covariance.full import Full
 from latentem.family.gaussian.covariance.structure import Structure
 from latentem.family.gaussian.family import Gaussian
+from latentem.family.gaussian.kernels.quadratic import QuadraticKernel
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.family.gaussian.prior import CovariancePrior, Floor
-from latentem.family.gaussian.quadratic import QuadraticKernel
 from latentem.kernel import Kernel, SideBySide
 
 

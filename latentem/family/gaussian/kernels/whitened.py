@@ -10,8 +10,8 @@ from attrs import frozen
 
 from latentem.arrays import Array, own
 from latentem.data import Rows
-from latentem.family.gaussian.centred import centred, few
-from latentem.family.gaussian.compiled import CompiledPass
+from latentem.family.gaussian.kernels.centred import centred, few
+from latentem.family.gaussian.kernels.compiled import CompiledPass
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel import Buffers

@@ -10,14 +10,14 @@ from attrs import frozen
 
 from latentem.arrays import Array, made
 from latentem.data import Rows
-from latentem.family.gaussian.centred import centred, few
-from latentem.family.gaussian.compiled import CompiledPass
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
-from latentem.family.gaussian.feature_form import FeatureForm
+from latentem.family.gaussian.kernels.centred import centred, few
+from latentem.family.gaussian.kernels.compiled import CompiledPass
+from latentem.family.gaussian.kernels.feature_form import FeatureForm
+from latentem.family.gaussian.kernels.turned import TurnedKernel
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.turned import TurnedKernel
 from latentem.kernel.base import FEW, NARROWED, UNIT, Sums
 
 _OTHERS = 32

@@ -11,10 +11,10 @@ from attrs import evolve, frozen
 from latentem.arrays import Array, column_bounds, made, own
 from latentem.data import Rows
 from latentem.family.gaussian.covariance.form import Form
-from latentem.family.gaussian.feature_form import FeatureForm
+from latentem.family.gaussian.kernels.feature_form import FeatureForm
+from latentem.family.gaussian.kernels.whitened import WhitenedKernel
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
-from latentem.family.gaussian.whitened import WhitenedKernel
 from latentem.kernel import Buffers
 from latentem.kernel.base import FEW, NARROWED, UNIT, Sums
 from latentem.kernel.products import multiplied
