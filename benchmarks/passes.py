@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,9 @@ from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 import latentem as lem
 from benchmarks.measure import Machine, in_turn
 from benchmarks.page import Row, Section
+from latentem.compiled import chosen
 from latentem.engine.blas import one_thread
+from latentem.engine.looped import Looped
 
 SIZES = [
     (1_000_000, 2, 5, 0.5),
@@ -56,12 +59,24 @@ def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Row:
     engines = {"fit": lem.Threads(), "one": lem.Serial(), "two": lem.Threads(2), "forked": lem.Processes(2)}
     chunks = model.chunks(x)
     runs = {name: _steps(model, params, engine.place(chunks)) for name, engine in engines.items()}
+    loops = chosen(model.loops, math.inf)
+    if loops is not None:
+        loops.prepare()
+    compiled = {
+        f"compiled {name}": _steps(model, params, Looped(engines[name].place(chunks), loops))
+        for name in ("fit", "one", "two")
+        if loops is not None
+    }
     rival = GaussianMixture(k, covariance_type=kind).fit(x[: max(2000, 3 * d)])
     rival.weights_, rival.means_, rival.covariances_ = np.full(k, 1 / k), means.copy(), np.array(covariances)
     rival.precisions_cholesky_ = _compute_precision_cholesky(rival.covariances_, kind)
     bounds, theirs = [next(run).step.bound for run in runs.values()], rival._e_step(x)[0] * n
     assert np.ptp(bounds) == 0, f"{size} {kind}: the engines disagree: {bounds}"
-    assert abs(bounds[0] - theirs) < 1e-9 * abs(theirs), f"{size} {kind}: {bounds[0]} is not {theirs}"
+    again = [next(run).step.bound for run in compiled.values()]
+    assert not again or np.ptp(again) == 0, f"{size} {kind}: the engines disagree: {again}"
+    for bound in (bounds[0], *again):
+        assert abs(bound - theirs) < 1e-9 * abs(theirs), f"{size} {kind}: {bound} is not {theirs}"
+    runs |= compiled
 
     def rival_pass() -> None:
         _, log_responsibilities = rival._e_step(x)
@@ -76,6 +91,10 @@ def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Row:
 
     ratio, forked = in_turn(rival_pass, ours("fit")), in_turn(rival_pass, ours("forked"))
     threads, processes = in_turn(ours("one"), ours("two")), in_turn(ours("one"), ours("forked"))
+    faster: tuple[Any, ...] = ("", "", "")
+    if loops is not None:
+        quick, scaled = in_turn(rival_pass, ours("compiled fit")), in_turn(ours("compiled one"), ours("compiled two"))
+        faster = f"{1e3 * quick.ours:.1f}", quick, scaled
     limit = machine.least(n, d, k) / min(ratio.ours, forked.ours)
     kind = f"{kind}{', apart' if apart > 1 else ''}"
     cells = (
@@ -88,6 +107,7 @@ def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Row:
         forked,
         threads,
         processes,
+        *faster,
         f"{limit:.2f}" if kind.startswith("full") else "",
     )
     return Row(cells, bar=(f"mixture {kind} {n:,} x {d}, {k}", ratio))
@@ -101,8 +121,9 @@ SECTION = Section(
     "A pass of a Gaussian mixture, against scikit-learn",
     """
 E-step, entropy, books, audit and M-step of ours, with threads, as `fit` has them, and with forked processes; E and M
-step of theirs. Two threads, two processes: ours with one over ours with two. Roofline: the products, exponentials and
-bytes that a pass needs, at the rates above, over the shorter of our times.
+step of theirs. Two threads, two processes: ours with one over ours with two. Compiled: the same in loops compiled by
+numba, where it is installed (docs/fast.md). Roofline: the products, exponentials and bytes that a pass needs, at the
+rates above, over the shorter of our times by numpy.
 """,
     (
         "rows x columns, k",
@@ -114,6 +135,9 @@ bytes that a pass needs, at the rates above, over the shorter of our times.
         "ratio",
         "two threads",
         "two processes",
+        "compiled, ms",
+        "ratio",
+        "two threads",
         "roofline",
     ),
     rows,
