@@ -111,13 +111,14 @@ def chosen(wanted: Callable[[float], tuple[str, ...]], rows: float) -> Loops | N
 
 @cache
 def found_numba() -> str | None:
-    """The version of numba, which is imported for it; None where that cannot be."""
+    """The version of numba, which is imported for it; None where that cannot be, or it is told not to compile."""
     try:
-        version: str = import_module("numba").__version__
+        numba: Any = import_module("numba")
     except ImportError as error:  # it is not there, or not for this numpy
         _LOG.info("no compiled loops: %s", error)
         return None
-    return version
+    version: str = numba.__version__
+    return None if numba.config.DISABLE_JIT else version
 
 
 def _forget() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar, final
 
@@ -21,15 +21,20 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def using(loops: Loops | None, tell: Callable[[str], object] | None) -> Iterator[None]:
-    """Within, this thread runs in these loops; None: in numpy's. `tell` is told where they must be made ready first."""
+def using(loops: Loops | None, preparing: Callable[[str], AbstractContextManager[None]] | None) -> Iterator[None]:
+    """Within, this thread runs in these loops; None: in numpy's.
+
+    Args:
+        loops: The loops.
+        preparing: Given words, a context in which they are made ready where they are not; None: nobody is told.
+    """
     if loops is None:
         yield
         return
     if not loops.ready:
         _LOG.info(_PREPARING)
-        if tell is not None:
-            tell(_PREPARING)
+        with nullcontext() if preparing is None else preparing(_PREPARING):
+            loops.prepare()
     with loops.used():
         yield
 

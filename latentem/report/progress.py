@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Self, final
 
 from latentem.core import watched_passes
@@ -78,9 +78,12 @@ class Progress:
         if time.monotonic() >= self._due:
             self._draw()
 
-    def preparing(self, what: str) -> None:
-        """Say what is done before the first State."""
+    @contextmanager
+    def preparing(self, what: str) -> Iterator[None]:
+        """Within, something is done before the first pass, and said; the time of that pass begins behind it."""
         self._told(lambda shown: shown.say(self._title, what))
+        yield
+        self._told_at = time.monotonic()
 
     def passing(self, done: int, count: int) -> None:
         """Note that so many chunks of a pass are done, and of how many."""
