@@ -28,10 +28,9 @@ def test_kinds_of_starts_come_by_turns():
         "means of random groups of rows",
     ]
     for model, fourth in ((lem.GaussianMixture(2), "hierarchical agglomeration"), (lem.KMeans(2), kinds[0])):
-        names = [s.name for s in starts(model, model.chunks(FAITHFUL), None, 10, 0)]
-        assert names[:3] == kinds
-        assert names[3] == fourth
-        assert names[4:] == [*kinds[1:], *kinds, kinds[0]]
+        names = [s.name for s in starts(model, model.chunks(FAITHFUL), None, 16, 0)]
+        assert names[:12] == [*kinds, fourth, *kinds[1:], *kinds, *kinds]
+        assert names[12:] == names[:4]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ Model = LatentModel[Any, Any, Any, Any]
 Random = np.random.Generator
 Way = Callable[[Random], Any]
 """How the parameters of a start are drawn."""
+_TURNS = 12
+"""Starts of which one is agglomeration, much the same each time: a multiple of how many other ways there are."""
 _NOISE = 0.1
 """The share of every row that noise has at a start."""
 _SAMPLE, _FEWEST = 2**16, 2**12
@@ -61,14 +63,15 @@ class Seeder:
 
     @property
     def ways(self) -> Sequence[tuple[str, Way]]:
-        """The ways in which a fit makes its starts in turn, by name; the fourth of ten may be agglomeration."""
-        turns = list(islice(cycle(self._random), 10))
-        if self._agglomerates:
-            turns[3] = "hierarchical agglomeration", self.agglomeration  # once in ten: it is much the same each time
+        """The ways in which a fit makes its starts in turn, by name."""
+        if not self._agglomerates:
+            return self._drawn
+        turns = list(islice(cycle(self._drawn), _TURNS))
+        turns[3] = "hierarchical agglomeration", self.agglomeration
         return turns
 
     @property
-    def _random(self) -> Sequence[tuple[str, Way]]:
+    def _drawn(self) -> Sequence[tuple[str, Way]]:
         standardised = "k-means++ on standardised columns", partial(self.plus_plus, standardised=True)
         groups = "means of random groups of rows", self.groups
         if self._coordinates is not None:
@@ -167,7 +170,7 @@ class Seeder:
         return params
 
     def agglomeration(self, rng: Random) -> Any:
-        """Groups that are merged two by two, of a few hundred rows."""
+        """Small groups of rows, merged while Gaussians fit them best; what few rows say is said of all of them."""
         # (eq: agglomeration)
         live = np.flatnonzero(self._weight)
         chosen = live if len(live) <= ROWS else rng.choice(live, ROWS, replace=False)
