@@ -107,9 +107,9 @@ class Hierarchy:
 
     def merge(self) -> None:
         """Put the two groups together whose merger loses least."""
-        one, other = np.unravel_index(int(self._loss.argmin()), self._loss.shape)
+        one, other = divmod(int(self._loss.argmin()), len(self._loss))
+        self._cost[one] += self._loss[one, other] + self._cost[other]
         self._count[one], self._mean[one], self._scatter[one] = self._merged(one, other)
-        self._cost[one] = _cost(self._count[one], self._scatter[one])
         self._names[self._names == other] = one
         self._live = self._live[self._live != other]
         self._loss[other] = self._loss[:, other] = np.inf
