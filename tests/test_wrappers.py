@@ -63,7 +63,11 @@ REASONS = {
         for cls in (lem.Hard, lem.Tempered, lem.Sampled)
         for name in ("labels", "expectation", "loops", "abreast")
     },
-    **{(cls, name): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior) for name in ("m_step", "abreast")},
+    **{
+        (cls, name): "its blocks are others"
+        for cls in (lem.Frozen, lem.WithPrior)
+        for name in ("m_step", "abreast")
+    },
     (lem.KMeans, "abreast"): OTHER_Q,
     **{
         (lem.KMeans, name): ITS_OWN
@@ -137,6 +141,7 @@ def of_family(wrapper, params, x):
         "weights": weights,
         "weight": np.ones(len(x)),
         "statistics": wrapper.statistics(x, weights),
+        "ahead": wrapper.statistics(x, weights),
         "hidden": wrapper.infer(params, x)[1],
         "labels": np.zeros(len(x), dtype=int),
         "rng": np.random.default_rng(0),
@@ -158,6 +163,7 @@ def of_model(model, params):
         "data": X,
         "weightings": np.ones((1, len(chunk))),
         "statistics": model.statistics(chunk, model.posterior(params, chunk)),
+        "ahead": model.statistics(chunk, model.posterior(params, chunk)),
         "chunks": [chunk],
         "held": frozenset(),
         "cache": {},

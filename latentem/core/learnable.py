@@ -92,6 +92,19 @@ class Learnable(abc.ABC, Generic[S, P]):
         """The nearest parameters that satisfy the constraints, and events; `params` itself if it is they."""
         return params, ()
 
+    def attainable(self, statistics: S, params: P, ahead: S) -> S:
+        """Statistics that data can have, near some that a leap has extrapolated; `statistics` itself if it is they.
+
+        A count that vanishes may come out negative. It is made positive here, so that the M-step is one of the
+        statistics that the run goes on from.
+
+        Args:
+            statistics: Where a leap would go.
+            params: Where the run stands.
+            ahead: Where a plain step goes from there.
+        """
+        return statistics
+
 
 class Whole(Learnable[S, P]):
     """Learnt part by part: its log joint is the sum of its parts', and its blocks are theirs.
@@ -216,6 +229,15 @@ class Whole(Learnable[S, P]):
                     params = put(params, _path(name), lifted)
                     events += [self.told(name, event) for event in done]
         return params, events
+
+    def attainable(self, statistics: S, params: P, ahead: S) -> S:
+        for name, part in self.pieces.items():
+            share = _share(name)
+            own = share(statistics)
+            moved = part.attainable(own, share(params), share(ahead)) if self.seen(name, statistics) else own
+            if moved is not own:
+                statistics = put(statistics, _path(name), moved)
+        return statistics
 
     @final
     def _each(self, function: Callable[..., Any], *values: Any) -> list[Any]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import optional
 from scipy.special import gammaln
 
-from latentem.arrays import Array, Labels, frozen_array, frozen_shares
+from latentem.arrays import Array, Labels, frozen_array, frozen_shares, own
 from latentem.core import Event, Path, Unavailable
 from latentem.family.base import Family, Mask, refuse_other_columns
 from latentem.family.by_component import unobserved
@@ -19,7 +19,7 @@ from latentem.family.counts import SMALL, log_poisson, refuse_large
 from latentem.family.exponential import ExponentialFamily, ExponentialStatistics
 from latentem.family.naming import Header, Named, refuse_text
 from latentem.numerics.rng import generator
-from latentem.numerics.shares import shares
+from latentem.numerics.shares import held_back, shares
 
 _ROUNDING = 1e-9
 """How far from 1 a sum of probabilities may be."""
@@ -110,9 +110,15 @@ class Categorical(Named, ExponentialFamily):
 
     def diagnose(self, params: Array, statistics: ExponentialStatistics) -> Sequence[Event]:
         slots = self._slots(params.shape[1])
-        seen = np.zeros((len(params), *slots.shape))
-        seen[:, slots] = statistics.total
-        return unobserved(seen.sum(axis=2), statistics.count)
+        return unobserved(_by_column(statistics.total, slots).sum(axis=2), statistics.count)
+
+    def attainable(
+        self, statistics: ExponentialStatistics, params: Array, ahead: ExponentialStatistics
+    ) -> ExponentialStatistics:
+        slots = self._slots(params.shape[1])
+        counts = _by_column(statistics.total, slots)
+        moved = held_back(counts, params, _by_column(ahead.total, slots))
+        return statistics if moved is counts else evolve(statistics, total=own(moved[:, slots]))
 
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
         hot: Mask = x[:, :, None] == np.arange(np.max(self._known))
@@ -129,10 +135,7 @@ class Categorical(Named, ExponentialFamily):
 
     def from_mean(self, mean: Array) -> Array:
         slots = self._slots(len(self._known) if isinstance(self._known, tuple) else mean.shape[1] // self._known)
-        # (eq: categories)
-        counts = np.zeros((len(mean), *slots.shape))
-        counts[:, slots] = mean
-        return shares(counts, slots / slots.sum(axis=1, keepdims=True))
+        return shares(_by_column(mean, slots), slots / slots.sum(axis=1, keepdims=True))  # (eq: categories)
 
     def mean(self, params: Array) -> Array:
         return params[:, self._slots(params.shape[1])]
@@ -246,6 +249,12 @@ class Multinomial(ColumnFamily):
     def from_mean(self, mean: Array) -> Array:
         return shares(mean, 1 / mean.shape[1])
 
+    def attainable(
+        self, statistics: ExponentialStatistics, params: Array, ahead: ExponentialStatistics
+    ) -> ExponentialStatistics:
+        moved = held_back(statistics.total, params, ahead.total)
+        return statistics if moved is statistics.total else evolve(statistics, total=own(moved))
+
     def mean(self, params: Array) -> Array:
         return (self.total or 1) * params
 
@@ -259,3 +268,10 @@ class Multinomial(ColumnFamily):
             )
         probabilities = params / params.sum(axis=1, keepdims=True)
         return frozen_array(generator(rng).multinomial(self.total, probabilities[labels]))
+
+
+def _by_column(totals: Array, slots: Mask) -> Array:
+    """Totals of T, (k, p), by column and level, shape (k, *slots.shape)."""
+    table = np.zeros((len(totals), *slots.shape))
+    table[:, slots] = totals
+    return table

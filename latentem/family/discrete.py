@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from scipy.special import betaln
 
 from latentem.arrays import Array, Labels, frozen_array, own
@@ -18,7 +18,7 @@ from latentem.family.columns import ColumnFamily, one_each, one_or_each, whole, 
 from latentem.family.counts import SMALL, log_factorial, log_poisson, poisson, refuse_large
 from latentem.family.exponential import ExponentialStatistics
 from latentem.numerics.rng import generator
-from latentem.numerics.shares import share
+from latentem.numerics.shares import held_back, share
 
 
 class CountColumns(ColumnFamily):
@@ -167,6 +167,15 @@ class Successes(ColumnFamily):
     def diagnose(self, params: Array, statistics: ExponentialStatistics) -> Sequence[Event]:
         successes, failures = np.hsplit(statistics.total, 2)
         return unobserved((successes + failures) / self.trials_of(params.shape[1]), statistics.count)
+
+    def attainable(
+        self, statistics: ExponentialStatistics, params: Array, ahead: ExponentialStatistics
+    ) -> ExponentialStatistics:
+        counts, there = (np.stack(np.hsplit(each.total, 2), axis=2) for each in (statistics, ahead))
+        moved = held_back(counts, np.stack([params, 1 - params], axis=2), there)
+        if moved is counts:
+            return statistics
+        return evolve(statistics, total=own(np.hstack([moved[..., 0], moved[..., 1]])))
 
     def T(self, x: Array) -> Array:  # noqa: N802 - the protocol's name
         missing = np.isnan(x)

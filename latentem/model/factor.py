@@ -18,7 +18,8 @@ from latentem.family.base import brief, refuse_other_columns
 from latentem.family.columns import constant, seen
 from latentem.family.gaussian.prior import or_flat
 from latentem.model.components import number_of
-from latentem.model.factor_values import FactorParams, FactorStatistics
+from latentem.model.factor_profile import beyond
+from latentem.model.factor_values import LOST, FactorParams, FactorStatistics, loadings_of, mean_of, solved
 from latentem.numerics.log_gamma import LOG_2PI
 from latentem.numerics.rng import generator
 from latentem.posterior.normal import NormalPosterior
@@ -27,8 +28,6 @@ _AT_FLOOR = 1 + 1e-6
 """Variances up to so many times the floor count as held up by it."""
 _IDLE = 1e-8
 """Length of whitened loadings below which a factor explains nothing: its share of a variance is the square."""
-_LOST = 1e-12
-"""Of the variance of a column: noise below it has lost its digits."""
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 _LARGEST = 1e140
@@ -47,7 +46,8 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         noise: `Diagonal()`, or `Spherical()` for probabilistic PCA (Tipping and Bishop, 1999).
         prior: On the noise: `Floor(eps)`, `InverseWishart(scale, dof)`, or None for plain maximum likelihood.
 
-    A noise variance whose likelihood is highest at zero (a Heywood case) falls slowly, as 1 / steps.
+    Steps are slow where noise is small, and a noise variance whose likelihood is highest at zero (a Heywood case) falls
+    as 1 / steps. An accelerated run then leaps to the maximum over the noise, where the best loadings are known.
     """
 
     m: int = field(converter=plain_int, validator=number_of("factors"))
@@ -85,12 +85,14 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         self, params: FactorParams, chunk: Rows, cache: Cache | None = None
     ) -> Expectation[FactorStatistics]:
         chunk = self._as_chunk(params, chunk)
-        if len(params.mean) <= len(chunk):
-            statistics = FactorStatistics.of_scatter(*chunk.scatter, params, self.noise)
-            if statistics is not None:
-                each = NormalPosterior.of_root(np.zeros((1, self.m)), params.gain[1]).entropy()
-                return Expectation(statistics, each * statistics.count, chunk.observations)
-        return super().expectation(params, chunk)
+        if len(params.mean) > len(chunk):
+            return super().expectation(params, chunk)
+        statistics = FactorStatistics.of_chunk(chunk, params, self.noise)
+        if statistics is None:
+            seen = super().expectation(params, chunk)
+            return evolve(seen, statistics=seen.statistics.beside(chunk))
+        each = NormalPosterior.of_root(np.zeros((1, self.m)), params.gain[1]).entropy()
+        return Expectation(statistics, each * statistics.count, chunk.observations)
 
     def log_joint(self, params: FactorParams, statistics: FactorStatistics) -> float:
         # "Factor analysis" in docs/mathematics.md: the trace is that of T there, the residual is D over psi.
@@ -105,8 +107,8 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
 
     def blocks(self) -> Sequence[Block[FactorStatistics, FactorParams]]:
         return [
-            Block(("mean",), _mean, lambda params: len(params.mean)),
-            Block(("loadings",), _loadings, lambda params: params.free_loadings),
+            Block(("mean",), mean_of, lambda params: len(params.mean)),
+            Block(("loadings",), loadings_of, lambda params: params.free_loadings),
             Block(("noise",), self._noise, self._free_noise, identified=self._identified_noise),
         ]
 
@@ -116,7 +118,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         So it does not matter on which scale z was guessed (Liu, Rubin and Wu, 1998). Noise is kept off zero.
         """
         count, latent = statistics.count, statistics.gram[1:, 0] / statistics.count
-        regression = statistics.origin + _solved(statistics.gram, statistics.cross)
+        regression = statistics.origin + solved(statistics.gram, statistics.cross)
         values, vectors = np.linalg.eigh(statistics.gram[1:, 1:] / count - np.multiply.outer(latent, latent))
         loadings = regression[:, 1:] @ vectors * np.sqrt(np.maximum(values, 0))
         left = self._estimate(statistics.about(regression).second, count, len(loadings))
@@ -132,6 +134,13 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         distance = np.einsum("nd,nd->n", apart, apart) + ((along / np.hypot(1, s)) ** 2).sum(axis=1)
         log_det = params.log_det_noise + 2 * np.log(np.hypot(1, s)).sum()
         return -0.5 * (len(params.mean) * LOG_2PI + log_det + distance)  # (eq: factor-evidence)
+
+    def shortcut(self, params: FactorParams, statistics: FactorStatistics) -> FactorStatistics | None:
+        """The maximum of the likelihood over the noise, to each of which the best loadings are known.
+
+        An M-step moves loadings by a share of the noise, and noise that vanishes by a share of itself; this does not.
+        """
+        return beyond(self.prior, params, statistics)
 
     def sample(self, params: FactorParams, size: int, rng: Any) -> tuple[Array, Array]:
         """Draw x, shape (size, d), and the factors z, shape (size, m)."""
@@ -256,7 +265,7 @@ class FactorAnalysis(LatentModel[Rows, NormalPosterior, FactorStatistics, Factor
         if (floor := self.prior.floor(variances)) is not None:
             return self.noise.raised(noise, floor)
         ratio, column = self.noise.weakest(noise[None], variances)
-        if not ratio[0] >= _LOST:  # a residual is a difference of second moments, and has no digits beyond
+        if not ratio[0] >= LOST:  # a residual is a difference of second moments, and has no digits beyond
             where = "" if column is None else f"in column {column[0]} "
             reason = f"collapsed: {where}it is {max(ratio[0], 0.0):.3g} times the variance of the data"
             raise Degenerate(None, "noise", reason, "use fewer factors, Spherical() noise, or a prior such as Floor()")
@@ -283,18 +292,3 @@ def _unlabelled(chunk: Rows, allowed: Any = None) -> Rows:
     if allowed is not None or chunk.allowed is not None:
         raise Unavailable("factors are no labels, so FactorAnalysis takes no allowed: leave it out")
     return chunk
-
-
-def _mean(statistics: FactorStatistics, params: FactorParams) -> Array:
-    left = statistics.about(params.regression).cross[:, 0]
-    return params.mean + left / statistics.count if statistics.count > 0 else params.mean  # (eq: factor-m-step)
-
-
-def _loadings(statistics: FactorStatistics, params: FactorParams) -> Array:
-    left = statistics.about(params.regression).cross[:, 1:]
-    return params.loadings + _solved(statistics.gram[1:, 1:], left)  # (eq: factor-m-step)
-
-
-def _solved(gram: Array, cross: Array) -> Array:
-    """Cross gram^-1, in the directions in which gram is not zero."""
-    return np.linalg.lstsq(gram, cross.T, rcond=None)[0].T.astype(np.float64, copy=False)

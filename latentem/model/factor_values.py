@@ -11,9 +11,13 @@ from attrs import evolve, frozen
 
 from latentem.arrays import Array, array, matrix, own, vector
 from latentem.core import Additive, Degenerate, Value
-from latentem.family import Form
+from latentem.data import Rows
+from latentem.family import Form, Full
+from latentem.family.gaussian.moments import Moments
 from latentem.posterior.normal import NormalPosterior
 
+LOST = 1e-12
+"""Of the variance of a column: noise below it has lost its digits."""
 _SEEN = 1e-10
 """Relative error of a moment from which its rows are looked at one by one."""
 
@@ -116,6 +120,7 @@ class FactorStatistics(Additive):
         gram: Sum of weight E[h h'], shape (1 + m, 1 + m); its corner is the sum of weights.
         cross: Sum of weight E[r h'], shape (d, 1 + m).
         second: Sum of weight E[r r'], in that structure's own shape: (d,) or ().
+        rows: The moments of x themselves, whatever q is; None where there are more columns than rows.
 
     The chunk chooses the origin: its own regression. So neither offsets nor noise that is small beside the
     loadings cost digits: docs/mathematics.md. A sum keeps the origin of the operand with the larger |count|.
@@ -126,6 +131,7 @@ class FactorStatistics(Additive):
     gram: Array = matrix("(1 + m, 1 + m)")
     cross: Array = matrix("(d, 1 + m)")
     second: Array = array()
+    rows: Moments | None = None
 
     @classmethod
     def of(cls, x: Array, posterior: NormalPosterior, shape: Form) -> Self:
@@ -133,7 +139,8 @@ class FactorStatistics(Additive):
         weight, z, root = posterior.multiplicity, posterior.means, posterior.root
         (n, m), d, count = z.shape, x.shape[1], float(weight.sum())
         if count <= np.finfo(float).tiny / np.finfo(float).eps:  # below, a ratio of sums has no digits
-            return cls(shape, *(np.zeros(s) for s in ((d, m + 1), (m + 1, m + 1), (d, m + 1), shape.one(d))))
+            edge = np.zeros((d, m + 1))
+            return cls(shape, edge, np.zeros((m + 1, m + 1)), edge, np.zeros(shape.one(d)))
         near, middle = x[int(weight.argmax())], weight @ z / count
         y, u = x - near, weight[:, None] * (z - middle)
         spread = u.T @ (z - middle) + count * posterior.covariance
@@ -196,6 +203,17 @@ class FactorStatistics(Additive):
         origin = np.column_stack([level, slopes])
         return cls(shape, own(origin), own(gram), own(cross), np.asarray(shape.kept(second + count * rest**2)))
 
+    @classmethod
+    def of_chunk(cls, chunk: Rows, params: FactorParams, shape: Form) -> Self | None:
+        """Of a chunk of at least as many rows as columns; None where its rows must be asked, one by one."""
+        statistics = cls.of_scatter(*chunk.scatter, params, shape)
+        return None if statistics is None else statistics.beside(chunk)
+
+    def beside(self, chunk: Rows) -> Self:
+        """These statistics with the moments of the chunk's rows beside them."""
+        count, mean, first, second = chunk.scatter
+        return evolve(self, rows=Moments(Full(), mean[None], np.array([count]), first[None], second[None]))
+
     @property
     def count(self) -> float:
         """Sum of weights."""
@@ -225,12 +243,38 @@ class FactorStatistics(Additive):
         origin = other.origin if abs(other.count) > abs(self.count) else self.origin
         a, b = self.about(origin), other.about(origin)
         gram, cross, second = combine(a.gram, b.gram), combine(a.cross, b.cross), combine(a.second, b.second)
-        return evolve(a, gram=gram, cross=cross, second=second)
+        rows = None if self.rows is None or other.rows is None else combine(self.rows, other.rows)
+        return evolve(a, gram=gram, cross=cross, second=second, rows=rows)
 
     def __rmul__(self, factor: float) -> Self:
-        return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second)
+        rows = None if self.rows is None else factor * self.rows
+        return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second, rows=rows)
+
+    def at(self, params: FactorParams) -> Self:
+        """What the model itself expects at some parameters, of as many rows: these are its M-step."""
+        d, m = params.loadings.shape
+        one = self.shape.of_columns(np.broadcast_to(params.noise, (d,)))
+        gram, cross = self.count * np.eye(m + 1), np.zeros((d, m + 1))
+        return evolve(self, origin=params.regression, gram=own(gram), cross=own(cross), second=own(self.count * one))
 
 
 def _pair(shape: Form, a: Array, b: Array) -> Array:
     """A b' of two matrices (d, p), in the structure's shape: its diagonal, (d,), or its trace, ()."""
     return shape.product(a.T, b.T).sum(axis=0)
+
+
+def mean_of(statistics: FactorStatistics, params: FactorParams) -> Array:
+    """The best mean with the loadings as they are, shape (d,)."""
+    left = statistics.about(params.regression).cross[:, 0]
+    return params.mean + left / statistics.count if statistics.count > 0 else params.mean  # (eq: factor-m-step)
+
+
+def loadings_of(statistics: FactorStatistics, params: FactorParams) -> Array:
+    """The best loadings with the mean as it is, shape (d, m)."""
+    left = statistics.about(params.regression).cross[:, 1:]
+    return params.loadings + solved(statistics.gram[1:, 1:], left)  # (eq: factor-m-step)
+
+
+def solved(gram: Array, cross: Array) -> Array:
+    """Cross gram^-1, in the directions in which gram is not zero."""
+    return np.linalg.lstsq(gram, cross.T, rcond=None)[0].T.astype(np.float64, copy=False)

@@ -12,7 +12,7 @@ from scipy.special import xlogy
 
 from latentem.arrays import Array, own
 from latentem.core import Block, Identified, Learnable
-from latentem.numerics.shares import shares
+from latentem.numerics.shares import held_back, shares
 
 ROUNDING = 1e-9
 """How far a sum of probabilities may be from one."""
@@ -69,6 +69,11 @@ class Probabilities(Learnable[Array, Array]):
 
     def blocks(self) -> Sequence[Block[Array, Array]]:
         return [self.block()]
+
+    def attainable(self, statistics: Array, params: Array, ahead: Array) -> Array:
+        counts, more = statistics + self.prior.count, ahead + self.prior.count
+        moved = held_back(counts, params, more)
+        return statistics if moved is counts else own(moved - self.prior.count)
 
     @abc.abstractmethod
     def block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
@@ -139,7 +144,7 @@ class SimplexRows(Probabilities):
 
 
 def _none_below_zero(counts: Array, current: Array) -> Array:
-    """Counts as data have them. A leap may make one negative that vanishes: its share is a tenth of what it is now."""
+    """Counts as data have them. A running sum may make one negative that vanishes: a tenth of its share is left."""
     if counts.min() >= 0:
         return counts
     return np.where(counts < 0, 0.1 * current * np.maximum(counts, 0).sum(axis=-1, keepdims=True), counts)

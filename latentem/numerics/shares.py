@@ -9,6 +9,8 @@ import numpy as np
 from latentem.arrays import Array
 
 _TINY = float(np.finfo(float).tiny)
+_KEPT = 0.1
+"""The share of a share that an extrapolation leaves of it, at least."""
 _BELOW_ONE = float(np.nextafter(1.0, 0.0))
 
 
@@ -32,6 +34,27 @@ def share(part: Any, rest: Any, otherwise: Any) -> Any:
     of_all = _seen(part / np.where(whole > 0, whole, 1.0), part)
     of_all = np.where(rest > 0, np.minimum(of_all, _BELOW_ONE), of_all)
     return np.where(whole > 0, of_all, otherwise)
+
+
+def held_back(counts: Array, probabilities: Array, ahead: Array) -> Array:
+    """Extrapolated counts along the last axis, held back so that they can be counts; `counts` itself if they can.
+
+    None takes more than nine tenths of a share, but where a plain step does. One that would leaves a tenth of it; or
+    all, where a plain step makes it grow: an extrapolation may end below zero, or next to it, though the share would
+    come back, and from there that takes long.
+
+    Args:
+        counts: What was extrapolated.
+        probabilities: The shares as they are.
+        ahead: The counts to which a plain step leads.
+    """
+    now = probabilities * np.maximum(counts, 0.0).sum(axis=-1, keepdims=True)
+    there = shares(ahead, probabilities)
+    least = (
+        np.where(there < _KEPT * probabilities, there / np.where(probabilities > 0, probabilities, 1.0), _KEPT) * now
+    )
+    low = counts < least
+    return np.where(low, np.where(there > probabilities, now, least), counts) if low.any() else counts
 
 
 def _seen(part: Array, counts: Any) -> Array:

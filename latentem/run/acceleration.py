@@ -36,7 +36,7 @@ _UNSOUND = (Degenerate, ValueError, ArithmeticError)
 """Errors with which a model may refuse statistics that no data can have."""
 
 Model = LatentModel[Any, Any, Any, Any]
-Products = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
 
 
 @final
@@ -47,7 +47,8 @@ class Leap:
     Attributes:
         params: The M-step of the statistics.
         statistics: An affine combination of those of the last passes.
-        ascent: Slope of the objective towards it where the run stands, in nats; positive.
+        ascent: Slope of the objective towards it where the run stands, in nats; positive. Minus infinity for a model's
+            own shortcut, which is no extrapolation.
     """
 
     params: Any
@@ -86,12 +87,14 @@ class Acceleration(abc.ABC):
         """How many passes a leap needs to look back at."""
 
     @abc.abstractmethod
-    def candidates(self, points: Sequence[Point], products: Products, failures: int) -> Iterator[Any]:
+    def candidates(self, points: Sequence[Point], values: Values, failures: int) -> Iterator[Any]:
         """Statistics to leap to, each to be tried if the ones before it lead out of the parameters.
 
         Args:
             points: The last passes, the newest last.
-            products: Inner products of their residuals, shape (points, points), symmetric.
+            values: The log joint of the parameters of each point, by rows, at the residual of each, by columns; shape
+                (points, points). The log joint is linear, so differences of rows are inner products with changes of
+                the natural parameters.
             failures: Leaps that failed one after the other.
         """
 
@@ -101,23 +104,20 @@ class Acceleration(abc.ABC):
         return Memory(wait=max(self.after, plain))
 
     @final
-    def seen(self, memory: Memory, point: Point, movement: float, plain: bool) -> Memory:
-        """The memory with one pass more; `plain` says whether a plain step led to it.
-
-        Its movement is the squared length of its residual, in nats.
-        """
-        if plain:
+    def seen(self, memory: Memory, point: Point) -> Memory:
+        """The memory with one pass more."""
+        if point.plain:
             memory = evolve(memory, wait=max(memory.wait - 1, 0))
-        if plain and memory.points and memory.length > 0 and movement > 0:
-            rate = math.sqrt(movement / memory.length)
+        if point.plain and memory.points and memory.points[-1].movement > 0 and point.movement > 0:
+            rate = math.sqrt(point.movement / memory.points[-1].movement)
             memory = memory.learnt(1 / (1 - rate) if rate < 1 else math.inf)
             memory = evolve(memory, slow=memory.slow or rate >= SLOW, departing=rate >= 1)
             if rate >= 1:  # it runs away from somewhere: the passes before do not say where to
                 memory = memory.cleared()
         points = (*memory.points, point)[-self.memory :]
         numbers = {p.number for p in points}
-        known = {pair: value for pair, value in memory.products.items() if numbers.issuperset(pair)}
-        return evolve(memory, points=points, products={**known, (point.number, point.number): movement})
+        known = {pair: value for pair, value in memory.values.items() if numbers.issuperset(pair)}
+        return evolve(memory, points=points, values=known)
 
     @final
     def leap(self, model: Model, memory: Memory, at: Pass) -> tuple[Leap | None, Memory]:
@@ -128,25 +128,26 @@ class Acceleration(abc.ABC):
         few = len(memory.points) < (1 if memory.departing else self.least)
         if memory.wait > 0 or not memory.slow or few:
             return None, memory
-        last, movement = memory.points[-1], memory.length
+        last, movement = memory.points[-1], memory.points[-1].movement
         # A movement below rounding points nowhere; one above NEAR may be on its way to another mode.
         rounding = max(at.books.blur, NOISE * (at.books.observations + abs(at.books.expected_log_joint)))
         if not rounding < movement < NEAR * at.books.observations:
             return None, memory
-        if memory.failures == 0 and (found := _shortcut(model, at, last)) is not None:
-            return found, evolve(memory, departing=False)
+        if (own := _shortcut(model, memory, at)) is not None:
+            return own, memory
         if memory.departing:
             return self._ahead(model, memory, at)
         memory = _measured(model, memory)
-        products = np.array([[memory.products[i.number, j.number] for j in memory.points] for i in memory.points])
-        products = (products + products.T) / 2  # i along j, and j along i, are the same to first order
+        values = np.array([[memory.values[i.number, j.number] for j in memory.points] for i in memory.points])
         shrinking = False
         with np.errstate(all="ignore"):
-            for number, statistics in enumerate(self.candidates(memory.points, products, memory.failures)):
+            for number, statistics in enumerate(self.candidates(memory.points, values, memory.failures)):
                 shrinking = True
-                found, _ = self._within_reach(model, at, statistics, last)
+                found, share = self._within_reach(model, at, statistics, last)
                 if found is None:
                     continue
+                if share < 1 and not number:  # the end is far out of reach
+                    return self._ahead(model, evolve(memory, departing=True), at)
                 if not found.ascent > 0:  # towards a saddle
                     break
                 return found, memory if number else memory.learnt(found.ascent / movement)
@@ -195,6 +196,9 @@ class Acceleration(abc.ABC):
 
         The leap leads from the pass `at`, where the events were what is degenerate.
         """
+        shortcut = leap.ascent == -math.inf
+        if shortcut:
+            memory = evolve(memory, again=2 * memory.points[-1].number)
         try:
             expectation = yield partial(_quietly, e_half(model, leap.params))
             with np.errstate(all="ignore"):
@@ -212,7 +216,7 @@ class Acceleration(abc.ABC):
         if (
             fell
             or ("E" in model.inference.audited and not gained["E"] >= -allowance)
-            or any(not event.clean and event.subject not in known for event in found)
+            or (not shortcut and any(not event.clean and event.subject not in known for event in found))
         ):
             _LOG.debug("a leap is rejected, for it loses or is degenerate: it would gain %.3g nats", total)
             return None, _shorter(memory.failed(REJECTED))
@@ -235,33 +239,30 @@ def _shorter(memory: Memory) -> Memory:
 
 
 def _measured(model: Model, memory: Memory) -> Memory:
-    """The memory with all inner products of its points."""
-    products = dict(memory.products)
-    values: dict[tuple[int, int], float] = {}
-
-    def value(params: Any, j: Point) -> float:
-        key = id(params), j.number  # after a plain step, where one pass led is where the next one was
-        if key not in values:
-            values[key] = model.log_joint(params, j.residual)
-        return values[key]
-
+    """The memory with all values of its points."""
+    values = dict(memory.values)
     for i in memory.points:
         for j in memory.points:
-            if (i.number, j.number) not in products:
-                products[i.number, j.number] = value(i.following, j) - value(i.params, j)
-    return evolve(memory, products=products)
+            if (i.number, j.number) not in values:
+                values[i.number, j.number] = model.log_joint(i.params, j.residual)
+    return evolve(memory, values=values)
 
 
-def _shortcut(model: Model, at: Pass, last: Point) -> Leap | None:
-    """The leap that the model itself proposes, if it leads elsewhere than a plain step, and uphill."""
-    statistics = model.shortcut(at.params, at.expectation.statistics)
-    with np.errstate(all="ignore"):
-        found = None if statistics is None else _leap(model, at, statistics, last)
-    return found if found is not None and found.ascent > 0 and found.params != last.following else None
+def _shortcut(model: Model, memory: Memory, at: Pass) -> Leap | None:
+    """The leap by the model's own shortcut, if it knows one and it is due."""
+    if memory.points[-1].number < memory.again:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            statistics = model.shortcut(at.params, at.expectation.statistics)
+            return None if statistics is None else Leap(model.m_step(statistics, at.params), statistics, -math.inf)
+    except _UNSOUND:
+        return None
 
 
 def _leap(model: Model, at: Pass, statistics: Any, last: Point) -> Leap | None:
     try:
+        statistics = model.attainable(statistics, at.params, last.image)
         params = model.m_step(statistics, at.params)
         ascent = slope(model, at.params, params, last.residual)
     except _UNSOUND:

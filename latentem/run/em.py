@@ -83,7 +83,7 @@ class EM(Runner):
         memory = self._begun(model) if state is None or state.memory is None else state.memory
         while True:
             following, moved, failed = turn.m_half(model)  # M
-            leap, learnt = self._ahead(model, memory, turn, following, moved, None if state or failed else ledger.index)
+            leap, learnt = self._ahead(model, memory, turn, moved, None if state or failed else ledger.index)
             if state is None:
                 memory = learnt
                 state = ledger.record(turn, moved, memory)  # record
@@ -134,14 +134,15 @@ class EM(Runner):
         return self.accelerate.begin(self.plain) if self.accelerate is not None and model.inference.smooth else None
 
     def _ahead(
-        self, model: Model, memory: Memory | None, turn: Turn, following: Any, moved: float, index: int | None
+        self, model: Model, memory: Memory | None, turn: Turn, moved: float, index: int | None
     ) -> tuple[Leap | None, Memory | None]:
         """The leap to try, and the memory; it has learnt the pass of this index, if an M-step led there."""
         if self.accelerate is None or memory is None:
             return None, memory
         if index is not None and turn.maximised is not None:
-            point = Point(index, turn.now.params, following, turn.now.expectation.statistics, turn.residual)
-            memory = self.accelerate.seen(memory, point, moved, turn.kind == "plain")
+            now = turn.now
+            point = Point(index, now.params, now.expectation.statistics, turn.residual, moved, turn.kind == "plain")
+            memory = self.accelerate.seen(memory, point)
         return self.accelerate.leap(model, memory, turn.now)
 
 

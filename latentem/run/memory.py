@@ -22,16 +22,18 @@ class Point(Value):
     Attributes:
         number: Index of its Step.
         params: Where it was: the M-step of statistics x.
-        following: Where a plain step leads: the M-step of the pass's own statistics g.
-        image: g.
+        image: The pass's own statistics g, whose M-step is where a plain step leads.
         residual: g - x, zero at a fixed point.
+        movement: The squared length of the residual, in nats.
+        plain: Whether a plain step led there.
     """
 
     number: int
     params: Any
-    following: Any
     image: Any
     residual: Any
+    movement: float
+    plain: bool
 
 
 @final
@@ -41,7 +43,7 @@ class Memory(Value):
 
     Attributes:
         points: The last passes of the stretch that is under way, the newest last.
-        products: Inner products of their residuals in the metric of the complete information, by numbers of points.
+        values: The log joint of the parameters of one of them at the residual of another, by their numbers.
         wait: Plain steps to take before the next leap.
         failures: Leaps that failed one after the other.
         slow: Whether plain steps have been seen to be slow.
@@ -49,22 +51,18 @@ class Memory(Value):
         departing: Whether the last plain step was longer than the one before: the run leaves a saddle, or climbs a
             ridge, and older passes do not say where to.
         strides: By how many plain steps the next leap goes ahead while it departs.
+        again: Number of the pass from which the model's own shortcut is tried again.
     """
 
     points: tuple[Point, ...] = ()
-    products: Mapping[tuple[int, int], float] = field(factory=dict)
+    values: Mapping[tuple[int, int], float] = field(factory=dict)
     wait: int = 0
     failures: int = 0
     slow: bool = False
     stretches: tuple[float, ...] = ()
     departing: bool = False
     strides: float = 4.0
-
-    @property
-    def length(self) -> float:
-        """The squared length of the newest residual, in nats: the movement of that pass."""
-        newest = self.points[-1].number
-        return self.products[newest, newest]
+    again: int = 0
 
     def cleared(self, wait: int = 0, keep: int = 0) -> Memory:
         """The memory without passes that mislead: the newest `keep` of them."""

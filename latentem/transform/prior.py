@@ -52,6 +52,11 @@ class WithPrior(SamePosterior[P]):
     def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
         return self.inner.lift(params, statistics + self.pseudo)
 
+    def attainable(self, statistics: Any, params: Any, ahead: Any) -> Any:
+        informed = statistics + self.pseudo
+        moved = self.inner.attainable(informed, params, ahead + self.pseudo)
+        return statistics if moved is informed else moved - self.pseudo
+
     def _informed(self, block: Block[Any, Any]) -> Block[Any, Any]:
         holding, identified = block.holding, block.identified
         return attrs.evolve(

@@ -94,6 +94,9 @@ class Transformed(LatentModel[Any, Any, Any, P]):
     def lift(self, params: P, statistics: Any) -> tuple[P, Sequence[Event]]:
         return self.inner.lift(params, statistics)
 
+    def attainable(self, statistics: Any, params: P, ahead: Any) -> Any:
+        return self.inner.attainable(statistics, params, ahead)
+
     def describe(self, params: P, statistics: Any) -> Mapping[str, Any]:
         return self.inner.describe(params, statistics)
 

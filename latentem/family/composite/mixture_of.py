@@ -19,7 +19,7 @@ from latentem.family.base import Family, brief, refuse_other_params
 from latentem.family.columns import natural_number
 from latentem.family.composite.members import apart
 from latentem.numerics.rng import generator
-from latentem.numerics.shares import shares
+from latentem.numerics.shares import held_back, shares
 
 _SAME = 1e-4
 _ROUNDING = 1e-9
@@ -76,9 +76,13 @@ class Shares(Learnable[Array, Array]):
     def first(self, statistics: Array) -> Array:
         return own(shares(statistics, 1 / statistics.shape[1]))
 
+    def attainable(self, statistics: Array, params: Array, ahead: Array) -> Array:
+        moved = held_back(statistics, params, ahead)
+        return statistics if moved is statistics else own(moved)
+
     def _block(self, held: tuple[int, ...] = ()) -> Block[Array, Array]:
         def maximize(statistics: Array, params: Array) -> Array:
-            new = shares(np.maximum(statistics, 0.0), params)  # a leap may make a number negative that vanishes
+            new = shares(np.maximum(statistics, 0.0), params)  # a running sum may make one negative
             new[list(held)] = params[list(held)]
             return own(new)
 
