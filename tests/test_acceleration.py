@@ -180,9 +180,9 @@ def test_an_infeasible_leap_is_rejected(make):
 
 
 def test_a_leap_that_lowers_the_objective_is_rejected_and_counted():
-    """A leap that goes farther beyond the end than it is before it costs a pass, and the plain step is taken instead."""
+    """A leap far beyond the end costs a pass, and the plain step is taken instead."""
     end = run("poisson", lem.Anderson())
-    near = POISSON.params(end.params.weights + [0.001, -0.001], end.params.components * 1.0005)
+    near = POISSON.params(end.params.weights + np.array([0.001, -0.001]), end.params.components * 1.0005)
     plain = lem.EM(max_steps=100).run(POISSON, near, deaths())
     overshot = Planted(lambda image: 2.5 * end.expectation.statistics - 1.5 * image)
     result = lem.EM(max_steps=100, accelerate=overshot).run(POISSON, near, deaths())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -163,9 +164,7 @@ class Categorical(Named, ExponentialFamily):
 
     def _slots(self, d: int) -> Mask:
         """Which levels a column has, boolean of shape (d, largest number of levels)."""
-        levels = one_each(self._known, d, "levels")
-        slots: Mask = np.arange(levels.max()) < levels[:, None]
-        return slots
+        return _slots(self._known, d)
 
 
 @final
@@ -275,3 +274,11 @@ def _by_column(totals: Array, slots: Mask) -> Array:
     table = np.zeros((len(totals), *slots.shape))
     table[:, slots] = totals
     return table
+
+
+@lru_cache(64)  # each step asks for them many times
+def _slots(known: int | tuple[int, ...], d: int) -> Mask:
+    levels = one_each(known, d, "levels")
+    slots: Mask = np.arange(levels.max()) < levels[:, None]
+    slots.flags.writeable = False
+    return slots

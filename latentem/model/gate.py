@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +14,7 @@ from latentem.core import Block, Event, Identified, Learnable
 from latentem.family import WeightedSample
 from latentem.family.regression.design import DEPENDENT, NO_INFORMATION, Design
 from latentem.family.regression.predictor import linear_predictor
-from latentem.numerics.solve import maximise
+from latentem.numerics.solve import climb
 
 
 def log_weights(gate: Array, concomitants: Array) -> Array:
@@ -77,19 +77,23 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
     start = design.standardised(gate)
     columns, width = design.columns, design.columns.shape[1]
 
-    def joint(point: Array) -> tuple[float, Array, Array]:
+    def joint(point: Array) -> tuple[float, Callable[[], tuple[Array, Array]]]:
         coefficients = start.copy()
         coefficients[free] = point.reshape(-1, width)
         log_weights = log_softmax(columns @ coefficients.T, axis=1)
-        weights = np.exp(log_weights[:, free])
-        # (eq: concomitant)
-        gradient = (counts[:, free] - design.share[:, None] * weights).T @ columns
-        # minus the second derivative: for components f and g, sum share w_f (1{f = g} - w_g) z z'
-        curvature = np.empty((len(free), width, len(free), width))
-        for f, g in np.ndindex(len(free), len(free)):
-            factor = design.share * weights[:, f] * (float(f == g) - weights[:, g])
-            curvature[f, :, g] = columns.T @ (columns * factor[:, None])
-        return float(np.einsum("nk,nk->", counts, log_weights)), gradient.ravel(), curvature.reshape(2 * (point.size,))
+
+        def derivatives() -> tuple[Array, Array]:
+            weights = np.exp(log_weights[:, free])
+            # (eq: concomitant)
+            gradient = (counts[:, free] - design.share[:, None] * weights).T @ columns
+            # minus the second derivative: for components f and g, sum share w_f (1{f = g} - w_g) z z'
+            curvature = np.empty((len(free), width, len(free), width))
+            for f, g in np.ndindex(len(free), len(free)):
+                factor = design.share * weights[:, f] * (float(f == g) - weights[:, g])
+                curvature[f, :, g] = columns.T @ (columns * factor[:, None])
+            return gradient.ravel(), curvature.reshape(2 * (point.size,))
+
+        return float(np.einsum("nk,nk->", counts, log_weights)), derivatives
 
     # The current gate may be far out, where the likelihood is flat: the same weights for all rows are another start.
     flat = np.zeros((len(free), width))
@@ -97,6 +101,6 @@ def _maximiser(sample: WeightedSample, gate: Array, free: Any) -> Array:
     flat[:, 0] = np.log(shares[free] / shares[0])
     best = max((start[free].ravel(), flat.ravel()), key=lambda point: joint(point)[0])
     new = gate.copy()
-    new[free] = design.destandardised(maximise(joint, best).reshape(-1, width))
+    new[free] = design.destandardised(climb(joint, best)[0].reshape(-1, width))
     before, after = (np.einsum("nk,nk->", counts, log_weights(each, covariates)) for each in (gate, new))
     return new if after >= before else gate  # where slopes are steep, rounding may cost more than they gain

@@ -11,6 +11,8 @@ from latentem.arrays import Array
 
 Concave = Callable[[Array], tuple[float, Array, Array]]
 """From a point, (p,), the value, the gradient, (p,), and minus the Hessian, (p, p)."""
+Lazy = Callable[[Array], tuple[float, Callable[[], tuple[Array, Array]]]]
+"""From a point, (p,), the value, and what gives the gradient and minus the Hessian if it is asked."""
 
 _MOST_STEPS, _MOST_HALVINGS, _MOST_BRACKETS = 100, 50, 1000
 """Limits of loops that end by themselves long before."""
@@ -18,34 +20,51 @@ _RISE = 1e-4
 """Share of the gain that the slope promises, without which a step is halved: Armijo's rule."""
 _UNSEEN = 1e-13
 """Gain, relative to the value, below which values cannot tell a better point from a worse one."""
+_LANDED = 1e-21
+"""Gain, relative to the value, that one step more may leave where steps shrink as their squares."""
 _NOTHING = 1e-22
 """Gain below which a step moves nothing that matters: it ends the march towards an optimum at infinity."""
 
 
 def maximise(function: Concave, start: Array) -> Array:
-    """The maximum of a concave function, near `start`, to machine precision; never lower than there.
+    """The maximum of a concave function, near `start`, to machine precision; never lower than there: see `climb`."""
+
+    def lazy(point: Array) -> tuple[float, Callable[[], tuple[Array, Array]]]:
+        value, gradient, curvature = function(point)
+        return value, lambda: (gradient, curvature)
+
+    return climb(lazy, start)[0]
+
+
+def climb(function: Lazy, start: Array) -> tuple[Array, float]:
+    """The maximum of a concave function, near `start`, to machine precision, and what it gains; never lower than there.
 
     Newton steps, halved until they gain (Boyd and Vandenberghe, 2004, sec. 9.5.2). Directions in which the
     function is flat are left alone. An optimum at infinity is approached until nothing is left to gain.
     """
-    point, (value, gradient, curvature) = start, function(start)
+    point, (value, derivatives) = start, function(start)
+    begun, before = value, 0.0
+    gradient, curvature = derivatives()
     for _ in range(_MOST_STEPS):
         step = solve(curvature, gradient)
         slope, scale = float(gradient @ step), 1 + abs(value)
         if not slope > _NOTHING * scale:
             break
-        if slope <= _UNSEEN * scale:  # so near to the maximum one step lands on it, though values no longer show it
-            last = point + step
-            return last if function(last)[0] >= value - _UNSEEN * scale else point
+        # Near the maximum one step lands on it, though values no longer show it.
+        if slope <= _UNSEEN * scale or (before and slope * (slope / before) ** 2 <= _LANDED * scale):
+            last = function(point + step)[0]
+            return (point + step, last - begun) if last >= value - _UNSEEN * scale else (point, value - begun)
         for halvings in range(_MOST_HALVINGS):
             length = 0.5**halvings
-            there = function(point + length * step)
-            if there[0] >= value + _RISE * length * slope and np.isfinite(there[2]).all():
-                break
+            there, derivatives = function(point + length * step)
+            if there >= value + _RISE * length * slope:
+                gradient, curvature = derivatives()
+                if np.isfinite(curvature).all():
+                    break
         else:
             break
-        point, (value, gradient, curvature) = point + length * step, there
-    return point
+        point, value, before = point + length * step, there, slope
+    return point, value - begun
 
 
 def solve(matrix: Array, right: Array, keep: Array | None = None) -> Array:

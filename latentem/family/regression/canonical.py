@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -24,10 +24,12 @@ from latentem.family.regression.predictor import (
 )
 from latentem.family.sample import SampleFamily, WeightedSample
 from latentem.numerics.rng import generator
-from latentem.numerics.solve import maximise
+from latentem.numerics.solve import climb
 
 _EDGE = 1e-12
 """How near 0 or 1 a share of successes may be for its log odds to begin from."""
+_CLEAR = 1e-6
+"""Gain in nats a row that rounding cannot be, where predictors lose less than its square."""
 _NOTICED = 1e-11
 """Relative rounding below which the audit's own allowance covers it."""
 
@@ -49,6 +51,10 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
     @abc.abstractmethod
     def log_response(self, predictor: Array, y: Array) -> Array:
         """log p(y) in nats at each linear predictor, broadcast; without regard to the support."""
+
+    def log_kernel(self, predictor: Array, y: Array) -> Array:
+        """`log_response` but for what the predictor does not change; by itself it may be quicker."""
+        return self.log_response(predictor, y)
 
     @abc.abstractmethod
     def response(self, predictor: Array) -> tuple[Array, Array]:
@@ -91,13 +97,18 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         design, y = Design.of(x[:, :-1], weight), x[:, -1]
         columns, share = design.columns, design.share
 
-        def joint(coefficients: Array) -> tuple[float, Array, Array]:
+        def joint(coefficients: Array) -> tuple[float, Callable[[], tuple[Array, Array]]]:
             with np.errstate(over="ignore", invalid="ignore"):  # a step too far is minus infinity, and halved
                 predictor = columns @ coefficients
-                mean, variance = self.response(predictor)
-                value = float(share @ self.log_response(predictor, y))
-                # (eq: canonical-regression)
-                return value, columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
+                value = float(share @ self.log_kernel(predictor, y))
+
+            def derivatives() -> tuple[Array, Array]:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    mean, variance = self.response(predictor)
+                    # (eq: canonical-regression)
+                    return columns.T @ (share * (y - mean)), columns.T @ (columns * (share * variance)[:, None])
+
+            return value, derivatives
 
         # Half a success more keeps the flat start finite where no response, or every one, is a success.
         total = weight.sum()
@@ -105,11 +116,14 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         flat[0] = self.link((float(share @ y) * total + 0.5) / (total + 1))
         starts = [flat] if current is None else [design.standardised(current.coefficients)[0], flat]
         best = max(starts, key=lambda start: joint(start)[0])
-        new = Coefficients(design.destandardised(maximise(joint, best)[None]))
-        if current is None:
+        found, gained = climb(joint, best)
+        new = Coefficients(design.destandardised(found[None]))
+        if current is None or (gained > _CLEAR and _lost(new) < _CLEAR**2):
             return new
-        before, after = (float(weight @ self.log_density(each, x)[:, 0]) for each in (current, new))
-        return new if after >= before else current  # where slopes are steep, rounding may cost more than they gain
+        # Where slopes are steep, rounding may cost more than they gain.
+        both = Coefficients(np.concatenate([current.coefficients, new.coefficients]))
+        before, after = (weight @ self.log_density(both, x)).tolist()
+        return new if after >= before else current
 
     def blocks(self) -> Sequence[Block[WeightedSample, Coefficients]]:
         def rank(x: Array, weight: Array) -> int:
@@ -162,8 +176,11 @@ class CanonicalRegression(Regression, SampleFamily[Coefficients]):
         return described(params.coefficients)
 
     def _information(self, coefficients: Array, x: Array, weight: Array) -> float:
-        design = Design.of(x[:, :-1], weight)
         with np.errstate(over="ignore"):
+            least = float(self.response(linear_predictor(coefficients, x[:, :-1]))[1].min())
+            if least > 2 * NO_INFORMATION:  # no direction has less than the least informative row
+                return least
+            design = Design.of(x[:, :-1], weight)
             _, variance = self.response(design.columns @ design.standardised(coefficients)[0])
         return design.information(variance)
 
@@ -180,7 +197,10 @@ class PoissonRegression(CanonicalRegression):
 
     def log_response(self, predictor: Array, y: Array) -> Array:
         with np.errstate(over="ignore"):
-            return y * predictor - np.exp(predictor) - gammaln(y + 1)
+            return self.log_kernel(predictor, y) - gammaln(y + 1)
+
+    def log_kernel(self, predictor: Array, y: Array) -> Array:
+        return y * predictor - np.exp(predictor)
 
     def response(self, predictor: Array) -> tuple[Array, Array]:
         mean = np.exp(predictor)

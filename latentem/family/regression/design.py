@@ -41,12 +41,17 @@ class Design(Value):
         """Of covariates, shape (n, p), with positive weights, (n,)."""
         share = weight / weight.sum()
         near = covariates[int(share.argmax())]
-        centre = near + share @ (covariates - near)
-        around = covariates - centre
-        scale = np.sqrt(share @ (around * around))
+        columns = np.empty((len(covariates), len(near) + 1))
+        columns[:, 0] = 1.0
+        around = columns[:, 1:]
+        np.subtract(covariates, near, out=around)
+        left = share @ around
+        around -= left
+        centre = near + left
+        scale = np.sqrt(np.einsum("n,np,np->p", share, around, around))
         scale = np.where(scale > 32 * np.finfo(float).eps * np.abs(centre), scale, 0.0)
-        columns = np.where(scale > 0, around / np.where(scale > 0, scale, 1.0), 0.0)
-        return cls(own(np.column_stack([np.ones(len(columns)), columns])), own(share), own(centre), own(scale))
+        np.divide(around, np.where(scale > 0, scale, np.inf), out=around)
+        return cls(own(columns), own(share), own(centre), own(scale))
 
     def standardised(self, coefficients: Array) -> Array:
         """Coefficients of the columns that say what these, (k, p + 1), say of the covariates."""

@@ -13,6 +13,9 @@ from attrs import frozen
 from latentem.arrays import Array, Labels, matrix
 from latentem.core import Unavailable, Value
 
+_SOME = 64
+"""Rows that say where covariates are, at least."""
+
 
 class Regression(abc.ABC):
     """A family whose rows are (covariates..., response); it says nothing of how the covariates come about."""
@@ -108,8 +111,10 @@ def linear_predictor(coefficients: Array, covariates: Array) -> Array:
     """Intercept + slopes . covariates of each row in each component, shape (n, k)."""
     if not len(covariates):
         return np.empty((0, len(coefficients)))
-    centre = covariates.mean(axis=0)
-    return level(coefficients, centre) + (covariates - centre) @ coefficients[:, 1:].T
+    centre = covariates[:: len(covariates) // _SOME + 1].mean(axis=0)  # anywhere among them will do
+    predictor = (covariates - centre) @ coefficients[:, 1:].T
+    predictor += level(coefficients, centre)
+    return predictor
 
 
 def described(coefficients: Array) -> Mapping[str, Any]:
