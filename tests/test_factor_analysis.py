@@ -663,3 +663,42 @@ def test_a_posterior_for_other_rows_is_refused():
     model = FactorAnalysis(2)
     with pytest.raises(ValueError, match=r"it must be \(250, 2\)"):
         model.statistics(model.chunk(X), NormalPosterior(np.zeros((250, 1)), np.eye(1)))
+
+
+@EITHER
+@pytest.mark.parametrize("prior", [None, lem.InverseWishart(0.5, 3.0)], ids=["plain", "prior"])
+def test_a_shortcut_ends_where_em_does_not_move(noise, prior):
+    """The M-step of a shortcut has a higher posterior than the run, and EM from there stays: it is a maximum."""
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(80, 2)) @ rng.normal(size=(2, 6)) + rng.normal(size=(80, 6)) * rng.uniform(0.5, 1.0, 6)
+    model = FactorAnalysis(2, noise=noise, prior=prior)
+    chunk = model.chunk(x)
+    params = model.first(model.statistics(chunk, model.guess(chunk, 3)))
+    for _ in range(20):
+        params = model.m_step(model.expectation(params, chunk).statistics, params)
+    there = model.m_step(model.shortcut(params, model.expectation(params, chunk).statistics), params)
+
+    def posterior(at):
+        return model.log_evidence(at, chunk).sum() + model.log_prior(at)
+
+    onward = there
+    for _ in range(20):
+        onward = model.m_step(model.expectation(onward, chunk).statistics, onward)
+    assert posterior(there) > posterior(params) + 1e-6
+    assert posterior(onward) == pytest.approx(posterior(there), abs=1e-9)
+    np.testing.assert_allclose(onward.covariance(), there.covariance(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_equal_columns_end_at_the_floor_within_a_hundred_steps(m):
+    """With two equal columns runs end converged, at one maximum, with the floor named: EM alone creeps there."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 6)) + 0.7 * rng.normal(size=(300, 6))
+    x[:, 5] = x[:, 4]
+    reports = lem.fit(FactorAnalysis(m), x, n_starts=3).starts
+    at_floor = [report for report in reports if [event.kind for event in report.events] == ["floor"]]
+    assert len(at_floor) >= 2
+    for report in at_floor:
+        assert report.status.converged
+        assert report.steps < 100
+        assert report.objective == pytest.approx(at_floor[0].objective, abs=1e-4)

@@ -24,7 +24,7 @@ def beyond(prior: CovariancePrior, params: FactorParams, statistics: FactorStati
     found = best_noise(covariance, begin, low, variances, (second / count, units / count))
     if floor is None and not (found.noise > 2 * low).all():  # there is none: a plain step finds that out, by name
         return None
-    return statistics.at(found)
+    return statistics.at(found, (second, units))
 
 
 def best_noise(

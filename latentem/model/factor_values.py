@@ -250,12 +250,18 @@ class FactorStatistics(Additive):
         rows = None if self.rows is None else factor * self.rows
         return evolve(self, gram=factor * self.gram, cross=factor * self.cross, second=factor * self.second, rows=rows)
 
-    def at(self, params: FactorParams) -> Self:
-        """What the model itself expects at some parameters, of as many rows: these are its M-step."""
+    def at(self, params: FactorParams, pseudo: tuple[Array, float]) -> Self:
+        """Statistics of as many rows whose M-step is at some parameters: those that the model expects there.
+
+        Args:
+            params: The parameters.
+            pseudo: What a prior adds to the second moments of the noise, and to their number.
+        """
         d, m = params.loadings.shape
-        one = self.shape.of_columns(np.broadcast_to(params.noise, (d,)))
+        more, units = pseudo
+        second = (self.count + units) * self.shape.of_columns(np.broadcast_to(params.noise, (d,))) - more
         gram, cross = self.count * np.eye(m + 1), np.zeros((d, m + 1))
-        return evolve(self, origin=params.regression, gram=own(gram), cross=own(cross), second=own(self.count * one))
+        return evolve(self, origin=params.regression, gram=own(gram), cross=own(cross), second=own(np.asarray(second)))
 
 
 def _pair(shape: Form, a: Array, b: Array) -> Array:
