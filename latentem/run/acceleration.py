@@ -198,7 +198,9 @@ class Acceleration(abc.ABC):
         """
         shortcut = leap.ascent == -math.inf
         if shortcut:
-            memory = evolve(memory, again=2 * memory.points[-1].number)
+            memory = rejected = evolve(memory, again=2 * memory.points[-1].number, departing=False)
+        else:
+            rejected = _shorter(memory.failed(REJECTED))
         try:
             expectation = yield partial(_quietly, e_half(model, leap.params))
             with np.errstate(all="ignore"):
@@ -208,7 +210,7 @@ class Acceleration(abc.ABC):
                 found = model.diagnose(new.params, new.expectation.statistics)
         except _UNSOUND as error:
             _LOG.debug("a leap is rejected, for it leads nowhere: %s", error)
-            return None, _shorter(memory.failed(REJECTED))
+            return None, rejected
         total, allowance = gained["M"] + gained["E"], max(at.books.slack, new.books.slack)
         # Where rounding could explain a loss, the mean of the slopes at both ends decides: it does not cancel.
         fell = not total >= -allowance or (total <= allowance and not leap.ascent + onward >= 0)
@@ -219,7 +221,7 @@ class Acceleration(abc.ABC):
             or (not shortcut and any(not event.clean and event.subject not in known for event in found))
         ):
             _LOG.debug("a leap is rejected, for it loses or is degenerate: it would gain %.3g nats", total)
-            return None, _shorter(memory.failed(REJECTED))
+            return None, rejected
         turn = Turn("extrapolated", new, gained, leap.params, leap.statistics)
         if memory.departing:
             return turn, evolve(memory.cleared(), failures=0, wait=self.every - 1, strides=4 * memory.strides)
