@@ -471,9 +471,279 @@ def products(x: Array, weight: Array, origin: Array, natural: Array, count: Arra
     return entropy
 
 
+# Chains: stretches of rows side by side, a lane each, so that a step of all of them is one vector for each state.
+
+LANES = 32
+"""Stretches that take their steps together: enough for vectors, and so few that a step stays in the nearest cache."""
+_TURNED = 16
+"""Steps of a stretch that are read in one piece."""
+_SCALED = 4
+"""Steps after which products of blocks are scaled."""
+
+
+@_loop()
+def _to_lanes(rows: Array, begin: Array, size: Array, at: int, since: int, until: int, lanes: Array) -> None:
+    """Fill in steps from `since` to `until` of up to 32 stretches, the first of them number `at`; zero behind an end.
+
+    From (k, n) to (steps, k, 32).
+    """
+    count = min(LANES, len(begin) - at)
+    lanes[: until - since] = 0.0
+    for first in range(since, until, _TURNED):
+        for j in range(len(rows)):
+            for m in range(count):
+                for t in range(first, min(first + _TURNED, until, size[at + m])):
+                    lanes[t - since, j, m] = rows[j, begin[at + m] + t]
+
+
+@_loop()
+def _from_lanes(lanes: Array, begin: Array, size: Array, at: int, rows: Array) -> None:
+    """The way back, for all steps of these stretches."""
+    for first in range(0, size[at], _TURNED):
+        for j in range(len(rows)):
+            for m in range(min(LANES, len(begin) - at)):
+                for t in range(first, min(first + _TURNED, size[at + m])):
+                    rows[j, begin[at + m] + t] = lanes[t, j, m]
+
+
+@_loop()
+def _exponentials(table: Array) -> None:
+    """In place, of (k, 32)."""
+    for j in range(len(table)):
+        for m in range(LANES):
+            table[j, m] = exp(table[j, m])
+
+
+@_loop()
+def _mixed(matrix: Array, table: Array, out: Array) -> None:
+    """The product of a matrix, (k, k), with (k, 32)."""
+    k, rest = len(table), len(table) % 4
+    for j in range(k):
+        for m in range(LANES):
+            out[j, m] = 0.0
+        for i in range(rest):
+            a = matrix[j, i]
+            for m in range(LANES):
+                out[j, m] += a * table[i, m]
+        for i in range(rest, k, 4):
+            a, b, c, d = matrix[j, i], matrix[j, i + 1], matrix[j, i + 2], matrix[j, i + 3]
+            for m in range(LANES):
+                out[j, m] += (a * table[i, m] + b * table[i + 1, m]) + (c * table[i + 2, m] + d * table[i + 3, m])
+
+
+@_loop()
+def _weighed(node: Array, table: Array, total: Array) -> None:
+    """Multiply weights of states by those of a row, in place; and their sums over the states."""
+    for m in range(LANES):
+        total[m] = 0.0
+    for j in range(len(table)):
+        for m in range(LANES):
+            value = table[j, m] * node[j, m]
+            table[j, m] = value
+            total[m] += value
+
+
+@_loop()
+def _divided(total: Array, inverse: Array, table: Array) -> None:
+    """Divide by the sums, in place."""
+    for m in range(LANES):
+        inverse[m] = 1.0 / total[m]
+    for j in range(len(table)):
+        for m in range(LANES):
+            table[j, m] *= inverse[m]
+
+
+@_loop()
+def _met(node: Array, beta: Array, alpha: Array, v: Array, one: Array, most: Array) -> None:
+    """Fill in v; and alpha becomes q: what is before a row meets what is behind it. The largest beta so far is kept."""
+    for m in range(LANES):
+        one[m] = 0.0
+    for j in range(len(alpha)):
+        for m in range(LANES):
+            behind = beta[j, m]
+            share = alpha[j, m] * behind
+            v[j, m] = node[j, m] * behind
+            alpha[j, m] = share
+            one[m] += share
+            most[m] = max(behind, most[m])
+    for m in range(LANES):
+        one[m] = 1.0 / one[m]
+    for j in range(len(alpha)):
+        for m in range(LANES):
+            alpha[j, m] *= one[m]
+
+
+@_loop()
+def _add_pairs(alpha: Array, v: Array, both: Array) -> None:
+    for i in range(len(alpha)):
+        for j in range(len(v)):
+            for m in range(LANES):
+                both[i, j, m] += alpha[i, m] * v[j, m]
+
+
+@_loop()
+def _add_logs(total: Array, logs: Array, least: Array) -> None:
+    for m in range(LANES):
+        logs[m] += log(total[m])
+        least[m] = min(total[m], least[m])
+
+
+@_loop()
+def blocks(nodes: Array, turned: Array, begin: Array, size: Array, opens: Array, logs: Array) -> float:
+    """The products of blocks of chains.
+
+    Args:
+        nodes: Log weights of the states of each row, the largest of a row zero, shape (k, n).
+        turned: Weights of a step, to the states of the rows from those of the columns, shape (k, k).
+        begin: The first row of each block, shape (m,), the longest block first.
+        size: How many it has.
+        opens: Which blocks begin their chain.
+        logs: The logs of the products are put there, shape (m, k, k), from the states of the rows.
+
+    Returns:
+        Zero.
+    """
+    k = len(nodes)
+    product, other, lanes = np.empty((k, k, LANES)), np.empty((k, k, LANES)), np.empty((_TURNED, k, LANES))
+    scale, total, inverse = np.empty((k, LANES)), np.empty(LANES), np.empty(LANES)
+    for at in range(0, len(begin), LANES):
+        count = min(LANES, len(begin) - at)
+        scale[:] = 0.0
+        for t in range(size[at]):
+            if t % _TURNED == 0:
+                _to_lanes(nodes, begin, size, at, t, min(t + _TURNED, size[at]), lanes)
+            node = lanes[t % _TURNED]
+            _exponentials(node)
+            for i in range(k):
+                if t == 0:
+                    for j in range(k):
+                        for m in range(LANES):
+                            other[i, j, m] = 1.0 if m < count and opens[at + m] else turned[j, i]
+                else:
+                    _mixed(turned, product[i], other[i])
+                _weighed(node, other[i], total)
+                if t % _SCALED == _SCALED - 1:
+                    for m in range(LANES):
+                        total[m] = max(total[m], 1e-300)
+                    _divided(total, inverse, other[i])
+                    for m in range(LANES):
+                        scale[i, m] += log(total[m])
+            product, other = other, product
+            for m in range(count):
+                if size[at + m] == t + 1:
+                    for i in range(k):
+                        for j in range(k):
+                            value = product[i, j, m]
+                            logs[at + m, i, j] = np.log(value) + scale[i, m] if value > 0.0 else -np.inf
+    return 0.0
+
+
+@_loop()
+def chains(
+    nodes: Array,
+    matrix: Array,
+    turned: Array,
+    begin: Array,
+    size: Array,
+    before: Array,
+    came: Array,
+    after: Array,
+    weight: Array,
+    marginals: Array,
+    pairs: Array,
+    ends: Array,
+    heads: Array,
+    edges: Array,
+) -> float:
+    """Sums over the paths of stretches of chains, whole ones or blocks; docs/mathematics.md, "Chains".
+
+    Args:
+        nodes: Log weights of the states of each row, the largest of a row zero, shape (k, n).
+        matrix: Weights of a step, from the states of the rows to those of the columns, shape (k, k).
+        turned: The same, turned.
+        begin: The first row of each stretch, shape (m,), the longest stretch first.
+        size: How many it has.
+        before: alpha of the row before each stretch, shape (m, k); zeros where a chain begins.
+        came: Weights of the states of its first row before that is looked at, shape (m, k); ones where a chain begins.
+        after: beta of its last row, up to a constant, shape (m, k); ones where a chain ends.
+        weight: How much each stretch counts, shape (m,).
+        marginals: q is put there, shape (k, n).
+        pairs: The weighted sums over neighbours are added to it, shape (k, k).
+        ends: alpha of the last row of each stretch is put there, shape (m, k).
+        heads: And what beta of the row before it must be.
+        edges: And the least sum of a row, and the largest beta, shape (2,).
+
+    Returns:
+        The weighted log weight of all paths; NaN or the edges tell where the sums are not to be trusted.
+    """
+    k, longest = len(nodes), size[0]
+    node, alpha, total = np.empty((longest, k, LANES)), np.empty((longest, k, LANES)), np.empty((longest, LANES))
+    beta, v, past, both = np.empty((k, LANES)), np.empty((k, LANES)), np.empty((k, LANES)), np.empty((k, k, LANES))
+    inverse, logs, least, most = np.empty(LANES), np.empty(LANES), np.full(LANES, np.inf), np.zeros(LANES)
+    log_weight = 0.0
+    for at in range(0, len(begin), LANES):
+        count, steps = min(LANES, len(begin) - at), size[at]
+        _to_lanes(nodes, begin, size, at, 0, steps, node)
+        alpha[0] = 1.0
+        past[:] = 0.0
+        for m in range(count):
+            for j in range(k):
+                alpha[0, j, m] = came[at + m, j]
+                past[j, m] = before[at + m, j]
+        # (eq: forward-backward)
+        logs[:] = 0.0
+        running = count
+        for t in range(steps):
+            _exponentials(node[t])
+            if t > 0:
+                _mixed(turned, alpha[t - 1], alpha[t])
+            _weighed(node[t], alpha[t], total[t])
+            while running > 0 and size[at + running - 1] <= t:
+                running -= 1
+            for m in range(running, LANES):
+                total[t, m] = 1.0
+            _divided(total[t], inverse, alpha[t])
+            for j in range(k):
+                for m in range(LANES):
+                    node[t, j, m] *= inverse[m]
+            _add_logs(total[t], logs, least)
+        for m in range(count):
+            log_weight += weight[at + m] * logs[m]
+            for j in range(k):
+                ends[at + m, j] = alpha[size[at + m] - 1, j, m]
+        beta[:] = 0.0
+        both[:] = 0.0
+        running = 0
+        for t in range(steps - 1, -1, -1):
+            if t < steps - 1:
+                _mixed(matrix, v, beta)
+            while running < count and size[at + running] > t:
+                one = 0.0
+                for j in range(k):
+                    one += after[at + running, j] * alpha[t, j, running]
+                for j in range(k):
+                    beta[j, running] = after[at + running, j] / one
+                running += 1
+            _met(node[t], beta, alpha[t], v, inverse, most)
+            _add_pairs(alpha[t - 1] if t > 0 else past, v, both)
+        _mixed(matrix, v, beta)
+        for m in range(count):
+            for j in range(k):
+                heads[at + m, j] = beta[j, m]
+        for i in range(k):
+            for j in range(k):
+                for m in range(count):
+                    pairs[i, j] += weight[at + m] * both[i, j, m] * matrix[i, j]
+        _from_lanes(alpha, begin, size, at, marginals)
+    edges[0], edges[1] = least.min(), most.max()
+    return log_weight
+
+
 _ROWS, _TABLE = types.Array(types.float64, 1, "C", readonly=True), types.Array(types.float64, 2, "C", readonly=True)
 _TABLES, _OUT = types.Array(types.float64, 3, "C", readonly=True), types.Array(types.float64, 1, "C")
 _TABLE_OUT, _TABLES_OUT = types.Array(types.float64, 2, "C"), types.Array(types.float64, 3, "C")
+_COUNTS = types.Array(types.int64, 1, "C", readonly=True)
+_FLAGS = types.Array(types.boolean, 1, "C", readonly=True)
 
 LOOPS = {
     "diagonal": (
@@ -487,6 +757,17 @@ LOOPS = {
     "products": (
         products,
         types.float64(_TABLE, _ROWS, _ROWS, _TABLE, _OUT, _TABLE_OUT),
+    ),
+    "blocks": (
+        blocks,
+        types.float64(_TABLE, _TABLE, _COUNTS, _COUNTS, _FLAGS, _TABLES_OUT),
+    ),
+    "chains": (
+        chains,
+        types.float64(
+            *(_TABLE, _TABLE, _TABLE, _COUNTS, _COUNTS, _TABLE, _TABLE, _TABLE, _ROWS),
+            *(_TABLE_OUT, _TABLE_OUT, _TABLE_OUT, _TABLE_OUT, _OUT),
+        ),
     ),
 }
 """Loops that are called from outside, by name, each with the types of its arguments and of its answer."""

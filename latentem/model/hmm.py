@@ -19,6 +19,7 @@ from latentem.model.components import ComponentModel, Kernels, a_family, kernel_
 from latentem.model.simplex import NO_COUNTS, PseudoCounts, Simplex, SimplexRows, log_of, refuse_off_simplex
 from latentem.numerics.rng import generator
 from latentem.posterior import ChainPosterior
+from latentem.posterior.compiled import LOOPS
 from latentem.posterior.layout import Layout, laid_out
 from latentem.posterior.recursions import log_weights, lowered, smooth
 
@@ -26,6 +27,8 @@ _SAME = 1e-4
 """Relative difference of probabilities up to which two states may be one."""
 _CHUNK = 2**20
 """Numbers in the tables of a chunk: so many that the sequences which take a step together make it worth its call."""
+_WORTHWHILE = 2**17
+"""States of rows a pass from which compiled loops pay: they take half a second to import, which a fit must win back."""
 
 
 @final
@@ -175,6 +178,9 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
         self.refuse_unsound(density, chunk)
         density[chunk.begins] += log_of(params.initial)
         return density
+
+    def loops(self, rows: float) -> tuple[str, ...]:
+        return LOOPS if rows * self.k >= _WORTHWHILE else ()
 
     def statistics(self, chunk: Sequences, posterior: ChainPosterior) -> HiddenMarkovStatistics:
         chunk = self._as_chunk(chunk)

@@ -112,9 +112,7 @@ class Layout:
     def of(cls, lengths: Labels, k: int, longest: int | None = None) -> Self:
         """Of chains with these lengths, in blocks of at most `longest` rows, or of as many as promise to be fastest."""
         pieces = -(-lengths // (_longest(lengths, k) if longest is None else longest))
-        number = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
-        rows, count = np.repeat(lengths, pieces), np.repeat(pieces, pieces)
-        blocks = (number + 1) * rows // count - number * rows // count
+        blocks, number, count = pieces_of(lengths, pieces)
         packing = Packing.of(blocks, k)
         cut = np.flatnonzero(count > 1)
         follows = np.flatnonzero(number[cut] > 0)
@@ -145,6 +143,13 @@ class Layout:
     def begins(self) -> Labels:
         """The first row of each chain, shape (s,)."""
         return self.lengths.cumsum() - self.lengths
+
+
+def pieces_of(lengths: Labels, pieces: Labels) -> tuple[Labels, Labels, Labels]:
+    """Chains in pieces: the rows of each piece, its number in its chain, and how many its chain has."""
+    number = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
+    rows, count = np.repeat(lengths, pieces), np.repeat(pieces, pieces)
+    return (number + 1) * rows // count - number * rows // count, number, count
 
 
 def laid_out(lengths: Labels, k: int, cache: Cache | None) -> Layout:

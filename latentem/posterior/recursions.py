@@ -13,7 +13,7 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, Labels
-from latentem.posterior import in_logs, scaled
+from latentem.posterior import compiled, in_logs, scaled
 from latentem.posterior.in_logs import AllWays, BestWay
 from latentem.posterior.layout import Layout
 
@@ -44,11 +44,12 @@ class Smoothed:
 def smooth(nodes: Array, coupling: Array, layout: Layout, multiplicity: Array) -> Smoothed:
     """Forwards and backwards over nodes that are `lowered`, with the weights of the chains, shape (s,).
 
-    By scaled numbers where these lose nothing, else in log space (Rabiner, 1989, section V.A).
+    By scaled numbers where these lose nothing, in compiled loops or numpy; else in log space (Rabiner, 1989).
     """
     weight = None if (multiplicity == 1).all() else np.repeat(multiplicity, layout.lengths)
     with np.errstate(all="ignore"):
-        sums = scaled.smooth(nodes, coupling, layout, weight) or in_logs.smooth(nodes, coupling, layout, weight)
+        sums = compiled.smooth(nodes, coupling, layout.lengths, multiplicity)
+        sums = sums or scaled.smooth(nodes, coupling, layout, weight) or in_logs.smooth(nodes, coupling, layout, weight)
     if sums.impossible is not None:
         return Smoothed(sums.marginals, sums.pairs, np.nan, sums.impossible)
     # (eq: chain-entropy)

@@ -15,7 +15,7 @@ _NOTHING = float(np.exp(np.full(64, _FAINTEST)).max())
 _EVERY = 4
 """Steps after which products of blocks are scaled."""
 _TINY = 1e-300
-_LEAST = 1e-100
+LEAST = 1e-100
 """The least sum of a step, and one over the largest weight of a future, by which nothing that counts was lost."""
 _AGREEING, _FAINT = 1e-8, 1e-150
 """How far blocks and their products may be apart, relatively; and what is nothing."""
@@ -40,8 +40,8 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
     backward = _backwards(onward, after, transition, layout)
     heads = packing.steps(onward, k)[0][:, layout.heads]
     # (eq: chain-scaling)
-    safe = total.min() > _LEAST and backward.max() < 1 / _LEAST
-    if not (safe and _meet(ends, before) and _meet(transition @ heads, after)):
+    safe = total.min() > LEAST and backward.max() < 1 / LEAST
+    if not (safe and agreeing(ends, before) and agreeing(transition @ heads, after)):
         return None
     q = np.multiply(forward, backward, out=backward)
     for run, past in zip(packing.runs(q, k), packing.runs(forward, k), strict=True):
@@ -135,7 +135,8 @@ def _exponentials(logs: Array) -> Array:
     return logs
 
 
-def _meet(one: Array, other: Array) -> bool:
+def agreeing(one: Array, other: Array) -> bool:
+    """Whether what blocks have got and what they arrive at is the same but for rounding."""
     return bool((np.abs(one - other) <= _AGREEING * one + _FAINT).all())
 
 
