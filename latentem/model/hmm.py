@@ -21,7 +21,7 @@ from latentem.numerics.rng import generator
 from latentem.posterior import ChainPosterior
 from latentem.posterior.compiled import LOOPS
 from latentem.posterior.layout import Layout, laid_out
-from latentem.posterior.recursions import log_weights, lowered, smooth
+from latentem.posterior.recursions import best_paths, log_weights, lowered, smooth
 
 _SAME = 1e-4
 """Relative difference of probabilities up to which two states may be one."""
@@ -126,23 +126,21 @@ class HiddenMarkov(ComponentModel[Sequences, ChainPosterior, HiddenMarkovStatist
 
     def posterior(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
         chunk = self._as_chunk(chunk)
-        posterior = self._chain(params, chunk)
+        density, hidden = self.infer(params, chunk)
+        nodes = own(self._nodes(params, chunk, density.copy()))
+        posterior = ChainPosterior(nodes, log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
         _refuse_impossible(posterior.impossible, chunk)
         return posterior
 
     def labels(self, params: HiddenMarkovParams, chunk: Sequences) -> Labels:
         chunk = self._as_chunk(chunk)
-        posterior = self._chain(params, chunk)
-        states = posterior.labels()
+        density, _ = self.infer(params, chunk)
+        nodes = self._nodes(params, chunk, density.T.copy().T).T
+        states = best_paths(lowered(nodes), log_of(params.transitions), Layout.of(chunk.lengths, self.k))
         onward = np.delete(params.transitions[states[:-1], states[1:]], chunk.begins[1:] - 1)
-        if not (posterior.nodes[np.arange(len(states)), states].min() > -np.inf and onward.all()):
-            _refuse_impossible(posterior.impossible, chunk)  # looked for only where the best path is none
+        if not (nodes[states, np.arange(len(states))].min() > -np.inf and onward.all()):
+            self.posterior(params, chunk)  # which says what row ends every path
         return states
-
-    def _chain(self, params: HiddenMarkovParams, chunk: Sequences) -> ChainPosterior:
-        density, hidden = self.infer(params, chunk)
-        nodes = own(self._nodes(params, chunk, density.copy()))
-        return ChainPosterior(nodes, log_of(params.transitions), chunk.lengths, chunk.weight, hidden)
 
     def expectation(
         self, params: HiddenMarkovParams, chunk: Sequences, cache: Cache | None = None

@@ -85,9 +85,9 @@ def _log_product(log_matrix: Array, logs: Array) -> Array:
     found: Array = np.log(sums) + top
     if not sums.min() > _SAFE:
         ways = (log_matrix > -np.inf).astype(float) @ (logs > -np.inf).astype(float)
-        lost = (~(sums > _SAFE) & (ways > 0)).any(axis=0)
-        if lost.any():
-            found[:, lost] = log_sum(log_matrix[:, :, None] + logs[:, lost], 1)
+        state, column = (~(sums > _SAFE) & (ways > 0)).nonzero()
+        if len(state):
+            found[state, column] = log_sum(log_matrix[state].T + logs[:, column], 0)
     return found
 
 

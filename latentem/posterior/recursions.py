@@ -7,9 +7,10 @@ on what the states of a row share. The formulas are in docs/mathematics.md, "Cha
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
+import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array, Labels
@@ -100,7 +101,7 @@ def best_paths(nodes: Array, coupling: Array, layout: Layout) -> Labels:
         past = in_logs.past(nodes, BestWay(coupling), layout)
     score = layout.packing.unpacked(past.forward)
     k, n = score.shape
-    came_from = np.empty((k, n), dtype=np.int64)  # by the state that follows
+    came_from = np.empty((k, n), dtype=np.min_scalar_type(k))  # by the state that follows
     for begin in range(0, n - 1, size := max(1, _SLAB // k)):
         rows = slice(begin, min(begin + size, n - 1))
         came_from[:, rows] = _best_before(score[:, rows], coupling)
@@ -109,10 +110,10 @@ def best_paths(nodes: Array, coupling: Array, layout: Layout) -> Labels:
     return _followed_back(came_from)
 
 
-def _best_before(score: Array, coupling: Array) -> Labels:
+def _best_before(score: Array, coupling: Array) -> npt.NDArray[Any]:
     """The state that best comes before each state of the next row, the lowest of those that tie, shape (k, rows)."""
     best = score[0] + coupling[0][:, None]
-    state = np.zeros(best.shape, dtype=np.int64)
+    state = np.zeros(best.shape, dtype=np.min_scalar_type(len(score)))
     for i in range(1, len(score)):
         other = score[i] + coupling[i][:, None]
         np.copyto(state, i, where=other > best)
@@ -129,7 +130,7 @@ def drawn_paths(nodes: Array, coupling: Array, layout: Layout, uniform: Array) -
         past = in_logs.past(nodes, AllWays(coupling), layout)
         forward = layout.packing.unpacked(past.forward)
         k, n = forward.shape
-        came_from = np.empty((k, n), dtype=np.int64)
+        came_from = np.empty((k, n), dtype=np.min_scalar_type(k))
         for begin in range(0, n, size := max(1, _SLAB // k**2)):
             rows = slice(begin, begin + size)
             log_odds = forward[:, None, rows] + coupling[:, :, None]
@@ -147,7 +148,7 @@ def chosen(odds: Array, uniform: Array) -> Labels:
     return below
 
 
-def _followed_back(came_from: Labels) -> Labels:
+def _followed_back(came_from: npt.NDArray[Any]) -> Labels:
     """The path that ends in any state after the last row, by the state before each: (k, n) -> (n,)."""
     k, n = came_from.shape
     states, state = np.empty(n, dtype=np.int64), 0
