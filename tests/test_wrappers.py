@@ -63,11 +63,7 @@ REASONS = {
         for cls in (lem.Hard, lem.Tempered, lem.Sampled)
         for name in ("labels", "expectation", "loops", "abreast")
     },
-    **{
-        (cls, name): "its blocks are others"
-        for cls in (lem.Frozen, lem.WithPrior)
-        for name in ("m_step", "abreast")
-    },
+    **{(cls, name): "its blocks are others" for cls in (lem.Frozen, lem.WithPrior) for name in ("m_step", "abreast")},
     (lem.KMeans, "abreast"): OTHER_Q,
     **{
         (lem.KMeans, name): ITS_OWN

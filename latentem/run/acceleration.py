@@ -47,13 +47,14 @@ class Leap:
     Attributes:
         params: The M-step of the statistics.
         statistics: An affine combination of those of the last passes.
-        ascent: Slope of the objective towards it where the run stands, in nats; positive. Minus infinity for a model's
-            own shortcut, which is no extrapolation.
+        ascent: Slope of the objective towards it where the run stands, in nats; positive, or minus infinity if unknown.
+        own: Whether it is the model's own shortcut, and no extrapolation.
     """
 
     params: Any
     statistics: Any
     ascent: float
+    own: bool = False
 
 
 class Acceleration(abc.ABC):
@@ -196,11 +197,10 @@ class Acceleration(abc.ABC):
 
         The leap leads from the pass `at`, where the events were what is degenerate.
         """
-        shortcut = leap.ascent == -math.inf
-        if shortcut:
-            memory = rejected = evolve(memory, again=2 * memory.points[-1].number, departing=False)
-        else:
-            rejected = _shorter(memory.failed(REJECTED))
+        rejected = _shorter(memory.failed(REJECTED))
+        if leap.own:
+            rejected = evolve(memory, again=2 * memory.points[-1].number)
+            memory = evolve(memory, departing=False)
         try:
             expectation = yield partial(_quietly, e_half(model, leap.params))
             with np.errstate(all="ignore"):
@@ -218,7 +218,7 @@ class Acceleration(abc.ABC):
         if (
             fell
             or ("E" in model.inference.audited and not gained["E"] >= -allowance)
-            or (not shortcut and any(not event.clean and event.subject not in known for event in found))
+            or (not leap.own and any(not event.clean and event.subject not in known for event in found))
         ):
             _LOG.debug("a leap is rejected, for it loses or is degenerate: it would gain %.3g nats", total)
             return None, rejected
@@ -252,14 +252,20 @@ def _measured(model: Model, memory: Memory) -> Memory:
 
 def _shortcut(model: Model, memory: Memory, at: Pass) -> Leap | None:
     """The leap by the model's own shortcut, if it knows one and it is due."""
-    if memory.points[-1].number < memory.again:
+    last = memory.points[-1]
+    if memory.failures or last.number < memory.again:
         return None
     try:
         with np.errstate(all="ignore"):
             statistics = model.shortcut(at.params, at.expectation.statistics)
-            return None if statistics is None else Leap(model.m_step(statistics, at.params), statistics, -math.inf)
+            if statistics is None:
+                return None
+            params = model.m_step(statistics, at.params)
+            ascent = slope(model, at.params, params, last.residual)
     except _UNSOUND:
         return None
+    # It may be far, where slopes here say nothing: then it must gain more than rounding could.
+    return Leap(params, statistics, ascent if ascent > 0 else -math.inf, own=True)
 
 
 def _leap(model: Model, at: Pass, statistics: Any, last: Point) -> Leap | None:
