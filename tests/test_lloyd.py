@@ -249,7 +249,7 @@ def test_rows_that_come_and_go_leave_the_sums_as_they_were():
         for _ in range(20):
             rows = np.sort(rng.choice(501, 60, replace=False))
             after = rng.integers(0, 7, 60)
-            total = addends.moved(total, rows, labels[rows], after)
+            total = addends.moved(total, rows, np.stack([labels[rows], after], axis=1))
             labels[rows] = after
             np.testing.assert_array_equal(total, addends.total(labels, 7))
 

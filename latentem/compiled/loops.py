@@ -14,12 +14,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
-from latentem.arrays import Array
+from latentem.arrays import Array, Labels
 
+Single = npt.NDArray[np.float32]
+NARROW = 16
+"""Below so many columns their squares are added one by one."""
 ROWS = 256
 """Rows in a block: a power of two, so that vectors of any length divide it."""
 _ORDERED = frozenset({"contract"})
@@ -739,11 +743,266 @@ def chains(
     return log_weight
 
 
+# Lloyd's K-means: rows in single precision, sums in whole numbers.
+
+
+@_loop()
+def _asked(asked: Labels, keys: Labels, margins: Single, threshold: Single, out: Labels) -> int:
+    """Put the rows whose margin is not above the threshold of their key first; how many there are."""
+    found = 0
+    if len(asked):
+        for row in asked:
+            out[found] = row
+            found += margins[row] <= threshold[keys[row]]
+    else:
+        for row in range(len(keys)):
+            out[found] = row
+            found += margins[row] <= threshold[keys[row]]
+    return found
+
+
+@_loop()
+def _gather(x: Single, squared: Single, rows: Labels, y: Single, length: Single) -> None:
+    """Fill in the columns of some rows, (d or more, 256), four rows at a time, for a column is far from the next."""
+    for r in range(ROWS):
+        length[r] = squared[rows[r]]
+    for r in range(0, ROWS, 4):
+        a, b, c, e = x[rows[r]], x[rows[r + 1]], x[rows[r + 2]], x[rows[r + 3]]
+        for i in range(x.shape[1]):
+            y[i, r], y[i, r + 1], y[i, r + 2], y[i, r + 3] = a[i], b[i], c[i], e[i]
+
+
+@_loop()
+def _two_lowest(table: Single, j: int, lowest: Single, second: Single, label: Single) -> None:
+    """The lowest two of the scores so far, and the label of the lowest, of four more centres: the first that ties."""
+    a, b, c, e = table[j], table[j + 1], table[j + 2], table[j + 3]
+    zero, one, two, three = np.float32(j), np.float32(j + 1), np.float32(j + 2), np.float32(j + 3)
+    for r in range(ROWS):
+        left, right, before = min(a[r], b[r]), min(c[r], e[r]), lowest[r]
+        low = min(left, right)
+        others = min(min(max(a[r], b[r]), max(c[r], e[r])), max(left, right))
+        second[r] = min(min(second[r], others), max(before, low))
+        at = (three if e[r] < c[r] else two) if right < left else (one if b[r] < a[r] else zero)
+        label[r] = at if low < before else label[r]
+        lowest[r] = min(before, low)
+
+
+@_loop()
+def _margins(lowest: Single, second: Single, squared: Single, error: float, least: float, out: Single) -> None:
+    """By how much the nearest centre is nearer than any other, at least; -1 where these scores cannot tell."""
+    one, three, eight, zero = np.float32(1), np.float32(3), np.float32(8), np.float32(0)
+    above, below = one + three * error, one - three * error
+    longer, shorter = one + eight * error, one - eight * error
+    for r in range(ROWS):
+        high = lowest[r] * above + (squared[r] * longer + least)
+        low = second[r] * below + squared[r] * shorter
+        gap = low - high
+        margin = gap / (np.sqrt(max(low, zero)) + np.sqrt(max(high, zero)))
+        out[r] = margin if gap > high * error else -one
+
+
+@_loop(frozenset())
+def _squared_distance(x: Array, centre: Array, squares: Array) -> float:
+    """The squared distance of a row to a centre to the same bit as `latentem.kmeans.sums.squared_lengths` has it."""
+    width = len(x)
+    for i in range(width):
+        squares[i] = (x[i] - centre[i]) ** 2
+    while width >= NARROW:
+        half, odd = width // 2, width % 2
+        last = squares[width - 1]
+        for i in range(half):
+            squares[i] += squares[half + i]
+        if odd:
+            squares[0] += last
+        width = half
+    total = squares[0]
+    for i in range(1, width):
+        total += squares[i]
+    return total
+
+
+@_loop()
+def _decided(
+    scores: Single, squared: float, error: float, least: float, x: Array, centres: Array, squares: Array
+) -> int:
+    """The nearest centre of a row in double, of all that its scores, (k,), leave possible: the first that ties."""
+    slack = 5.0 * error * squared + least
+    high = max(float(scores.min()) + squared, 0.0) * (1.0 + 3.0 * error) + slack
+    limit = (high * (1.0 + error) + slack) / (1.0 - 4.0 * error) - squared
+    limit += 1e-6 * abs(limit)
+    label, nearest = 0, np.inf
+    for j in range(len(centres)):
+        if scores[j] <= limit:
+            distance = _squared_distance(x, centres[j], squares)
+            if distance < nearest:
+                label, nearest = j, distance
+    return label
+
+
+@_loop()
+def lloyd(
+    x: Array,
+    rows: Single,
+    squared: Single,
+    centres: Array,
+    coefficients: Single,
+    error: float,
+    least: float,
+    asked: Labels,
+    threshold: Single,
+    epoch: int,
+    bits: int,
+    keys: Labels,
+    margins: Single,
+    moved: Labels,
+    between: Labels,
+) -> int:
+    """Put the rows that may have another nearest centre than they had to the nearest.
+
+    Args:
+        x: The rows, shape (n, d).
+        rows: As they are screened, in single precision.
+        squared: Their squared lengths, shape (n,).
+        centres: Shape (k, d).
+        coefficients: Of their scores, shape (k or up to three more, d + 1): a multiple of 4.
+        error: How far a score may be off, relative to 5 |x|^2 + 3 distance^2.
+        least: What underflow may add to a score.
+        asked: The rows that may be looked at; of length 0: all.
+        threshold: The margin up to which a row of each key is.
+        epoch: The number of these centres.
+        bits: Of a key that hold such a number; those above hold the label.
+        keys: Shape (n,); changed.
+        margins: Shape (n,); changed.
+        moved: Shape (n,); filled in: the rows that have another label than before.
+        between: Shape (n, 2); filled in: that label, and the one now.
+
+    Returns:
+        How many rows have another label.
+    """
+    k, d = len(coefficients), rows.shape[1]
+    y, table = np.ones((d + 1, ROWS), np.float32), np.empty((k, ROWS), np.float32)
+    work, inside = np.zeros((5, ROWS), np.float32), np.empty(ROWS, np.int64)
+    lowest, second, label, length, margin = work[0], work[1], work[2], work[3], work[4]  # each known to lie in one piece
+    scores, squares, doubtful = np.empty(k, np.float32), np.empty(d), np.empty(len(asked) or len(keys), np.int64)
+    found, gone = _asked(asked, keys, margins, threshold, doubtful), 0
+    for begin in range(0, found, ROWS):
+        count = min(ROWS, found - begin)
+        for r in range(ROWS):
+            inside[r] = doubtful[begin + min(r, count - 1)]
+            lowest[r] = second[r] = np.float32(np.inf)
+        _gather(rows, squared, inside, y, length)
+        np.dot(coefficients, y, table)
+        for j in range(0, k, 4):
+            _two_lowest(table, j, lowest, second, label)
+        _margins(lowest, second, length, error, least, margin)
+        for r in range(count):
+            row, after = inside[r], np.int64(label[r])
+            if margin[r] >= np.float32(0):
+                margins[row] = margin[r]
+            else:
+                margins[row] = np.float32(0)
+                for j in range(k):
+                    scores[j] = table[j, r]
+                after = _decided(scores, float(length[r]), float(error), float(least), x[row], centres, squares)
+            before = keys[row] >> bits
+            keys[row] = (after << bits) + epoch
+            moved[gone], between[gone, 0], between[gone, 1] = row, before, after
+            gone += before != after
+    return gone
+
+
+@_loop(_SUMMED)
+def _distance(a: Array, b: Array) -> float:
+    total = 0.0
+    for i in range(len(a)):
+        total += (a[i] - b[i]) * (a[i] - b[i])
+    return np.sqrt(total)
+
+
+@_loop()
+def displaced(epochs: Array, centres: Array, origin: Array, unit: float, longest: float, out: Single) -> None:
+    """By how much the margins of rows may have shrunk since each of some epochs; see `latentem.kmeans.lloyd`.
+
+    Args:
+        epochs: The centres then, shape (e, k, d).
+        centres: Those now, shape (k, d).
+        origin: What the rows are about, shape (d,).
+        unit: Margins are in units of one over it.
+        longest: The length of the longest row, in such units.
+        out: Shape (k, e or more); filled in, and infinite where there is no such epoch.
+    """
+    k, d = centres.shape
+    away, moved = 0.0, np.empty(k)
+    for j in range(k):
+        away = max(away, _distance(centres[j], origin))
+    slack = 16 * (d + 4) * 2.0**-53 * (longest + away * unit)
+    for j in range(k):
+        for e in range(len(epochs), out.shape[1]):
+            out[j, e] = np.inf
+    for e in range(len(epochs)):
+        first = second = 0.0
+        for j in range(k):
+            moved[j] = _distance(epochs[e, j], centres[j])
+            first, second = max(first, moved[j]), max(second, min(first, moved[j]))
+        for j in range(k):
+            others = second if moved[j] == first else first
+            out[j, e] = (moved[j] + others) * (unit * (1 + 2.0**-18)) + slack
+
+
+@_loop()
+def addends(
+    x: Array,
+    weight: Array,
+    origin: Array,
+    squared: Array,
+    scale: Array,
+    lower: float,
+    rows: Labels,
+    labels: Labels,
+    factors: Array,
+    total: Array,
+) -> None:
+    """Add the two whole numbers of each addend of some rows to the sums of clusters; see `latentem.kmeans.sums`.
+
+    Args:
+        x: The rows, shape (n, d).
+        weight: How much each counts, shape (n,); of length 0 where each counts once.
+        origin: What the sums of x are about, shape (d,).
+        squared: Another addend of each row, shape (n,); the last is its weight.
+        scale: What makes the addends whole numbers, shape (d + 2,).
+        lower: What makes whole numbers of what is left of them.
+        rows: Which rows are added, shape (m,); of length 0: all.
+        labels: The clusters that each is added to, shape (m, c).
+        factors: How many times, shape (c,).
+        total: The sums, shape (k, 2 (d + 2)); changed.
+    """
+    d, wide = len(origin), len(scale)
+    addend, high, low = np.empty(wide), np.empty(wide), np.empty(wide)
+    for r in range(len(labels)):
+        row = rows[r] if len(rows) else r
+        heavy = weight[row] if len(weight) else 1.0
+        for i in range(d):
+            addend[i] = (x[row, i] - origin[i]) * heavy
+        addend[d], addend[d + 1] = squared[row], heavy
+        for i in range(wide):
+            scaled = addend[i] * scale[i]
+            high[i] = (scaled + _SHIFT) - _SHIFT
+            low[i] = ((scaled - high[i]) * lower + _SHIFT) - _SHIFT
+        for c in range(len(factors)):
+            sums, factor = total[labels[r, c]], factors[c]
+            for i in range(wide):
+                sums[i] += factor * high[i]
+                sums[wide + i] += factor * low[i]
+
+
 _ROWS, _TABLE = types.Array(types.float64, 1, "C", readonly=True), types.Array(types.float64, 2, "C", readonly=True)
 _TABLES, _OUT = types.Array(types.float64, 3, "C", readonly=True), types.Array(types.float64, 1, "C")
 _TABLE_OUT, _TABLES_OUT = types.Array(types.float64, 2, "C"), types.Array(types.float64, 3, "C")
 _COUNTS = types.Array(types.int64, 1, "C", readonly=True)
 _FLAGS = types.Array(types.boolean, 1, "C", readonly=True)
+_SINGLE, _SINGLES = (types.Array(types.float32, i, "C", readonly=True) for i in (1, 2))
+_LABELS, _LABELLED = (types.Array(types.int64, i, "C", readonly=True) for i in (1, 2))
+_LABELS_OUT = types.Array(types.int64, 1, "C")
 
 LOOPS = {
     "diagonal": (
@@ -768,6 +1027,22 @@ LOOPS = {
             *(_TABLE, _TABLE, _TABLE, _COUNTS, _COUNTS, _TABLE, _TABLE, _TABLE, _ROWS),
             *(_TABLE_OUT, _TABLE_OUT, _TABLE_OUT, _TABLE_OUT, _OUT),
         ),
+    ),
+    "lloyd": (
+        lloyd,
+        types.int64(
+            *(_TABLE, _SINGLES, _SINGLE, _TABLE, _SINGLES, types.float32, types.float32, _LABELS, _SINGLE),
+            *(types.int64, types.int64, _LABELS_OUT, types.Array(types.float32, 1, "C"), _LABELS_OUT),
+            types.Array(types.int64, 2, "C"),
+        ),
+    ),
+    "displaced": (
+        displaced,
+        types.none(_TABLES, _TABLE, _ROWS, types.float64, types.float64, types.Array(types.float32, 2, "C")),
+    ),
+    "addends": (
+        addends,
+        types.none(_TABLE, _ROWS, _ROWS, _ROWS, _ROWS, types.float64, _LABELS, _LABELLED, _ROWS, _TABLE_OUT),
     ),
 }
 """Loops that are called from outside, by name, each with the types of its arguments and of its answer."""

@@ -6,15 +6,17 @@ and stays so while the centres together have moved by less, since it was last lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 import numpy as np
 
 from latentem.arrays import Array, Labels
+from latentem.compiled import running
 from latentem.core import Cache
 from latentem.data import Rows
 from latentem.kernel.base import UNIT
-from latentem.kmeans.search import Screened, Search, Single
+from latentem.kmeans.search import LEAST, Screened, Search, Single, blind, scored
 from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
 
@@ -33,6 +35,8 @@ _MANY = 0.25
 """The share of rows that changed hands from which the sums are made anew."""
 _CALM = 0.1
 """The share of the rows looked at that changed hands below which the next ones are first looked for where they are."""
+_ALL = np.empty(0, np.int64)
+"""In the place of the rows that are asked: all are."""
 
 
 def nearest(centres: Array, chunk: Rows) -> Labels:
@@ -100,6 +104,10 @@ class Memory:
 
     def look(self, centres: Array, chunk: Rows) -> None:
         """Put each row to the nearest of these centres."""
+        loop = running("lloyd") if chunk.allowed is None and not blind(self.shape[1]) else None
+        if loop is not None:
+            self._look_compiled(loop, centres, chunk)
+            return
         if self._keys is None:
             labels, self._margins = Search(self._screened, chunk.x, chunk.allowed, centres)(None)
             self._keys = (labels << self._bits) + self._begin(centres)
@@ -118,14 +126,33 @@ class Memory:
         self._keys[place] = (labels << self._bits) + self._begin(centres)
         moved = np.flatnonzero(before != labels)
         self._calm = len(moved) < _CALM * len(labels)
-        if not len(moved):
-            return
+        if len(moved):
+            between = np.stack([before[moved], labels[moved]], axis=1)
+            self._changed(moved if rows is None else rows[moved], between)
+
+    def _changed(self, rows: Labels, between: Labels) -> None:
+        """Some rows have other labels than before: the two of each, (m, 2)."""
         self._statistics = None
-        if len(moved) > _MANY * self.size:
+        if len(rows) > _MANY * self.size:
             self._total = None
         elif self._total is not None:
-            who = moved if rows is None else rows[moved]
-            self._total = self._addends.moved(self._total, who, before[moved], labels[moved])
+            self._total = self._addends.moved(self._total, rows, between)
+
+    def _look_compiled(self, loop: Callable[..., int], centres: Array, chunk: Rows) -> None:
+        """As `look`, in one loop from the margins of rows to the labels that have changed."""
+        if first := self._keys is None:
+            self._keys, self._margins = np.zeros(self.size, np.int64), np.zeros(self.size, np.float32)
+            threshold = np.full((1, 1 << self._bits), np.inf, np.float32)
+        else:
+            threshold = self._threshold(centres)
+        screened, scores, error = self._screened, *scored(self._screened, centres)
+        given = chunk.x, screened.rows, screened.squared, centres, scores, error, LEAST
+        asked = _ALL if self._near is None else self._near
+        rows, between = np.empty(self.size, np.int64), np.empty((self.size, 2), np.int64)
+        known = self._begin(centres), self._bits, self._keys, self._margins
+        moved = loop(*given, asked, threshold.reshape(-1), *known, rows, between)
+        if moved and not first:
+            self._changed(rows[:moved], between[:moved])
 
     def _begin(self, centres: Array) -> int:
         """The number of the epoch of these centres."""
@@ -139,13 +166,17 @@ class Memory:
     def _doubtful(self, centres: Array) -> Labels:
         """The rows that may have another nearest centre than they had."""
         assert self._keys is not None
-        threshold = self._moved(centres)
-        if self._begun == 1 << self._bits or threshold[:, 0].max() > self._horizon:
-            threshold = self._reduced(centres, threshold)
-        flat = threshold.reshape(-1)
+        flat = self._threshold(centres).reshape(-1)
         if self._near is None:
             return np.flatnonzero(self._margins <= flat.take(self._keys))
         return self._near[self._margins.take(self._near) <= flat.take(self._keys.take(self._near))]
+
+    def _threshold(self, centres: Array) -> Single:
+        """The margin up to which a row must be looked at, by label and epoch: shape (k, epochs)."""
+        threshold = self._moved(centres)
+        if self._begun == 1 << self._bits or threshold[:, 0].max() > self._horizon:
+            threshold = self._reduced(centres, threshold)
+        return threshold
 
     def _reduced(self, centres: Array, threshold: Single) -> Single:
         """Reduce all margins to those at these centres; by how much they may be less than that, as `_moved` says."""
@@ -165,6 +196,9 @@ class Memory:
         """By how much margins may have shrunk, by label and epoch: shape (k, epochs)."""
         screened, (k, d) = self._screened, self.shape
         threshold = np.full((k, 1 << self._bits), np.inf, np.float32)
+        if (loop := running("displaced")) is not None:
+            loop(self._epochs[: self._begun], centres, screened.centre, screened.unit, screened.longest, threshold)
+            return threshold
         with np.errstate(over="ignore"):  # centres beyond the range have moved by infinity
             away = np.sqrt(_squares(centres - screened.centre).max())
             moved = np.sqrt(_squares(self._epochs[: self._begun] - centres))

@@ -25,6 +25,8 @@ from latentem.transform.transformed import Model
 
 _LEAST_ROWS, _MOST_ROWS, _MOST_NUMBERS = 2**13, 2**19, 2**22
 """Rows and numbers in a chunk of K-means: each costs, however few its rows."""
+_WORTHWHILE = 2**20
+"""Distances a pass from which compiled loops pay: they take half a second to import, which a fit must win back."""
 
 
 @final
@@ -106,6 +108,9 @@ class KMeans(Transformed[MixtureParams]):
 
     def clusters(self) -> Clustering:
         return self
+
+    def loops(self, rows: float) -> tuple[str, ...]:
+        return ("lloyd", "displaced", "addends") if rows * self.k >= _WORTHWHILE else ()
 
     def coordinates(self, x: Array) -> Array | None:
         """Distances are measured as they are."""

@@ -31,7 +31,7 @@ _NEVER = np.float32(2.0**120)
 """Score of a centre where a row may not be: beyond any other, and finite."""
 _FAR = 2.0**50
 """Lengths beyond this, in units of the longest row, are as good as this."""
-_LEAST = 2.0**-99
+LEAST = 2.0**-99
 """The most that underflow may add to a score."""
 _AT_ONCE = 2**15
 """Numbers, (rows, k, d), up to which all centres are compared in double."""
@@ -92,14 +92,7 @@ class Search:
     def __init__(self, screened: Screened, x: Array, allowed: Mask | None, centres: Array) -> None:
         k, d = centres.shape
         self._screened, self._x, self._allowed, self._centres = screened, x, allowed, centres
-        with np.errstate(over="ignore"):  # lengths beyond the range are far
-            about = (centres - screened.centre) * screened.unit
-            squared = np.einsum("kd,kd->k", about, about)
-        near = squared < _FAR * _FAR
-        about[~near] = 0.0
-        self._coefficients = np.empty((k, d + 1), np.float32)
-        self._coefficients[:, :d] = -2 * about
-        self._coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
+        self._coefficients = _coefficients(screened, centres)
         self._factors = self._coefficients if k <= _PACKED else np.asfortranarray(self._coefficients)
         self._step = max(min(_LEAST_ROWS, _LARGEST // k), _TABLE // k, 16)
         most = min(self._step, len(x))
@@ -135,17 +128,14 @@ class Search:
         if len(undecided):
             rows = undecided if chosen is None else chosen[undecided]
             if known is None:
-                labels[undecided] = self._decided(rows, float(error))
+                labels[undecided] = self.decided(rows)
             else:
                 labels[undecided], margin[undecided] = self(rows, None, margins)
         return labels, margin
 
     def error(self, packed: bool) -> np.float32:
         """The error of a score, relative to 5 |x|^2 + 3 distance^2."""
-        # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
-        # (eq: lloyd)
-        roundings = self._centres.shape[1] + 12 + (self._label + 1 if packed else 0)
-        return np.float32(1.02 * roundings * 2.0**-24)
+        return _error(self._centres.shape[1], self._label + 1 if packed else 0)
 
     @property
     def _few(self) -> bool:
@@ -176,7 +166,7 @@ class Search:
         high = low
         high *= 1 + 3 * error
         least = squared * (1 + 8 * error)
-        least += np.float32(_LEAST)
+        least += np.float32(LEAST)
         high += least
         second *= 1 - 3 * error
         second += np.multiply(squared, 1 - 8 * error, out=least)
@@ -228,9 +218,9 @@ class Search:
         np.minimum.reduce(table, axis=0, out=low)
         np.bitwise_and(low.view(np.int32), np.int32(self._label), out=labels, casting="unsafe")
 
-    def _decided(self, chosen: Labels, error: float) -> Labels:
-        """The nearest centres in double, of all that the screening leaves possible."""
-        k = len(self._centres)
+    def decided(self, chosen: Labels) -> Labels:
+        """The nearest centres of some rows in double, of all that the screening leaves possible."""
+        k, error = len(self._centres), float(self.error(packed=False))
         if len(chosen) * self._centres.size <= _AT_ONCE:
             x = self._x.take(chosen, axis=0)
             distance = squared_lengths((x[:, None] - self._centres).reshape(-1, x.shape[1])).reshape(-1, k)
@@ -245,7 +235,7 @@ class Search:
             if self._allowed is not None:
                 scores[~self._allowed[rows]] = _NEVER
             squared = self._screened.squared[rows].astype(np.float64)
-            slack = 5 * error * squared + _LEAST
+            slack = 5 * error * squared + LEAST
             high = np.maximum(scores.min(axis=1) + squared, 0) * (1 + 3 * error) + slack
             limit = (high * (1 + error) + slack) / (1 - 4 * error) - squared
             limit += np.inf if error > _BLIND else 1e-6 * np.abs(limit)
@@ -258,3 +248,39 @@ class Search:
             lowest = np.unique(row[ties], return_index=True)[1]
             labels[start : start + size] = centre[ties[lowest]]
         return labels
+
+
+def scored(screened: Screened, centres: Array) -> tuple[Single, np.float32]:
+    """For a compiled loop: coefficients of the scores of four centres or eight or ..., and the error of a score.
+
+    The last may be of none that there is, far from all rows.
+    """
+    k, d = centres.shape
+    coefficients = np.zeros((-(-k // 4) * 4, d + 1), np.float32)
+    coefficients[:k], coefficients[k:, d] = _coefficients(screened, centres), _NEVER
+    return coefficients, _error(d)
+
+
+def _coefficients(screened: Screened, centres: Array) -> Single:
+    """Those of a row and one in the scores of the centres, shape (k, d + 1)."""
+    k, d = centres.shape
+    with np.errstate(over="ignore"):  # lengths beyond the range are far
+        about = (centres - screened.centre) * screened.unit
+        squared = np.einsum("kd,kd->k", about, about)
+    near = squared < _FAR * _FAR
+    about[~near] = 0.0
+    coefficients = np.empty((k, d + 1), np.float32)
+    coefficients[:, :d] = -2 * about
+    coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
+    return coefficients
+
+
+def blind(columns: int) -> bool:
+    """Whether so many columns are too many for the screening to say anything."""
+    return bool(_error(columns) > _BLIND)
+
+
+def _error(columns: int, packing: int = 0) -> np.float32:
+    # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
+    # (eq: lloyd)
+    return np.float32(1.02 * (columns + 12 + packing) * 2.0**-24)

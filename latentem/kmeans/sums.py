@@ -14,6 +14,7 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, Labels, made
+from latentem.compiled import running
 from latentem.family import Spherical
 from latentem.family.gaussian.moments import Moments
 from latentem.kernel.base import UNIT
@@ -31,6 +32,8 @@ _SHORT = 2**12
 """Rows of a chunk up to which second moments are always summed row by row: that costs little and keeps all digits."""
 _TOLERANCE = 1e-12
 """Relative error of a second moment above which it is summed anew about its mean."""
+_ALL = np.empty(0, np.int64)
+"""In the place of rows that a compiled loop is given: all of them."""
 
 
 def squared_lengths(y: Array) -> Array:
@@ -140,16 +143,27 @@ class Addends:
     def total(self, labels: Labels, k: int) -> Array:
         """Their sums over each cluster, shape (k, 2 (d + 2)): whole numbers, exact."""
         total = np.zeros((k, 2 * len(self.scale)))
+        if (loop := running("addends")) is not None:
+            self._add(loop, _ALL, labels[:, None], np.ones(1), total)
+            return total
         for part in blocks(len(self.x), total.shape[1]):
             total += _gathered(self.split(part), labels[part, None], [1.0], k)
         return total
 
-    def moved(self, total: Array, rows: Labels, before: Labels, after: Labels) -> Array:
-        """The sums, once some rows have gone from the clusters `before` to those `after`: the same bits as anew."""
-        both = np.stack([before, after], axis=1)
+    def moved(self, total: Array, rows: Labels, between: Labels) -> Array:
+        """The sums, once some rows have gone from the cluster to that of `between`, (m, 2): the same bits as anew."""
+        if (loop := running("addends")) is not None:
+            total = total.copy()
+            self._add(loop, rows, between, np.array([-1.0, 1.0]), total)
+            return total
         for part in blocks(len(rows), total.shape[1]):
-            total = total + _gathered(self.split(rows[part]), both[part], [-1.0, 1.0], len(total))
+            total = total + _gathered(self.split(rows[part]), between[part], [-1.0, 1.0], len(total))
         return total
+
+    def _add(self, loop: Callable[..., None], rows: Labels, labels: Labels, factors: Array, total: Array) -> None:
+        weight = np.empty(0) if self.weight is None else self.weight
+        given = self.x, weight, self.origin, self.squared, self.scale, 2.0**self.bits
+        loop(*given, rows, np.ascontiguousarray(labels), factors, total)
 
     def statistics(self, total: Array, labels: Callable[[], Labels]) -> MixtureStatistics:
         """The statistics of clusters with these sums: about the mean of each cluster of the chunk."""
