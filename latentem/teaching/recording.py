@@ -16,6 +16,7 @@ from latentem.numerics.arithmetic import own_arithmetic
 from latentem.run import EM, Anderson, State, Status
 from latentem.run.audit import Books
 from latentem.run.runner import TRIAL_STEPS
+from latentem.start.repeats import for_runs
 from latentem.start.starts import starts
 from latentem.tables import admitted
 from latentem.teaching.trace import Frame, Trace
@@ -80,7 +81,7 @@ def record(
             runner = runner or EM(accelerate=None, max_steps=_STEPS)
             if steps is not None:
                 runner = _at_most(runner, int(steps))
-        frames, last = _halves(model, runner, begin, placed)
+        frames, last = _halves(model, runner, begin, Serial().place(for_runs(model, chunks, runner)))
     if fit is not None and (steps is None or steps >= fit.history[-1].index) and last.params != fit.params:
         raise ValueError(
             f"the run of {fit!r} could not be repeated: give the data, weights and labels of the fit, and its runner"
