@@ -232,6 +232,16 @@ def _posterior(
 
 
 @_loop()
+def _squares(y: Array, mean: Array, scale: Array, out: Array) -> None:
+    """The squares of the first four columns, less the means and scaled: a sum begins, and need not be zero before."""
+    a, b, c, d = y[0], y[1], y[2], y[3]
+    for r in range(ROWS):
+        s, t = (a[r] - mean[0]) * scale[0], (b[r] - mean[1]) * scale[1]
+        u, v = (c[r] - mean[2]) * scale[2], (d[r] - mean[3]) * scale[3]
+        out[r] = (s * s + t * t) + (u * u + v * v)
+
+
+@_loop()
 def _add_squares(y: Array, i: int, mean: Array, scale: Array, out: Array) -> None:
     """Add the squares of four columns, less the means and scaled."""
     a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
@@ -296,8 +306,8 @@ def diagonal(
         _weigh(weight, begin, _turn(x, begin, y), weights)
         _fill(-np.inf, highest)
         for j in range(k):
-            _fill(0.0, log_joint[j])
-            for i in range(0, wide, 4):
+            _squares(y, means[j], scales[j], log_joint[j])
+            for i in range(4, wide, 4):
                 _add_squares(y, i, means[j], scales[j], log_joint[j])
             _to_log(constants[j], log_joint[j], highest)
         entropy += _posterior(log_joint, highest, weights, counts, count, (totals, products, scale))

@@ -20,7 +20,17 @@ from latentem.kernel.base import FEW, NARROWED
 
 _COLUMNS = 16
 """Columns up to which full covariances are faster so than by numpy."""
-_NONE = np.empty(0)
+_ONCE = np.empty(0)
+
+
+def plain(chunk: Rows) -> bool:
+    """Whether loops are for the chunk: no cell is missing, and any row may be in any component."""
+    return bool(np.isfinite(chunk.bounds).all()) and (chunk.allowed is None or bool(chunk.allowed.all()))
+
+
+def weights_of(chunk: Rows) -> Array:
+    """How much each row counts, as loops take it, shape (n,); of length 0 where each counts once."""
+    return _ONCE if chunk.weight is None else chunk.weight
 
 
 def loops_of(structure: Structure) -> tuple[str, ...]:
@@ -66,13 +76,12 @@ class CompiledPass:
 
     def __call__(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         """Counts, moments and entropy; None where numpy must look at the chunk, or this thread runs in its loops."""
-        loop = None if self._name is None or chunk.allowed is not None else running(self._name)
-        if loop is None or not np.isfinite(chunk.bounds).all():
+        loop = None if self._name is None else running(self._name)
+        if loop is None or not plain(chunk):
             return None
         means, whiteners = self._given
         count, first, second = np.zeros(len(means)), np.zeros(means.shape), np.zeros(whiteners.shape)
-        weight = _NONE if chunk.weight is None else chunk.weight
-        entropy = loop(chunk.x, weight, means, whiteners, self.constants, count, first, second)
+        entropy = loop(chunk.x, weights_of(chunk), means, whiteners, self.constants, count, first, second)
         if math.isnan(entropy):
             return None
         moments = self._moments(count, first, second)

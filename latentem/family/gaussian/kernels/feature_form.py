@@ -13,12 +13,11 @@ from latentem.compiled import running
 from latentem.data import Rows
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
+from latentem.family.gaussian.kernels.compiled import plain, weights_of
 from latentem.family.gaussian.moments import Moments
 from latentem.family.gaussian.params import GaussianParams
 from latentem.kernel.base import FeatureKernel, Sums
 
-_ONCE = np.empty(0)
-"""Weights of rows that count once each, for a compiled loop."""
 _TOLERANCE = 1e-10
 """Nats by which rounding may put a log density off; times d / 2 where there are more columns than two."""
 
@@ -129,7 +128,7 @@ class FeatureForm(FeatureKernel):
     def by_products(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         """The two products in one compiled loop: as `whole`. None too where the form has no products of columns."""
         loop = running("products") if self.tied or isinstance(self.form, Full) else None
-        if loop is None or chunk.allowed is not None or not np.isfinite(chunk.bounds).all():
+        if loop is None or not plain(chunk):
             return None
         kernel = self.about(chunk.centre)
         found = kernel.coordinates(chunk)
@@ -138,8 +137,7 @@ class FeatureForm(FeatureKernel):
         rows, origin = found
         sums, count = kernel.sums(), np.zeros(len(self.log_weights))
         sums.rows = len(rows)
-        weight = _ONCE if chunk.weight is None else chunk.weight
-        entropy = loop(rows, weight, origin, kernel.natural, count, sums.products)
+        entropy = loop(rows, weights_of(chunk), origin, kernel.natural, count, sums.products)
         if self.tied:
             sums.beside += self.form.scatter(rows - origin, chunk.row_weight)
         moments = None if math.isnan(entropy) else kernel.statistics(sums)
