@@ -24,7 +24,7 @@ _buffers = Buffers()
 
 @final
 @frozen(eq=False)
-class Turn:
+class Turned:
     """Coordinates z = V (x - origin) in which the mean of the components' precisions is the identity.
 
     Attributes:
@@ -84,12 +84,12 @@ class TurnedKernel(FeatureForm):
     origin: Array
     form: Form
     tied: bool
-    turn: Turn
+    turn: Turned
 
     @classmethod
     def of(cls, params: GaussianParams, log_weights: Array) -> Self:
         """Of these densities, with these log weights, shape (k,), about the mean of their means."""
-        origin, turn = params.means.mean(axis=0), Turn.of(params)
+        origin, turn = params.means.mean(axis=0), Turned.of(params)
         return cls(params, log_weights, origin, params.form, params.structure.tied, turn)
 
     @cached_property
