@@ -13,11 +13,13 @@ _FAINTEST = -700.0
 """Logs below it count as those of zero: their exponentials would be subnormal, or take ten times as long."""
 _NOTHING = float(np.exp(np.full(64, _FAINTEST)).max())
 _EVERY = 4
-"""Steps after which products of blocks are scaled."""
+"""Steps after which products of blocks are scaled, and what is next to nothing made nothing."""
+NEXT_TO_NOTHING = 1e-150
+"""Less than it beside one is nothing: a product of two above it is no subnormal number, which takes a hundredfold."""
 _TINY = 1e-300
-LEAST = 1e-100
+LEAST = 1e-50
 """The least sum of a step, and one over the largest weight of a future, by which nothing that counts was lost."""
-_AGREEING, _FAINT = 1e-8, 1e-150
+_AGREEING, _FAINT = 1e-8, 1e-120
 """How far blocks and their products may be apart, relatively; and what is nothing."""
 
 
@@ -31,7 +33,7 @@ def smooth(nodes: Array, coupling: Array, layout: Layout, weight: Array | None) 
     """
     # There, forward is alpha, backward is beta, onward b and at last v, and total c.
     packing, k = layout.packing, len(coupling)
-    transition = np.exp(coupling)
+    transition = weights_of(coupling)
     onward = _exponentials(packing.packed(nodes, _buffers.array("onward", 1, nodes.size)[0]))
     before, after = _around(onward, nodes, transition, layout)
     forward, total = _forwards(onward, before, transition, layout)
@@ -78,7 +80,7 @@ def _forwards(onward: Array, before: Array, transition: Array, layout: Layout) -
     here[0][:, layout.heads] = turned @ before
     inverse, previous = np.empty(len(here[0].T)), None
     # (eq: forward-backward)
-    for alpha, b, (c,) in zip(here, packing.steps(onward, k), packing.steps(total, 1), strict=True):
+    for t, (alpha, b, (c,)) in enumerate(zip(here, packing.steps(onward, k), packing.steps(total, 1), strict=True)):
         if previous is not None:
             width = len(c)
             np.matmul(turned, previous if width == len(inverse) else previous[:, :width], out=alpha)
@@ -88,6 +90,8 @@ def _forwards(onward: Array, before: Array, transition: Array, layout: Layout) -
         np.reciprocal(c, out=inverse)
         np.multiply(alpha, inverse, out=alpha)
         np.multiply(b, inverse, out=b)
+        if t % _EVERY == 0:
+            _without_dust(alpha)
         previous = alpha
     return forward, total
 
@@ -106,6 +110,8 @@ def _backwards(onward: Array, after: Array, transition: Array, layout: Layout) -
         v, beta = ahead[t], here[t - 1]
         np.multiply(v, here[t], out=v)
         np.matmul(transition, v, out=beta if v.shape == beta.shape else beta[:, : v.shape[1]])
+        if t % _EVERY == 0:
+            _without_dust(beta)
     np.multiply(ahead[0], here[0], out=ahead[0])
     return backward
 
@@ -122,6 +128,18 @@ def _pairs(forward: list[Array], onward: list[Array], weight: Array | None, pack
             pairs += np.matmul(past[:, :, : v.shape[2]], now.transpose(0, 2, 1)).sum(axis=0)
         last = alpha[-1:]
     return pairs
+
+
+def weights_of(coupling: Array) -> Array:
+    """Weights of a step, of which what is next to nothing is nothing."""
+    weights = np.exp(coupling)
+    return np.where(weights < NEXT_TO_NOTHING, 0.0, weights)
+
+
+def _without_dust(weights: Array) -> None:
+    """Make nothing of what is next to it, in place: elsewhere the difference is none."""
+    np.subtract(weights, NEXT_TO_NOTHING, out=weights)
+    np.maximum(weights, 0.0, out=weights)
 
 
 def _exponentials(logs: Array) -> Array:
@@ -166,6 +184,7 @@ def _products(steps: list[Array], transition: Array, layout: Layout) -> Array:
         if t % _EVERY == 0:
             total = np.maximum(product.sum(axis=0), _TINY)
             product /= total
+            _without_dust(product)
             scale[:, :width] += np.log(total)
     keep(0)
     return logs[layout.cut.rank]
