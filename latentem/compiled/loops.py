@@ -493,6 +493,8 @@ _TURNED = 16
 """Steps of a stretch that are read in one piece."""
 _SCALED = 4
 """Steps after which products of blocks are scaled."""
+_NEXT_TO_NOTHING = 1e-150
+"""Less than it beside one is nothing: a product of two above it is no subnormal number, which takes a hundredfold."""
 
 
 @_loop()
@@ -559,12 +561,12 @@ def _weighed(node: Array, table: Array, total: Array) -> None:
 
 @_loop()
 def _divided(total: Array, inverse: Array, table: Array) -> None:
-    """Divide by the sums, in place."""
+    """Divide by the sums, in place; what is next to nothing becomes nothing."""
     for m in range(LANES):
         inverse[m] = 1.0 / total[m]
     for j in range(len(table)):
         for m in range(LANES):
-            table[j, m] *= inverse[m]
+            table[j, m] = max(table[j, m] * inverse[m] - _NEXT_TO_NOTHING, 0.0)
 
 
 @_loop()
@@ -574,7 +576,7 @@ def _met(node: Array, beta: Array, alpha: Array, v: Array, one: Array, most: Arr
         one[m] = 0.0
     for j in range(len(alpha)):
         for m in range(LANES):
-            behind = beta[j, m]
+            behind = max(beta[j, m] - _NEXT_TO_NOTHING, 0.0)
             share = alpha[j, m] * behind
             v[j, m] = node[j, m] * behind
             alpha[j, m] = share

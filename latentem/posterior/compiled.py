@@ -10,7 +10,7 @@ from latentem.arrays import Array, Labels
 from latentem.compiled import running
 from latentem.posterior.joining import Sums, around, log_sum
 from latentem.posterior.layout import pieces_of
-from latentem.posterior.scaled import LEAST, agreeing
+from latentem.posterior.scaled import LEAST, agreeing, weights_of
 
 LOOPS = ("blocks", "chains")
 """The names of the loops."""
@@ -28,7 +28,7 @@ def smooth(nodes: Array, coupling: Array, lengths: Labels, weight: Array) -> Sum
         return None
     sizes, number, count = pieces_of(lengths, np.where(lengths > 2 * _BLOCK, -(-lengths // _BLOCK), 1))
     begin = sizes.cumsum() - sizes
-    transition = np.exp(coupling)
+    transition = weights_of(coupling)
     before, came, after = np.zeros((len(sizes), k)), np.ones((len(sizes), k)), np.ones((len(sizes), k))
     follows = np.flatnonzero(number)
     if len(follows):
