@@ -193,6 +193,8 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
 
 def loops_of(model: Model, chunks: Sequence[Any]) -> Loops | None:
     """The compiled loops that a fit of these chunks runs in; None: those of numpy. What it raises, `chosen` raises."""
+    if isinstance(chunks, list | tuple) and not all(getattr(chunk, "compiled", True) for chunk in chunks):
+        return None
     edges = _edges(chunks)
     return chosen(model.loops, math.inf if edges is None else edges[-1])
 

@@ -14,7 +14,8 @@ from subjects import FAITHFUL
 import latentem as lem
 from latentem.core import e_step
 from latentem.kmeans import Addends, log_evidence, nearest, recalled, separate
-from latentem.kmeans.search import Screened, Search
+from latentem.kmeans.screened import Screened
+from latentem.kmeans.search import Search
 
 SHAPES = [(400, 1, 3), (600, 2, 8), (500, 3, 64), (500, 3, 65), (300, 33, 5), (400, 40, 60), (50, 4, 1), (300, 17, 2)]
 

@@ -43,6 +43,11 @@ class Chunk(Value):
         return None
 
     @property
+    def compiled(self) -> bool:
+        """Whether compiled loops, which take tables of numbers, are for it."""
+        return True
+
+    @property
     @abc.abstractmethod
     def row_weight(self) -> Any:
         """How much each row counts, shape (n,): as its unit does."""

@@ -16,7 +16,8 @@ from latentem.compiled import running
 from latentem.core import Cache
 from latentem.data import Rows
 from latentem.kernel.base import UNIT
-from latentem.kmeans.search import LEAST, Screened, Search, Single, blind, scored
+from latentem.kmeans.screened import LEAST, Screened, Single, blind, scored
+from latentem.kmeans.search import Search
 from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
 

@@ -6,17 +6,16 @@ cutting the rows. The error bound of the screening is proved in docs/kmeans.md.
 
 from __future__ import annotations
 
-from typing import Self, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
 
 from latentem.arrays import Array, Labels
 from latentem.kernel.products import multiplied
-from latentem.kmeans.sums import blocks, squared_lengths
+from latentem.kmeans.screened import BLIND, LEAST, NEVER, Screened, Single, coefficients_of, error_of
+from latentem.kmeans.sums import squared_lengths
 
-Single = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _TABLE = 2**18
@@ -27,62 +26,8 @@ _ROWS = 2**15
 """Rows in a block of what comes after the scores."""
 _PACKED = 64
 """Up to so many centres the table is (k, rows), and a score holds its label in its last bits."""
-_NEVER = np.float32(2.0**120)
-"""Score of a centre where a row may not be: beyond any other, and finite."""
-_FAR = 2.0**50
-"""Lengths beyond this, in units of the longest row, are as good as this."""
-LEAST = 2.0**-99
-"""The most that underflow may add to a score."""
 _AT_ONCE = 2**15
 """Numbers, (rows, k, d), up to which all centres are compared in double."""
-_PLAIN = 400
-"""Binary digits within which squares neither overflow nor vanish, and change with the unit in their exponent alone."""
-_BLIND = 2.0**-8
-"""Relative error from which the screening says nothing: at some 60,000 columns."""
-
-
-@final
-@frozen(eq=False)
-class Screened:
-    """Rows as the screening sees them: in single precision, about their mean, with a power of two as the unit.
-
-    Attributes:
-        rows: (x - centre) * unit, shape (n, d).
-        squared: |x - centre|^2 * unit^2, shape (n,).
-        centre: What they are about, shape (d,).
-        unit: A power of two: the longest row has a length of about one.
-        longest: That length.
-    """
-
-    rows: Single
-    squared: Single
-    centre: Array
-    unit: float
-    longest: float
-
-    @classmethod
-    def of(cls, x: Array, centre: Array, reach: float | None = None, squared: Array | None = None) -> Self:
-        """Rows x, shape (n, d), about a centre, (d,).
-
-        Args:
-            x: The rows.
-            centre: What they are about.
-            reach: The largest |x - centre| of any column, if it is known.
-            squared: |x - centre|^2, shape (n,), if it is known.
-        """
-        n, d = x.shape
-        rows, lengths = np.empty((n, d), np.float32), np.empty(n, np.float32)
-        if reach is None:
-            reach = max(float(np.abs(x[part] - centre).max()) for part in blocks(n, d))
-        unit = 2.0 ** -np.clip(np.frexp(reach)[1], -900, 900) if reach > 0 else 1.0
-        if not 2.0**-_PLAIN < unit < 2.0**_PLAIN:
-            squared = None
-        for part in blocks(n, d):
-            y = x[part] - centre
-            y *= unit
-            rows[part] = y
-            lengths[part] = squared_lengths(y) if squared is None else squared[part] * unit**2
-        return cls(rows, lengths, centre, float(unit), float(np.sqrt(lengths.max())))
 
 
 @final
@@ -92,7 +37,7 @@ class Search:
     def __init__(self, screened: Screened, x: Array, allowed: Mask | None, centres: Array) -> None:
         k, d = centres.shape
         self._screened, self._x, self._allowed, self._centres = screened, x, allowed, centres
-        self._coefficients = _coefficients(screened, centres)
+        self._coefficients = coefficients_of(screened, centres)
         self._factors = self._coefficients if k <= _PACKED else np.asfortranarray(self._coefficients)
         self._step = max(min(_LEAST_ROWS, _LARGEST // k), _TABLE // k, 16)
         most = min(self._step, len(x))
@@ -113,7 +58,7 @@ class Search:
             margins: Whether the margins are asked for.
         """
         count = len(self._screened.rows) if chosen is None else len(chosen)
-        margin = np.full(count, _NEVER)
+        margin = np.full(count, NEVER)
         if len(self._centres) == 1:
             return np.zeros(count, dtype=np.intp), margin
         labels = np.empty(count, dtype=np.intp) if known is None else known.copy()
@@ -135,7 +80,7 @@ class Search:
 
     def error(self, packed: bool) -> np.float32:
         """The error of a score, relative to 5 |x|^2 + 3 distance^2."""
-        return _error(self._centres.shape[1], self._label + 1 if packed else 0)
+        return error_of(self._centres.shape[1], self._label + 1 if packed else 0)
 
     @property
     def _few(self) -> bool:
@@ -171,7 +116,7 @@ class Search:
         second *= 1 - 3 * error
         second += np.multiply(squared, 1 - 8 * error, out=least)
         gap = np.subtract(second, high, out=least)
-        close = np.flatnonzero(gap <= high * error) if error <= _BLIND else np.arange(len(rows))
+        close = np.flatnonzero(gap <= high * error) if error <= BLIND else np.arange(len(rows))
         if margins:
             np.maximum(second, 0, out=second)
             np.sqrt(second, out=second)
@@ -190,14 +135,14 @@ class Search:
         turned[:d], turned[d] = rows.T, 1
         table = multiplied(self._factors, turned, out=flat.reshape(k, n) if self._few else flat.reshape(n, k).T)
         if allowed is not None:
-            table[~allowed.T] = _NEVER
+            table[~allowed.T] = NEVER
         if self._few:
             if unknown:
                 self._pack(table, low, labels)
             at = labels * n
             at += np.arange(n)
             flat.take(at, out=low, mode="clip")
-            flat[at] = _NEVER
+            flat[at] = NEVER
             np.minimum.reduce(table, axis=0, out=second)
         else:  # each row of it has its numbers side by side, in which numpy finds the place sooner than the value
             if unknown:
@@ -205,7 +150,7 @@ class Search:
             begin = np.arange(0, n * k, k)
             at = begin + labels
             flat.take(at, out=low, mode="clip")
-            flat[at] = _NEVER
+            flat[at] = NEVER
             table.T.argmin(axis=1, out=at)
             at += begin
             flat.take(at, out=second, mode="clip")
@@ -233,12 +178,12 @@ class Search:
             rows = chosen[start : start + size]
             scores = np.dot(self._screened.rows[rows], self._coefficients[:, :-1].T) + self._coefficients[:, -1]
             if self._allowed is not None:
-                scores[~self._allowed[rows]] = _NEVER
+                scores[~self._allowed[rows]] = NEVER
             squared = self._screened.squared[rows].astype(np.float64)
             slack = 5 * error * squared + LEAST
             high = np.maximum(scores.min(axis=1) + squared, 0) * (1 + 3 * error) + slack
             limit = (high * (1 + error) + slack) / (1 - 4 * error) - squared
-            limit += np.inf if error > _BLIND else 1e-6 * np.abs(limit)
+            limit += np.inf if error > BLIND else 1e-6 * np.abs(limit)
             possible = scores <= limit[:, None]
             row, centre = np.nonzero(possible)
             distance = squared_lengths(self._x.take(rows[row], axis=0) - self._centres.take(centre, axis=0))
@@ -248,39 +193,3 @@ class Search:
             lowest = np.unique(row[ties], return_index=True)[1]
             labels[start : start + size] = centre[ties[lowest]]
         return labels
-
-
-def scored(screened: Screened, centres: Array) -> tuple[Single, np.float32]:
-    """For a compiled loop: coefficients of the scores of four centres or eight or ..., and the error of a score.
-
-    The last may be of none that there is, far from all rows.
-    """
-    k, d = centres.shape
-    coefficients = np.zeros((-(-k // 4) * 4, d + 1), np.float32)
-    coefficients[:k], coefficients[k:, d] = _coefficients(screened, centres), _NEVER
-    return coefficients, _error(d)
-
-
-def _coefficients(screened: Screened, centres: Array) -> Single:
-    """Those of a row and one in the scores of the centres, shape (k, d + 1)."""
-    k, d = centres.shape
-    with np.errstate(over="ignore"):  # lengths beyond the range are far
-        about = (centres - screened.centre) * screened.unit
-        squared = np.einsum("kd,kd->k", about, about)
-    near = squared < _FAR * _FAR
-    about[~near] = 0.0
-    coefficients = np.empty((k, d + 1), np.float32)
-    coefficients[:, :d] = -2 * about
-    coefficients[:, d] = np.where(near, squared, _FAR * _FAR)
-    return coefficients
-
-
-def blind(columns: int) -> bool:
-    """Whether so many columns are too many for the screening to say anything."""
-    return bool(_error(columns) > _BLIND)
-
-
-def _error(columns: int, packing: int = 0) -> np.float32:
-    # Roundings to 24 bits: d + 2 of the product, 5 of its inputs, 5 of what follows, and those of the packing.
-    # (eq: lloyd)
-    return np.float32(1.02 * (columns + 12 + packing) * 2.0**-24)

@@ -64,6 +64,10 @@ class SparseRows(Chunk, Points):
             refuse_mask(self.allowed, len(self))
 
     @property
+    def compiled(self) -> bool:
+        return False
+
+    @property
     def row_weight(self) -> Array:
         return np.ones(len(self)) if self.weight is None else self.weight
 
