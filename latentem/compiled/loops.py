@@ -894,13 +894,8 @@ def lloyd(
     k, d = len(coefficients), rows.shape[1]
     y, table = np.ones((d + 1, ROWS), np.float32), np.empty((k, ROWS), np.float32)
     work, inside = np.zeros((5, ROWS), np.float32), np.empty(ROWS, np.int64)
-    lowest, second, label, length, margin = (
-        work[0],
-        work[1],
-        work[2],
-        work[3],
-        work[4],
-    )  # each known to lie in one piece
+    lowest, second, label, length = work[0], work[1], work[2], work[3]  # unpacked, they might be strided
+    margin = work[4]  # each known to lie in one piece
     scores, squares, doubtful = np.empty(k, np.float32), np.empty(d), np.empty(len(asked) or len(keys), np.int64)
     found, gone = _asked(asked, keys, margins, threshold, doubtful), 0
     for begin in range(0, found, ROWS):
