@@ -13,17 +13,15 @@ import latentem as lem
 from latentem.compiled import VARIABLE, Loops
 from latentem.engine import Processes, Serial, Threads
 from latentem.kmeans import Addends, recalled
-from latentem.kmeans.lloyd import Memory
+from latentem.kmeans.lloyd import LOOPS, Memory
 from latentem.kmeans.sparse import SparseRows
-
-NAMES = ("lloyd", "displaced", "addends")
 
 
 @pytest.fixture(scope="module")
 def loops():
     """The loops of K-means, ready in this process; skipped where numba is not installed."""
     numba = pytest.importorskip("numba", reason="the extra `fast` is not installed: pip install numba")
-    found = Loops(NAMES, numba.__version__)
+    found = Loops(LOOPS, numba.__version__)
     found.prepare()
     return found
 
@@ -160,7 +158,7 @@ def test_few_distances_sparse_rows_and_known_labels_are_left_to_numpy(loops, mon
     """Below 2^20 distances a pass numpy computes; sparse rows always stay with it, and so do rows with known labels."""
     model = lem.KMeans(4)
     assert model.loops(2**18 - 1) == ()
-    assert model.loops(2**18) == NAMES
+    assert model.loops(2**18) == LOOPS
     monkeypatch.setenv(VARIABLE, "1")
     x = blobs(400, 3, 4)
     sparse = lem.fit(model, SparseRows(csr_array(np.maximum(x, 0))), n_starts=2)

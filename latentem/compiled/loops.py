@@ -833,6 +833,23 @@ def _squared_distance(x: Array, centre: Array, squares: Array) -> float:
     return total
 
 
+@_loop(frozenset())
+def lengths(x: Array, centre: Array, out: Array) -> None:
+    """Fill in the squared distance of each row, (n, d), to one centre, (d,)."""
+    squares = np.empty(len(centre))
+    for r in range(len(x)):
+        out[r] = _squared_distance(x[r], centre, squares)
+
+
+@_loop()
+def screen(x: Array, centre: Array, unit: float, out: Single) -> None:
+    """Fill in the rows, (n, d), about a centre and times a power of two, in single precision."""
+    for r in range(len(x)):
+        row, rounded = x[r], out[r]
+        for i in range(len(centre)):
+            rounded[i] = np.float32((row[i] - centre[i]) * unit)
+
+
 @_loop()
 def _decided(
     scores: Single, squared: float, error: float, least: float, x: Array, centres: Array, squares: Array
@@ -1049,6 +1066,8 @@ LOOPS = {
             types.Array(types.int64, 2, "C"),
         ),
     ),
+    "lengths": (lengths, types.none(_TABLE, _ROWS, _OUT)),
+    "screen": (screen, types.none(_TABLE, _ROWS, types.float64, types.Array(types.float32, 2, "C"))),
     "displaced": (
         displaced,
         types.none(_TABLES, _TABLE, _ROWS, types.float64, types.float64, types.Array(types.float32, 2, "C")),

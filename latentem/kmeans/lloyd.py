@@ -22,6 +22,8 @@ from latentem.kmeans.sums import Addends
 from latentem.model import MixtureStatistics
 
 _NAME = "lloyd"
+LOOPS = "lloyd", "displaced", "addends", "lengths", "screen"
+"""Names of the compiled loops."""
 _EPOCHS = 32
 """Past centres that are remembered, at most: all margins are reduced once in so many steps, at least."""
 _DISPLACED = 2**17

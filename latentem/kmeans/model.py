@@ -16,6 +16,7 @@ from latentem.family import Gaussian, Spherical, Tied
 from latentem.family.base import refuse_other_columns
 from latentem.family.gaussian.moments import Moments
 from latentem.kmeans.evidence import separate
+from latentem.kmeans.lloyd import LOOPS
 from latentem.kmeans.points import Points, points_of
 from latentem.model import Mixture, MixtureParams, MixtureStatistics
 from latentem.model.reseeding import reseeded
@@ -110,7 +111,7 @@ class KMeans(Transformed[MixtureParams]):
         return self
 
     def loops(self, rows: float) -> tuple[str, ...]:
-        return ("lloyd", "displaced", "addends") if rows * self.k >= _WORTHWHILE else ()
+        return LOOPS if rows * self.k >= _WORTHWHILE else ()
 
     def coordinates(self, x: Array) -> Array | None:
         """Distances are measured as they are."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from latentem.arrays import Array
+from latentem.compiled import running
 from latentem.kmeans.sums import blocks, squared_lengths
 
 Single = npt.NDArray[np.float32]
@@ -61,6 +62,10 @@ class Screened:
         unit = 2.0 ** -np.clip(np.frexp(reach)[1], -900, 900) if reach > 0 else 1.0
         if not 2.0**-_PLAIN < unit < 2.0**_PLAIN:
             squared = None
+        if squared is not None and (loop := running("screen")) is not None:
+            loop(x, centre, unit, rows)
+            lengths = (squared * unit**2).astype(np.float32)
+            return cls(rows, lengths, centre, float(unit), float(np.sqrt(lengths.max())))
         for part in blocks(n, d):
             y = x[part] - centre
             y *= unit

@@ -13,7 +13,7 @@ from typing import Self, final
 import numpy as np
 from attrs import frozen
 
-from latentem.arrays import Array, Labels, made
+from latentem.arrays import Array, Labels, column_bounds, made
 from latentem.compiled import running
 from latentem.family import Spherical
 from latentem.family.gaussian.moments import Moments
@@ -64,14 +64,15 @@ def squared_distances(x: Array, centres: Array, labels: Labels) -> Array:
 
 
 def _by_column(x: Array) -> tuple[Array, Array, Array]:
-    if x.shape[1] >= _NARROW:
-        return x.min(axis=0), x.max(axis=0), x.mean(axis=0, dtype=np.float64)
-    columns = [x[:, i] for i in range(x.shape[1])]
-    return (
-        np.array([column.min() for column in columns], dtype=np.float64),
-        np.array([column.max() for column in columns], dtype=np.float64),
-        np.array([column.mean(dtype=np.float64) for column in columns]),
-    )
+    """The least value of each column, the largest and the mean, each of shape (d,)."""
+    n, d = x.shape
+    low, high = column_bounds(x)
+    if d >= _NARROW:
+        return low, high, x.mean(axis=0)
+    mean = np.zeros(d)
+    for part in blocks(n, d):  # turned, for numpy is slow on short rows
+        mean += np.ascontiguousarray(x[part].T).sum(axis=1)
+    return low, high, mean / n
 
 
 @final
@@ -110,8 +111,11 @@ class Addends:
         # Within a factor of two of one another, the difference of two doubles is exact (Sterbenz, 1974).
         origin = np.where(np.abs(low + width / 2) > 2 * width, low, 0.0)
         squared = np.empty(len(x))
-        for part in blocks(len(x), x.shape[1]):
-            squared[part] = squared_lengths(x[part] - centre)
+        if x.shape[1] >= _NARROW and (loop := running("lengths")) is not None:
+            loop(x, centre, squared)
+        else:
+            for part in blocks(len(x), x.shape[1]):
+                squared[part] = squared_lengths(x[part] - centre)
         heaviest, bits = 1.0, _digits(len(x))
         if weight is not None:
             squared *= weight
