@@ -234,6 +234,20 @@ def test_a_fit_says_what_it_ran_in(loops, monkeypatch):
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::latentem.ConvergenceWarning")
+def test_a_fit_in_a_callback_runs_in_the_loops_that_it_says(loops, monkeypatch):
+    """A fit of few rows within one of many runs in numpy, to the bits that it has by itself."""
+    inner = []
+
+    def callback(state):
+        inner.append(fitted(monkeypatch, None))
+        return lem.STOP
+
+    assert fitted(monkeypatch, None, n=70_000, callback=callback).loops is not None
+    assert inner[0].loops is None
+    assert inner[0].params == fitted(monkeypatch, None).params
+
+
 def test_a_compiled_fit_is_saved_with_what_it_ran_in(loops, monkeypatch, tmp_path):
     """A fit comes back from a file with the loops that it ran in."""
     fit = fitted(monkeypatch, "1")

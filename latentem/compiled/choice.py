@@ -69,14 +69,27 @@ class Loops:
     def used(self) -> Iterator[None]:
         """Within, this thread runs in them."""
         self.prepare()
-        before = _chosen.set(self)
-        try:
+        with _within(self):
             yield
-        finally:
-            _chosen.reset(before)
 
     def __str__(self) -> str:
         return f"numba {self.numba}"
+
+
+@contextmanager
+def in_numpy() -> Iterator[None]:
+    """Within, this thread runs in the loops of numpy, also where it works for a fit that has chosen others."""
+    with _within(None):
+        yield
+
+
+@contextmanager
+def _within(loops: Loops | None) -> Iterator[None]:
+    before = _chosen.set(loops)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
 
 
 def running(name: str) -> Callable[..., Any] | None:

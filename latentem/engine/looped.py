@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar, final
 
-from latentem.compiled import Loops
+from latentem.compiled import Loops, in_numpy
 from latentem.core import Cache, Placed
 
 X = TypeVar("X")
@@ -29,7 +29,8 @@ def using(loops: Loops | None, preparing: Callable[[str], AbstractContextManager
         preparing: Given words, a context in which they are made ready where they are not; None: nobody is told.
     """
     if loops is None:
-        yield
+        with in_numpy():  # this may be a fit in a callback of one that runs in compiled loops
+            yield
         return
     if not loops.ready:
         _LOG.info(_PREPARING)
