@@ -309,6 +309,51 @@ def test_the_step_ahead_is_newtons_on_the_log_likelihood_of_the_rows(dof):
     assert moved.dof[0] == pytest.approx(2 / newton, rel=1e-4)
 
 
+def standing(dof=30.0):
+    """A mixture of two, parameters far from the best degrees of freedom, and the statistics of their pass."""
+    model, params = begin(lem.Full(), [dof, dof])
+    return model, params, model.expectation(params, lem.Rows(X)).statistics
+
+
+def test_a_shortcut_leaves_alone_what_is_held():
+    """Held degrees of freedom are led nowhere, so that other leaps have their turn; held means are no matter."""
+    model, params, statistics = standing()
+    assert model.shortcut(params, statistics) is not None
+    for hold, due in [
+        ({"dof"}, False),
+        ({"dof": lem.Fixed(components=[0])}, False),
+        ({"means": lem.Fixed(components=[0])}, True),
+        ({"means", "weights"}, True),
+    ]:
+        frozen = lem.Frozen(model, hold)
+        assert (frozen.shortcut(params, statistics) is not None) is due
+
+
+def test_held_degrees_of_freedom_cost_no_leaps():
+    """With degrees of freedom held where they are not best, leaps are as many passes ahead as with a Gaussian."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2)) + 2.5 * (np.arange(400) % 2)[:, None] * [1.0, 0.0]
+    family = lem.Student()
+    frozen = lem.Frozen(lem.Mixture(family, 2), {"dof"})
+    start = frozen.inner.params([0.5, 0.5], family.params([[0.0, 0.0], [2.0, 1.0]], np.stack([np.eye(2)] * 2), 4.0))
+    plain, leaping = (lem.fit(frozen, x, start=start, accelerate=each) for each in (None, lem.Anderson()))
+    assert leaping.objective == pytest.approx(plain.objective, abs=1e-7)
+    assert len(leaping.history) < len(plain.history) / 2
+
+
+def test_a_shortcut_sees_the_prior():
+    """Under a conjugate prior the degrees of freedom to leap to are those of the data and the prior together."""
+    model, params, statistics = standing()
+    pseudo = 0.5 * model.expectation(begin(lem.Full(), [3.0, 3.0])[1], lem.Rows(X)).statistics
+    prior = lem.WithPrior(model, pseudo)
+    there = prior.m_step(prior.shortcut(params, statistics), params).components.dof
+    together = statistics + pseudo
+    np.testing.assert_allclose(there, model.m_step(model.shortcut(params, together), params).components.dof, rtol=1e-9)
+    best = lem.fit(prior, X, start=params).params
+    at = model.expectation(best, lem.Rows(X)).statistics
+    assert prior.shortcut(best, at) is None
+
+
 @pytest.mark.parametrize("degrees", [1e6, 50.0, 2.0])
 def test_degrees_of_freedom_end_where_a_direct_search_does(degrees):
     """From any degrees of freedom, the normal limit among them, a fit ends at the maximum that scipy finds."""

@@ -230,6 +230,18 @@ class Frozen(SamePosterior[P]):
             return params, ()
         return self._as_held(lifted, params), [event for event in events if not self._holds(event)]
 
+    def shortcut(self, params: Any, statistics: Any) -> Any:
+        """That of the model inside, unless it would move what is held: then it is no way to a maximum."""
+        found = self.inner.shortcut(params, statistics)
+        if found is None:
+            return None
+        there, plain = (self.inner.m_step(each, params) for each in (found, statistics))
+        for block, fixed in self._held():
+            new, old = get(there, block.path), get(plain, block.path)
+            if not _same(fixed.restore(block, new, old), new):
+                return None
+        return found
+
     def held(self, params: Any, reference: Any) -> Any:
         return self._as_held(self.inner.held(params, reference), reference)
 

@@ -52,6 +52,10 @@ class WithPrior(SamePosterior[P]):
     def lift(self, params: Any, statistics: Any) -> tuple[Any, Sequence[Event]]:
         return self.inner.lift(params, statistics + self.pseudo)
 
+    def shortcut(self, params: Any, statistics: Any) -> Any:
+        found = self.inner.shortcut(params, statistics + self.pseudo)
+        return None if found is None else found - self.pseudo
+
     def attainable(self, statistics: Any, params: Any, ahead: Any) -> Any:
         informed = statistics + self.pseudo
         moved = self.inner.attainable(informed, params, ahead + self.pseudo)
