@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import mpmath
 import numpy as np
@@ -310,3 +311,45 @@ def test_loops_are_compiled_where_nothing_can_be_kept_on_disk(loops, monkeypatch
 
     monkeypatch.setattr(module, "njit", refusing)
     assert module._loop()(lambda x: x + 1.0)(1.0) == 2.0
+
+
+@pytest.mark.parametrize("left", [b"", b"no pickle"])
+def test_damaged_files_of_numba_are_removed_and_loops_compiled_anew(loops, monkeypatch, tmp_path, caplog, left):
+    """Where what was kept on disk cannot be read, a warning is logged, loops run, and the next process keeps them."""
+    import numba
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    wanted = Loops(("displaced",), numba.__version__)
+
+    def prepared():
+        """As a new process does."""
+        monkeypatch.setattr(choice, "_ready", {})
+        monkeypatch.setattr(choice, "_keeping", True)
+        monkeypatch.delitem(sys.modules, choice.__name__.replace("choice", "loops"), raising=False)
+        caplog.clear()
+        wanted.prepare()
+        with wanted.used():
+            out = np.empty((1, 1), dtype=np.float32)
+            compiled.running("displaced")(np.zeros((1, 1, 2)), np.ones((1, 2)), np.zeros(2), 1.0, 0.0, out)
+        assert out[0, 0] == pytest.approx(math.sqrt(2), rel=1e-4)
+        return sorted(tmp_path.rglob("*.nb?"))
+
+    files = prepared()
+    assert files
+    assert not caplog.records
+    for path in files:
+        path.write_bytes(left)
+    assert not prepared()
+    assert "cannot be used, and is made anew" in caplog.text
+    assert prepared() == files
+    assert not caplog.records
+
+
+def test_numba_that_is_broken_counts_as_none(monkeypatch):
+    """An import that ends in any error, as one without LLVM's library, leaves a fit to numpy."""
+    choice.found_numba.cache_clear()
+    monkeypatch.setattr(choice, "import_module", lambda name: (_ for _ in ()).throw(OSError("no shared object")))
+    try:
+        assert choice.found_numba() is None
+    finally:
+        choice.found_numba.cache_clear()

@@ -8,10 +8,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, final
 
 from attrs import frozen
@@ -23,7 +24,9 @@ VARIABLE = "LATENTEM_COMPILED"
 _chosen: ContextVar[Loops | None] = ContextVar("latentem_loops", default=None)
 _ready: dict[str, Callable[..., Any]] = {}
 """The loops that are compiled or loaded in this process, by name."""
+_LOOPS = "latentem.compiled.loops"
 _lock = threading.Lock()
+_keeping = True
 
 
 @final
@@ -59,11 +62,7 @@ class Loops:
         with _lock:
             for name in self.names:
                 if name not in _ready:
-                    loop, signature = import_module("latentem.compiled.loops").LOOPS[name]
-                    if not loop.signatures:
-                        loop.compile(signature)
-                        loop.disable_compile()  # arguments of other types are converted, or refused
-                    _ready[name] = loop
+                    _ready[name] = _compiled(name)
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -74,6 +73,42 @@ class Loops:
 
     def __str__(self) -> str:
         return f"numba {self.numba}"
+
+
+def _compiled(name: str) -> Callable[..., Any]:
+    try:
+        return _compiled_of(name)
+    except Exception as error:
+        if not kept_on_disk():
+            raise
+        # A file that is damaged, or a full disk: numba raises whatever it meets there.
+        _LOG.warning("what numba keeps of compiled loops on disk cannot be used, and is made anew: %r", error)
+        _forget_files()
+        return _compiled_of(name)
+
+
+def _compiled_of(name: str) -> Callable[..., Any]:
+    loop, signature = import_module(_LOOPS).LOOPS[name]
+    if not loop.signatures:
+        loop.compile(signature)
+        loop.disable_compile()  # arguments of other types are converted, or refused
+    return loop
+
+
+def kept_on_disk() -> bool:
+    """Whether numba is to keep on disk what it compiles in this process."""
+    return _keeping
+
+
+def _forget_files() -> None:
+    """Remove what numba has kept on disk, and have it keep nothing while this process lasts."""
+    global _keeping
+    _keeping = False
+    loops = getattr(sys.modules.pop(_LOOPS, None), "LOOPS", {})
+    for place in {loop.stats.cache_path for loop, _ in loops.values()} - {None}:
+        for path in Path(place).glob("loops.*.nb[ci]"):
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -117,8 +152,8 @@ def chosen(wanted: Callable[[float], tuple[str, ...]], rows: float) -> Loops | N
         return None
     numba = found_numba()
     if numba is None and told == "1":
-        how = "pip install numba (in a checkout of latentem, pip install '.[fast]')"
-        raise ImportError(f"{VARIABLE}=1 asks for loops compiled by numba, which cannot be imported: {how}")
+        how = "pip install numba (in a checkout of latentem, pip install '.[fast]'), and leave NUMBA_DISABLE_JIT unset"
+        raise ImportError(f"{VARIABLE}=1 asks for loops compiled by numba, which cannot be imported or used: {how}")
     return None if numba is None else Loops(names, numba)
 
 
@@ -127,7 +162,7 @@ def found_numba() -> str | None:
     """The version of numba, which is imported for it; None where that cannot be, or it is told not to compile."""
     try:
         numba: Any = import_module("numba")
-    except ImportError as error:  # it is not there, or not for this numpy
+    except Exception as error:  # it is not there, not for this numpy, or broken, as without its LLVM: an OSError
         _LOG.info("no compiled loops: %s", error)
         return None
     version: str = numba.__version__

@@ -20,6 +20,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from latentem.arrays import Array, Labels
+from latentem.compiled.choice import kept_on_disk
 
 Single = npt.NDArray[np.float32]
 NARROW = 16
@@ -36,7 +37,7 @@ def _loop(fastmath: frozenset[str] = _ORDERED) -> Callable[[Callable[..., Any]],
     def decorated(function: Callable[..., Any]) -> Any:
         options = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
         try:
-            return njit(cache=True, **options)(function)
+            return njit(cache=kept_on_disk(), **options)(function)
         except RuntimeError:  # there is no place that can be written
             return njit(**options)(function)
 
