@@ -353,3 +353,13 @@ def test_numba_that_is_broken_counts_as_none(monkeypatch):
         assert choice.found_numba() is None
     finally:
         choice.found_numba.cache_clear()
+
+
+def test_loops_that_numba_cannot_compile_are_an_error_with_a_remedy(monkeypatch):
+    """A numba that fails twice, with what it keeps on disk and without, is named with the variable to do without it."""
+    monkeypatch.setattr(choice, "found_numba", lambda: "9.0")
+    monkeypatch.setattr(choice, "_ready", {})
+    monkeypatch.setattr(choice, "_keeping", True)
+    monkeypatch.setattr(choice, "_LOOPS", "latentem.compiled.not_there")
+    with pytest.raises(RuntimeError, match=r"numba 9\.0 cannot compile the loop 'full' .*set LATENTEM_COMPILED=0"):
+        Loops(("full",), "9.0").prepare()

@@ -51,7 +51,7 @@ class Loops:
         """Compile them, or load what was compiled before: some seconds once on a machine, then less than one.
 
         Raises:
-            RuntimeError: this process has no numba, or another version.
+            RuntimeError: this process has no numba, or another version, or it cannot compile them.
         """
         if self.ready:
             return
@@ -76,15 +76,21 @@ class Loops:
 
 
 def _compiled(name: str) -> Callable[..., Any]:
+    """The loop of this name, also where a file that numba keeps is damaged, or its disk is full.
+
+    Raises:
+        RuntimeError: numba cannot compile it.
+    """
+    try:
+        return _compiled_of(name)
+    except Exception as error:  # numba raises whatever it meets on disk
+        _LOG.warning("what numba keeps of compiled loops on disk cannot be used, and is made anew: %r", error)
+        _forget_files()
     try:
         return _compiled_of(name)
     except Exception as error:
-        if not kept_on_disk():
-            raise
-        # A file that is damaged, or a full disk: numba raises whatever it meets there.
-        _LOG.warning("what numba keeps of compiled loops on disk cannot be used, and is made anew: %r", error)
-        _forget_files()
-        return _compiled_of(name)
+        remedy = f"install another version, or set {VARIABLE}=0 for fits without it"
+        raise RuntimeError(f"numba {found_numba()} cannot compile the loop {name!r} ({error!r}): {remedy}") from error
 
 
 def _compiled_of(name: str) -> Callable[..., Any]:
