@@ -25,7 +25,7 @@ from latentem.run import Acceleration, Ending, Runner, State, Status, StopRule, 
 from latentem.run.checkpoint import Checkpoint, Standing, sample
 from latentem.saved import library, refuse_strangers
 from latentem.settings import ACCELERATE, MAX_STEPS, Settings
-from latentem.start.repeats import for_runs
+from latentem.start.repeats import InPlaceOfAll, for_runs
 from latentem.start.starts import starts
 from latentem.tables import Admitted, admitted
 
@@ -139,6 +139,8 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
     whole, placed = (InOrder(chunks), engine.place(fewer)) if fewer is not chunks else (engine.place(chunks),) * 2
     if loops is not None:
         whole, placed = Looped(whole, loops), Looped(placed, loops)
+    if fewer is not chunks:
+        placed = InPlaceOfAll(placed, whole)
     runs = 1 if start is not None else n_starts
     # What parameters keep of themselves has the same bits here as wherever chunks are computed.
     with one_thread(), _shown(settings, model, _edges(chunks), runs) as shown, using(loops, shown and shown.preparing):

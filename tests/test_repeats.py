@@ -142,3 +142,14 @@ def test_events_count_all_rows():
     fit = lem.fit(lem.Mixture(lem.Bernoulli(), 2), x)
     assert fit.n_parameters == 5
     assert "unidentified" not in {event.kind for event in fit.events}
+
+
+def test_a_row_that_is_refused_has_its_number_among_all_rows():
+    """A value that no component allows is named by the row where it first stands, and not among distinct rows."""
+    x = np.zeros((3000, 1))
+    x[1::2], x[[2222, 2500]] = 1, 2
+    model = lem.Mixture(lem.Categorical(3), 2)
+    start = model.params([0.5, 0.5], model.family.params([[[0.5, 0.5, 0.0]], [[0.3, 0.7, 0.0]]]))
+    for engine in (lem.Threads(2), Processes(2)):
+        with pytest.raises(lem.Degenerate, match=r"the density of row 2222 .*, \[2.\], is zero"):
+            lem.fit(model, x, start=start, engine=engine)

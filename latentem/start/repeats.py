@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, final
 
 import numpy as np
 
-from latentem.core import LatentModel, unit_weight
+from latentem.core import Cache, Degenerate, LatentModel, Placed, unit_weight
 from latentem.data import Rows
 from latentem.data.distinct import distinct
 from latentem.run import EM, Runner
 
 Model = LatentModel[Any, Any, Any, Any]
+T = TypeVar("T")
+V = TypeVar("V", bound=Any)
 
 
 def for_runs(model: Model, chunks: Sequence[Any], runner: Runner) -> Sequence[Any]:
@@ -41,3 +43,35 @@ def _takes_weights(model: Model, chunk: Rows) -> bool:
         return unit_weight(model.chunk(chunk.x[:1], np.ones(1))) is not None
     except (TypeError, ValueError):
         return False
+
+
+@final
+class InPlaceOfAll(Placed[Any]):
+    """Distinct rows where an engine has placed them; of one that is refused, the number is that among all rows."""
+
+    __slots__ = ("_all", "_placed")
+
+    def __init__(self, placed: Placed[Any], every: Placed[Any]) -> None:
+        self._placed, self._all = placed, every
+
+    @property
+    def costly(self) -> bool:
+        return self._placed.costly
+
+    def __len__(self) -> int:
+        return len(self._placed)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._placed)
+
+    def total(self, task: Callable[[Any, Cache], V]) -> V:
+        try:
+            return self._placed.total(task)
+        except Degenerate as error:
+            found = error
+        if found.row is not None:
+            self._all.total(task)  # which refuses the first copy of that row
+        raise found
+
+    def each(self, task: Callable[[Any], T]) -> list[T]:
+        return self._placed.each(task)
