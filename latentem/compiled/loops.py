@@ -5,7 +5,8 @@ the rows in blocks of 256, turned so that each column of a block lies in one pie
 rows of a block, whose number the compiler knows, and become vector instructions. Components are outside of them.
 
 Fused multiplication and addition ("contract") is allowed everywhere, another order of summation ("reassoc") only in
-functions that sum one block. NaN and infinity are never assumed away.
+functions that sum one block. NaN and infinity are never assumed away. Rows of a table are taken by index: unpacked,
+`a, b = table`, they have an unknown stride for all that the compiler knows.
 """
 
 from __future__ import annotations
@@ -301,7 +302,8 @@ def diagonal(
     """
     k, wide = means.shape
     y, counts, log_joint = np.zeros((wide, ROWS)), np.empty((k, ROWS)), np.empty((k, ROWS))
-    highest, weights, totals, products, scale = np.empty((5, ROWS))
+    room = np.empty((5, ROWS))
+    highest, weights, totals, products, scale = room[0], room[1], room[2], room[3], room[4]
     entropy = 0.0
     for begin in range(0, len(x), ROWS):
         _weigh(weight, begin, _turn(x, begin, y), weights)
@@ -407,7 +409,8 @@ def full(
     d, (k, wide) = x.shape[1], means.shape
     y, apart = np.zeros((wide, ROWS)), np.empty((wide, ROWS))
     counts, log_joint, s, t = np.empty((k, ROWS)), np.empty((k, ROWS)), np.empty(ROWS), np.empty(ROWS)
-    highest, weights, totals, products, scale = np.empty((5, ROWS))
+    room = np.empty((5, ROWS))
+    highest, weights, totals, products, scale = room[0], room[1], room[2], room[3], room[4]
     entropy = 0.0
     for begin in range(0, len(x), ROWS):
         _weigh(weight, begin, _turn(x, begin, y), weights)
@@ -473,7 +476,8 @@ def products(x: Array, weight: Array, origin: Array, natural: Array, count: Arra
     k, p = natural.shape
     y, features, added = np.empty((x.shape[1], ROWS)), np.empty((p, ROWS)), np.empty((p, k))
     counts, log_joint = np.empty((k, ROWS)), np.empty((k, ROWS))
-    highest, weights, totals, totalled, scale = np.empty((5, ROWS))
+    room = np.empty((5, ROWS))
+    highest, weights, totals, totalled, scale = room[0], room[1], room[2], room[3], room[4]
     entropy = 0.0
     for begin in range(0, len(x), ROWS):
         _weigh(weight, begin, _turn(x, begin, y), weights)
@@ -911,9 +915,9 @@ def lloyd(
     """
     k, d = len(coefficients), rows.shape[1]
     y, table = np.ones((d + 1, ROWS), np.float32), np.empty((k, ROWS), np.float32)
-    work, inside = np.zeros((5, ROWS), np.float32), np.empty(ROWS, np.int64)
-    lowest, second, label, length = work[0], work[1], work[2], work[3]  # unpacked, they might be strided
-    margin = work[4]  # each known to lie in one piece
+    room, inside = np.zeros((5, ROWS), np.float32), np.empty(ROWS, np.int64)
+    lowest, second, label, length = room[0], room[1], room[2], room[3]
+    margin = room[4]  # each known to lie in one piece
     scores, squares, doubtful = np.empty(k, np.float32), np.empty(d), np.empty(len(asked) or len(keys), np.int64)
     found, gone = _asked(asked, keys, margins, threshold, doubtful), 0
     for begin in range(0, found, ROWS):
