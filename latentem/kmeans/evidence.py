@@ -16,6 +16,8 @@ _CLOSE = 1e-6
 """Squared distance, in variances, below which two centres may pass for one."""
 _ACCURATE = 1e-10
 """Nats by which the log density of a row may be off before its distances are taken column by column."""
+_WIDEST = 2**8
+"""Clusters or columns beyond which a block of rows becomes no shorter: products with few rows are slow."""
 
 
 def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
@@ -34,7 +36,7 @@ def log_evidence(centres: Array, variance: float, chunk: Rows) -> Array | None:
     evidence, near = np.empty(len(x)), True
     highest: Array | float
     with np.errstate(under="ignore"):
-        for part in blocks(len(x), max(k, d)):
+        for part in blocks(len(x), min(max(k, d), _WIDEST)):
             features = np.ones((d + 2, part.stop - part.start))
             y = np.subtract(x[part].T, middle[:, None], out=features[:d])
             np.einsum("dn,dn->n", y, y, out=features[d])
