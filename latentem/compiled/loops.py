@@ -917,7 +917,7 @@ def lloyd(
     y, table = np.ones((d + 1, ROWS), np.float32), np.empty((k, ROWS), np.float32)
     room, inside = np.zeros((5, ROWS), np.float32), np.empty(ROWS, np.int64)
     lowest, second, label, length = room[0], room[1], room[2], room[3]
-    margin = room[4]  # each known to lie in one piece
+    margin = room[4]
     scores, squares, doubtful = np.empty(k, np.float32), np.empty(d), np.empty(len(asked) or len(keys), np.int64)
     found, gone = _asked(asked, keys, margins, threshold, doubtful), 0
     for begin in range(0, found, ROWS):

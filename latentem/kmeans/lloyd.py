@@ -148,9 +148,11 @@ class Memory:
             threshold = np.full((1, 1 << self._bits), np.inf, np.float32)
         else:
             threshold = self._threshold(centres)
+        asked = _ALL if self._near is None else self._near
+        if asked is not _ALL and not len(asked):
+            return
         screened, scores, error = self._screened, *scored(self._screened, centres)
         given = chunk.x, screened.rows, screened.squared, centres, scores, error, LEAST
-        asked = _ALL if self._near is None else self._near
         rows, between = np.empty(self.size, np.int64), np.empty((self.size, 2), np.int64)
         known = self._begin(centres), self._bits, self._keys, self._margins
         moved = loop(*given, asked, threshold.reshape(-1), *known, rows, between)
