@@ -149,7 +149,7 @@ def test_covariates_that_say_the_same_count_once(name):
 def test_a_held_noise_variance_is_no_parameter():
     """A Heywood case, its noise at the floor, counts one less."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(60, 1)) @ rng.normal(size=(1, 4)) + rng.normal(size=(60, 4))
+    x = 2 * rng.normal(size=(60, 1)) @ np.ones((1, 4)) + rng.normal(size=(60, 4))
     sound = lem.fit(lem.FactorAnalysis(1), x, n_starts=1, max_steps=100)
     assert sound.n_parameters == 4 + 4 + 4
     x[:, 3] = x[:, 2] * 2 - 1
