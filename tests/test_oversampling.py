@@ -65,3 +65,13 @@ def test_k_means_of_many_rows_begins_with_it():
     fit = lem.fit(lem.KMeans(12), x, n_starts=2)
     assert [report.name for report in fit.starts] == ["k-means++ on standardised columns", "k-means|| over all rows"]
     assert fit.inertia < 1.01 * 3 * len(x)
+
+
+def test_rows_beyond_single_precision_are_drawn_from_without_overflow():
+    """Rows in units of 2^-140 have stand-ins whose weights count who is nearest to each; nothing is warned of."""
+    x, _ = clusters(9000, k=5)
+    found = oversampled(placed(x * 2.0**140), 5, [1])
+    nearest = ((x[:, None] - found.x * 2.0**-140) ** 2).sum(axis=2).argmin(axis=1)
+    moved = np.abs(found.weight - np.bincount(nearest, minlength=len(found))).sum()
+    assert moved <= len(x) / 1000
+    assert found.weight.sum() == len(x)

@@ -85,7 +85,9 @@ def _distances(blocks: tuple[Array, ...], chunk: Rows, cache: Cache) -> tuple[Ar
 def _closest(x: Array, others: Array) -> Labels:
     """Which other row, (m, d), is nearest to each row, (n, d) -> (n,), in single precision: a draw needs no more."""
     origin = others.mean(axis=0)  # about it, and in the unit of their reach, single precision keeps most digits
-    scale = np.abs(others - origin).max() or 1.0
+    scale = np.abs(others - origin).max()
+    if not scale:  # they are all one, and there is no unit
+        return np.zeros(len(x), dtype=np.int64)
     b = ((others - origin) / scale).astype(np.float32)
     half = 0.5 * np.einsum("md,md->m", b, b)
     labels = np.empty(len(x), dtype=np.int64)
