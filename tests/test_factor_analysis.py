@@ -689,6 +689,19 @@ def test_a_shortcut_ends_where_em_does_not_move(noise, prior):
     np.testing.assert_allclose(onward.covariance(), there.covariance(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("units", [1.0, 1e-100, np.array([1e-9, 1.0, 1e9, 1e3, 1e-3])], ids=["one", "small", "mixed"])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_two_noises_that_vanish_are_at_the_floor_in_any_units(units, offset):
+    """A double Heywood case ends exactly at the floor of both columns, which is named, and neither of them counts."""
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(5, 2))
+    x = rng.normal(size=(100, 2)) @ loadings.T + rng.normal(size=(100, 5))
+    fit = lem.fit(FactorAnalysis(2), (x + offset) * units)
+    assert fit.n_parameters == 17
+    assert [event.kind for event in fit.events] == ["floor"]
+    np.testing.assert_allclose(fit.params.noise[3:], 1e-8 * np.var((x * units)[:, 3:], axis=0), rtol=1e-6)
+
+
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_equal_columns_end_at_the_floor_within_a_hundred_steps(m):
     """With two equal columns runs end converged, at one maximum, with the floor named: EM alone creeps there."""

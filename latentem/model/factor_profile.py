@@ -43,12 +43,12 @@ def best_noise(
             both for one row.
     """
     d, m = params.loadings.shape
-    shape, (more, units) = params.noise.shape, pseudo
+    shape, (more, units), root = params.noise.shape, pseudo, _root(covariance)
 
     def cost(log_noise: Array) -> tuple[float, Array, Array]:
         """Minus twice the log likelihood of a row and the log prior, up to a constant; gradient and Hessian."""
         each = np.broadcast_to(log_noise, (d,))
-        size, axes = _whitened(covariance, np.exp(each))
+        size, axes = _whitened(root, np.exp(each))
         used = (np.arange(d) < m) & (size > 1)  # what the factors explain: the directions that stand above the noise
         (high_size, factors), (rest, others) = ((size[part], axes[:, part]) for part in (used, ~used))
         # (eq: factor-profile)
@@ -66,14 +66,25 @@ def best_noise(
     found = minimise(cost, *(np.ravel(np.log(each)) for each in (params.noise, low, high)))
     # The floor itself, and not what its logarithm has made of it.
     noise = np.where(found <= np.ravel(np.log(low)), np.ravel(low), np.exp(found)).reshape(shape)
-    size, axes = _whitened(covariance, np.broadcast_to(noise, (d,)))
+    size, axes = _whitened(root, np.broadcast_to(noise, (d,)))
     loadings = axes[:, :m] * np.sqrt(np.maximum(size[:m] - 1, 0.0))
     left, _, right = np.linalg.svd(loadings.T @ params.whitened)  # the rotation that is nearest to the given loadings
     return FactorParams(params.mean, own((np.sqrt(noise) * (loadings @ left @ right).T).T), own(noise))
 
 
-def _whitened(covariance: Array, noise: Array) -> tuple[Array, Array]:
-    """Eigenvalues of the covariance in units of the noise, (d,), the largest first, and their axes in the columns."""
-    width = np.sqrt(noise)
-    size, axes = np.linalg.eigh(covariance / np.outer(width, width))
-    return np.maximum(size[::-1], 0.0), axes[:, ::-1]
+def _root(covariance: Array) -> Array:
+    """R with R'R the covariance, (d, d), whatever the units of the columns; also where it is singular."""
+    width = np.sqrt(covariance.diagonal())
+    unit = np.where(width > 0, width, 1.0)
+    size, axes = np.linalg.eigh(covariance / np.outer(unit, unit))
+    return np.asarray(np.sqrt(np.maximum(size, 0.0))[:, None] * axes.T * width)
+
+
+def _whitened(root: Array, noise: Array) -> tuple[Array, Array]:
+    """Eigenvalues of the covariance in units of the noise, (d,), the largest first, and their axes in the columns.
+
+    By singular values, of which the small ones keep their digits beside large ones: where a noise vanishes, the largest
+    eigenvalue is its inverse.
+    """
+    _, lengths, axes = np.linalg.svd(root / np.sqrt(noise))
+    return lengths**2, axes.T
