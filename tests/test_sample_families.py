@@ -360,4 +360,5 @@ def test_dispersions_of_zero_are_named_and_not_counted():
     alone = lem.fit(lem.Mixture(lem.NegativeBinomial(), 1), x[:, :1])
     poisson = lem.fit(lem.Mixture(lem.Poisson(), 1), x[:, :1])
     assert (alone.n_parameters, alone.aic) == (1, pytest.approx(poisson.aic, rel=1e-12))
+    assert "the dispersion, 0, of a column of component 0" in str(fit)
     assert "the component is Poisson" in str(alone)

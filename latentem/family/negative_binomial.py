@@ -101,7 +101,11 @@ class NegativeBinomial(SampleFamily[NegativeBinomialParams]):
         return [
             at_boundary(
                 j,
-                "the dispersion, 0," if len(zero) == columns else f"the dispersion, 0, of {len(zero)} columns",
+                "the dispersion, 0,"
+                if len(zero) == columns
+                else "the dispersion, 0, of a column"
+                if len(zero) == 1
+                else f"the dispersion, 0, of {len(zero)} columns",
                 "Poisson" if len(zero) == columns else "Poisson there",
                 "dispersions",
                 zero[0] if len(zero) == 1 < columns else None,
