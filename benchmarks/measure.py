@@ -54,10 +54,10 @@ def _steady(action: Callable[[], Any]) -> float:
     return seconds(action)
 
 
-def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], long: bool = False) -> Ratio:
+def in_turn(rival: Callable[[], Any], ours: Callable[[], Any], long: bool = False, repeats: int = REPEATS) -> Ratio:
     """Time two actions in turn; short ones each after unmeasured runs of the same."""
     timed = seconds if long else _steady
-    pairs = np.array([(timed(rival), timed(ours)) for _ in range(REPEATS)])
+    pairs = np.array([(timed(rival), timed(ours)) for _ in range(repeats)])
     ratios = pairs[:, 0] / pairs[:, 1]
     return Ratio(*np.median(pairs, axis=0), float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 import latentem as lem
 from benchmarks.measure import Machine, Ratio, in_turn
 from benchmarks.page import Row, Section
+from latentem.compiled import Loops
+from latentem.compiled.choice import found_numba
+from latentem.engine.looped import Looped
 
 Compared = tuple[str, str, Ratio]
 
 
 def rows(_: Machine, quick: bool) -> Iterator[Row]:
     """One a comparison; libraries that are not installed are left out."""
-    chains = {"100 x 1,000": (100, 1000), "one of 100,000": (1, 100_000)}
+    chains = {
+        "100 x 1,000": (100, 1000, False),
+        "one of 100,000": (1, 100_000, False),
+        "one of 100,000, left to right": (1, 100_000, True),
+    }
     comparisons: list[Callable[[], Compared]] = [
-        *(partial(_hidden_markov, name, *shape) for name, shape in chains.items()),
-        partial(_hidden_markov, "one of 100,000, left to right", 1, 100_000, forward=True),
+        *(partial(_hidden_markov, name, *shape, loops) for loops in (False, True) for name, shape in chains.items()),
         _factor_analysis,
         _carcinoma,
         partial(_latent_classes, 20_000, 8),
@@ -39,7 +47,7 @@ def rows(_: Machine, quick: bool) -> Iterator[Row]:
         )
 
 
-def _hidden_markov(name: str, many: int, length: int, forward: bool = False) -> Compared:
+def _hidden_markov(name: str, many: int, length: int, forward: bool, compiled: bool) -> Compared:
     from hmmlearn.hmm import GaussianHMM
 
     logging.getLogger("hmmlearn").setLevel(logging.ERROR)  # one step does not converge, and is not meant to
@@ -62,13 +70,24 @@ def _hidden_markov(name: str, many: int, length: int, forward: bool = False) -> 
         rival.means_, rival.covars_ = means, np.array([np.eye(2)] * k)
         rival.fit(x, lengths)
 
-    run = lem.EM(lambda state: None, max_steps=10**6).iterate(
-        model, params, lem.Threads().place(model.chunks(sequences))
-    )
+    placed: Any = lem.Threads().place(model.chunks(sequences))
+    if compiled:
+        name = f"{name}, compiled"
+        placed = Looped(placed, compiled_loops(model))
+    run = lem.EM(lambda state: None, max_steps=10**6).iterate(model, params, placed)
     theirs()
     bound, history = next(run).step.bound, rival.monitor_.history
     assert abs(history[-1] - bound) < 1e-9 * abs(bound)
     return f"hidden Markov model, {name}, k = 5, a pass", "hmmlearn", in_turn(theirs, lambda: next(run))
+
+
+def compiled_loops(model: Any) -> Loops:
+    """The compiled loops of a model, ready."""
+    if found_numba() is None:
+        raise ImportError("numba")
+    loops = Loops(model.loops(math.inf), str(found_numba()))
+    loops.prepare()
+    return loops
 
 
 def _factor_analysis() -> Compared:

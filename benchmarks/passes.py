@@ -12,8 +12,9 @@ from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 
 import latentem as lem
 from benchmarks.measure import Machine, in_turn
+from benchmarks.others import compiled_loops
 from benchmarks.page import Row, Section
-from latentem.compiled import chosen
+from latentem.compiled.choice import found_numba
 from latentem.engine.blas import one_thread
 from latentem.engine.looped import Looped
 
@@ -59,9 +60,7 @@ def one(machine: Machine, size: tuple[int, int, int, float], kind: str) -> Row:
     engines = {"fit": lem.Threads(), "one": lem.Serial(), "two": lem.Threads(2), "forked": lem.Processes(2)}
     chunks = model.chunks(x)
     runs = {name: _steps(model, params, engine.place(chunks)) for name, engine in engines.items()}
-    loops = chosen(model.loops, math.inf)
-    if loops is not None:
-        loops.prepare()
+    loops = compiled_loops(model) if found_numba() is not None and model.loops(math.inf) else None
     compiled = {
         f"compiled {name}": _steps(model, params, Looped(engines[name].place(chunks), loops))
         for name in ("fit", "one", "two")
