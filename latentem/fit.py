@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, TypeVar, final
 
 from latentem.compiled import Loops, chosen
-from latentem.core import ColumnError, Degenerate, Engine, InOrder, LatentModel, Placed, RowError, row_count
+from latentem.core import ColumnError, Degenerate, Engine, InOrder, LatentModel, Placed, RowError, for_loops, row_count
 from latentem.data import Chunks
 from latentem.engine.blas import one_thread
 from latentem.engine.looped import Looped, using
@@ -195,7 +195,7 @@ def fit_admitted(given: Admitted, settings: Settings) -> Fit[Any]:
 
 def loops_of(model: Model, chunks: Sequence[Any]) -> Loops | None:
     """The compiled loops that a fit of these chunks runs in; None: those of numpy. What it raises, `chosen` raises."""
-    if isinstance(chunks, list | tuple) and not all(getattr(chunk, "compiled", True) for chunk in chunks):
+    if isinstance(chunks, list | tuple) and not all(map(for_loops, chunks)):
         return None
     edges = _edges(chunks)
     return chosen(model.loops, math.inf if edges is None else edges[-1])

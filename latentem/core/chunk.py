@@ -120,6 +120,11 @@ def unweighted(chunk: Any) -> Any:
     return chunk if unit_weight(chunk) is None else attrs.evolve(chunk, weight=None)
 
 
+def for_loops(chunk: Any) -> bool:
+    """Whether compiled loops are for it."""
+    return bool(getattr(chunk, "compiled", True))
+
+
 def can_be_cut(chunk: Any) -> bool:
     """Whether slices of it are chunks."""
     return isinstance(chunk, Sliceable)
