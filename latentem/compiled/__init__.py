@@ -4,6 +4,6 @@ A loop is a function in `loops.py` and a line with its types in `LOOPS` there. A
 its E-step asks `running(name)` for it, and computes by numpy where that is None. All else is done by `fit`.
 """
 
-from latentem.compiled.choice import VARIABLE, Loops, chosen, found_numba, in_numpy, running
+from latentem.compiled.choice import VARIABLE, Loops, chosen, found_numba, in_loops, in_numpy, running
 
-__all__ = ["VARIABLE", "Loops", "chosen", "found_numba", "in_numpy", "running"]
+__all__ = ["VARIABLE", "Loops", "chosen", "found_numba", "in_loops", "in_numpy", "running"]

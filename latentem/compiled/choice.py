@@ -133,6 +133,11 @@ def _within(loops: Loops | None) -> Iterator[None]:
         _chosen.reset(before)
 
 
+def in_loops() -> bool:
+    """Whether this thread runs in any compiled loop."""
+    return _chosen.get() is not None
+
+
 def running(name: str) -> Callable[..., Any] | None:
     """The compiled loop of this name, where this thread runs in it; None where numpy is to compute."""
     chosen = _chosen.get()

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, made
+from latentem.compiled import in_loops
 from latentem.data import Rows
 from latentem.family.gaussian.covariance.form import Form
 from latentem.family.gaussian.covariance.full import Full
@@ -63,7 +64,10 @@ class QuadraticKernel(FeatureForm):
 
     def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
         if few(self.params, chunk):
-            return self._compiled(chunk) or centred(self.params, self.log_weights, chunk)
+            found = self._compiled(chunk) if in_loops() else None
+            return found or centred(self.params, self.log_weights, chunk)
+        if not in_loops():
+            return None
         found = self.by_products(chunk)
         if found is None and self.otherwise is not None:
             found = self.otherwise.by_products(chunk)

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from latentem.arrays import Array, own
+from latentem.compiled import in_loops
 from latentem.data import Rows
 from latentem.family.gaussian.kernels.centred import centred, few
 from latentem.family.gaussian.kernels.compiled import CompiledPass
@@ -74,7 +75,7 @@ class WhitenedKernel(Kernel):
         return CompiledPass(self.params, self.constants)
 
     def whole(self, chunk: Rows) -> tuple[Array, Moments, float] | None:
-        found = self._compiled(chunk)
+        found = self._compiled(chunk) if in_loops() else None
         if found is None and few(self.params, chunk):
             return centred(self.params, self.log_weights, chunk)
         return found
